@@ -1,0 +1,50 @@
+/**
+ * The one error class of models and of keeping them warm.
+ *
+ * @module
+ */
+
+/**
+ * Why a model could not do what was asked.
+ *
+ * - `model_not_found`: no model or adapter of that name.
+ * - `model_load_failed`: its files are broken or missing, or the Worker could not start; in cooldown after that.
+ * - `identity_changed`: the files are not (or no longer) the ones whose digest was computed; ask for the identity anew.
+ * - `prompt_too_long`: prompt and answer do not fit the context; `parameter` names the field.
+ * - `invalid_request`: a field has a value this model cannot follow; `parameter` names the field.
+ * - `worker_failed`: the Worker died while it worked; the next request gets a new one.
+ * - `not_warm`: the caller asked for a warm model only.
+ * - `closed`: the server is shutting down.
+ */
+export type ModelErrorCode =
+  | "model_not_found"
+  | "model_load_failed"
+  | "identity_changed"
+  | "prompt_too_long"
+  | "invalid_request"
+  | "worker_failed"
+  | "not_warm"
+  | "closed";
+
+/** What a {@link ModelError} may carry besides its message. */
+export interface ModelErrorOptions extends ErrorOptions {
+  readonly parameter?: string;
+  readonly retryAfter?: number;
+}
+
+/** A model could not do what was asked, for a reason that callers can act on. */
+export class ModelError extends Error {
+  override readonly name = "ModelError";
+  /** Why, as a word a program can test. */
+  readonly code: ModelErrorCode;
+  /** The request field at fault, when it was one. */
+  readonly parameter: string | undefined;
+  /** Milliseconds until another try makes sense, while in cooldown. */
+  readonly retryAfter: number | undefined;
+  constructor(code: ModelErrorCode, message: string, options?: ModelErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.parameter = options?.parameter;
+    this.retryAfter = options?.retryAfter;
+  }
+}

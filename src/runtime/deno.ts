@@ -1,0 +1,121 @@
+/**
+ * {@link Runtime} on Deno.
+ *
+ * @module
+ */
+
+import { createHash } from "node:crypto";
+import { DatabaseSync } from "node:sqlite";
+import { fileDigester } from "./digest.ts";
+import { linuxRangeLocks } from "./linux_locks.ts";
+import { nodeFiles } from "./node_files.ts";
+import type { Clock, HttpListener, RangeLocks, Runtime, ServeHttpOptions, WorkerHandle } from "./runtime.ts";
+import { FileError } from "./runtime.ts";
+
+/** The machine, seen through Deno. */
+export function denoRuntime(): Runtime {
+  return {
+    name: "deno",
+    version: Deno.version.deno,
+    files: nodeFiles,
+    rangeLocks: rangeLocks(),
+    clock,
+    lockWholeFile,
+    sha256: (bytes) => createHash("sha256").update(bytes).digest(),
+    digestFile: fileDigester(spawnWorker),
+    spawnWorker,
+    onTerminationSignal,
+    serveHttp,
+    environment,
+    processId: Deno.pid,
+    exit: (code) => Deno.exit(code),
+  };
+}
+
+const clock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  sleep(duration, { signal, background = false } = {}) {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason);
+      const abort = (): void => {
+        clearTimeout(timer);
+        reject(signal!.reason);
+      };
+      const timer = setTimeout(() => {
+        signal?.removeEventListener("abort", abort);
+        resolve();
+      }, duration);
+      if (background) Deno.unrefTimer(timer);
+      signal?.addEventListener("abort", abort, { once: true });
+    });
+  },
+};
+
+function spawnWorker(url: URL, name: string): WorkerHandle {
+  const worker = new Worker(url, { type: "module", name });
+  return {
+    post: (message, transfer = []) => worker.postMessage(message, transfer),
+    onMessage(handler) {
+      worker.onmessage = (event) => handler(event.data);
+    },
+    onFailure(handler) {
+      worker.onerror = (event) => {
+        // Without this an uncaught error in the Worker ends the whole process.
+        event.preventDefault();
+        handler(new Error(event.message));
+      };
+    },
+    terminate: () => worker.terminate(),
+  };
+}
+
+function onTerminationSignal(handler: (signal: string) => void): () => void {
+  const signals: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT", "SIGBREAK"] : ["SIGINT", "SIGTERM"];
+  const listeners = signals.map((signal) => [signal, () => handler(signal)] as const);
+  for (const [signal, listener] of listeners) Deno.addSignalListener(signal, listener);
+  return () => {
+    for (const [signal, listener] of listeners) Deno.removeSignalListener(signal, listener);
+  };
+}
+
+async function serveHttp({ hostname, port, fetch }: ServeHttpOptions): Promise<HttpListener> {
+  const bound = Promise.withResolvers<Deno.NetAddr>();
+  const server = Deno.serve({ hostname, port, onListen: (address) => bound.resolve(address) }, fetch);
+  const address = await bound.promise;
+  return { hostname: address.hostname, port: address.port, shutdown: () => server.shutdown() };
+}
+
+function environment(name: string): string | undefined {
+  const permission = Deno.permissions.querySync({ name: "env", variable: name });
+  return permission.state === "granted" ? Deno.env.get(name) : undefined;
+}
+
+/** `BEGIN EXCLUSIVE` on an empty database takes SQLite's lock bytes and writes nothing. */
+function lockWholeFile(path: string): ReturnType<Runtime["lockWholeFile"]> {
+  const database = new DatabaseSync(path);
+  try {
+    database.exec("PRAGMA busy_timeout = 0; BEGIN EXCLUSIVE");
+  } catch (error) {
+    database.close();
+    const code = (error as { errcode?: number }).errcode;
+    if (code === SQLITE_BUSY) return undefined;
+    throw new FileError(`Cannot lock ${path}: ${(error as Error).message}`, "EIO", { cause: error });
+  }
+  return { release: () => database.close() };
+}
+
+const SQLITE_BUSY = 5;
+
+function rangeLocks(): RangeLocks | undefined {
+  if (Deno.build.os !== "linux") return undefined;
+  if (Deno.permissions.querySync({ name: "ffi" }).state !== "granted") return undefined;
+  const library = Deno.dlopen("libc.so.6", {
+    fcntl: { parameters: ["i32", "i32", "buffer"], result: "i32" },
+    __errno_location: { parameters: [], result: "pointer" },
+  });
+  return linuxRangeLocks({
+    fcntl: (descriptor, command, argument) => library.symbols.fcntl(descriptor, command, argument),
+    errno: () => Deno.UnsafePointerView.getArrayBuffer(library.symbols.__errno_location()!, 4),
+  });
+}

@@ -1,0 +1,23 @@
+/**
+ * Chooses the machine's implementation of {@link Runtime}, once. The only place that asks which runtime this is.
+ *
+ * @module
+ */
+
+import type { Runtime } from "./runtime.ts";
+
+let loaded: Promise<Runtime> | undefined;
+
+/**
+ * The runtime this program runs on.
+ *
+ * @throws TypeError on a runtime that has no file in this room yet.
+ */
+export function loadRuntime(): Promise<Runtime> {
+  return loaded ??= detect();
+}
+
+async function detect(): Promise<Runtime> {
+  if ("Deno" in globalThis) return (await import("./deno.ts")).denoRuntime();
+  throw new TypeError("Cannot choose a runtime: warmcache runs on Deno in this version: no global named Deno found");
+}

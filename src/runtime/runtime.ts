@@ -1,0 +1,223 @@
+/**
+ * What the rest of the house may ask of the machine it runs on: files, locks, Workers, signals, a clock, an HTTP
+ * listener. One contract here, one file per runtime beside it, chosen once by {@link ./load.ts}. Everything that needs
+ * the machine receives a {@link Runtime}; nothing outside this room says `Deno`, `process` or `Bun`.
+ *
+ * @module
+ */
+
+/** A duration, or a moment since 1970-01-01T00:00:00Z, in milliseconds. */
+export type Milliseconds = number;
+
+/** The machine, as one value that is passed in. Tests pass one with another clock or a watched `spawnWorker`. */
+export interface Runtime {
+  /** Which runtime this is, for messages and `/health`. */
+  readonly name: string;
+  /** Version of the runtime, for messages. */
+  readonly version: string;
+  /** The local file system. */
+  readonly files: Files;
+  /** Open file description (OFD) byte-range locks, or `undefined` where the process may not call the C library. */
+  readonly rangeLocks: RangeLocks | undefined;
+  /** The time and the passing of it. */
+  readonly clock: Clock;
+  /**
+   * Takes the bytes that SQLite locks for EXCLUSIVE on `path` (created if missing), without {@link RangeLocks}.
+   * The fallback for processes without FFI: nothing else in this process may open `path` while it is held, since POSIX
+   * would drop the lock. `undefined` when somebody else holds it.
+   */
+  lockWholeFile(path: string): WholeFileLock | undefined;
+  /** SHA-256 of bytes in memory, as 32 bytes, at once. FIPS 180-4. */
+  sha256(bytes: Uint8Array): Uint8Array;
+  /**
+   * SHA-256 of a whole file, computed in a Worker so that gigabytes do not block the caller's event loop.
+   *
+   * @throws Error when the file cannot be read, or changes while it is read.
+   */
+  digestFile(path: string): Promise<FileDigest>;
+  /** Starts a module Worker. */
+  spawnWorker(url: URL, name: string): WorkerHandle;
+  /** Calls `handler` on SIGINT and SIGTERM until the returned function is called. */
+  onTerminationSignal(handler: (signal: string) => void): () => void;
+  /** Listens for HTTP requests. Resolves once the port is bound. */
+  serveHttp(options: ServeHttpOptions): Promise<HttpListener>;
+  /** An environment variable, or `undefined` when it is unset or may not be read. */
+  environment(name: string): string | undefined;
+  /** Process number of this process, for messages about who holds a lock. */
+  readonly processId: number;
+  /** Ends the process. */
+  exit(code: number): never;
+}
+
+/** The time and the passing of it, injected so that tests need not wait. */
+export interface Clock {
+  /** Milliseconds since 1970-01-01T00:00:00Z. */
+  now(): Milliseconds;
+  /** Milliseconds since some fixed moment, never going back. For durations. */
+  monotonic(): Milliseconds;
+  /**
+   * Waits.
+   *
+   * @throws the signal's reason when it is aborted before or while waiting.
+   */
+  sleep(duration: Milliseconds, options?: SleepOptions): Promise<void>;
+}
+
+/** How to wait. */
+export interface SleepOptions {
+  /** Ends the wait early, with the signal's reason. */
+  readonly signal?: AbortSignal;
+  /** A background wait does not keep the process alive. */
+  readonly background?: boolean;
+}
+
+/** Synchronous and asynchronous access to local files. Paths are the runtime's own; `/` separates. */
+export interface Files {
+  /**
+   * Opens a file for reading and writing at positions, synchronously (SQLite needs it so).
+   *
+   * @throws FileError
+   */
+  open(path: string, mode: OpenMode): OpenFile;
+  /** Whether something is there. */
+  exists(path: string): boolean;
+  /** What is there now, or `undefined`. Follows symbolic links. */
+  stat(path: string): Promise<FileStat | undefined>;
+  /** Names and kinds in a directory, sorted by name; empty when it is missing. */
+  list(directory: string): Promise<DirectoryEntry[]>;
+  /**
+   * A whole file.
+   *
+   * @throws FileError
+   */
+  read(path: string): Promise<Uint8Array<ArrayBuffer>>;
+  /**
+   * Replaces a file by way of a temporary one and a rename, with mode 0600, so that a reader sees the old or the new
+   * bytes, never some of each.
+   *
+   * @throws FileError
+   */
+  replace(path: string, bytes: Uint8Array): Promise<void>;
+  /**
+   * Creates a directory and its parents with mode 0700, if missing.
+   *
+   * @throws FileError
+   */
+  makeDirectory(path: string): void;
+  /**
+   * Removes a file; a missing one is no error.
+   *
+   * @throws FileError
+   */
+  remove(path: string): void;
+}
+
+/**
+ * How to open: `read` an existing file, `write` an existing one (read and write), or `create` it if missing (read and
+ * write, mode 0600).
+ */
+export type OpenMode = "read" | "write" | "create";
+
+/** An open file, used at explicit positions. All methods throw {@link FileError}. */
+export interface OpenFile {
+  /** The operating system's descriptor, for {@link RangeLocks}. */
+  readonly descriptor: number;
+  /** Fills `target` from `position`; returns how many bytes there were (fewer at the end of the file). */
+  read(target: Uint8Array, position: number): number;
+  /** Writes all of `source` at `position`. */
+  write(source: Uint8Array, position: number): void;
+  /** Cuts or extends the file to `size` bytes. */
+  truncate(size: number): void;
+  /** Waits until the file's bytes are on the disk (fdatasync). */
+  sync(): void;
+  /** Size in bytes. */
+  size(): number;
+  /** Closes it; closing twice is no error. */
+  close(): void;
+}
+
+/** What a path names. Times in nanoseconds since 1970, to see that a file changed. */
+export interface FileStat {
+  readonly isFile: boolean;
+  readonly isDirectory: boolean;
+  readonly size: number;
+  readonly mtimeNs: bigint;
+  readonly ctimeNs: bigint;
+  readonly inode: bigint;
+  readonly device: bigint;
+}
+
+/** One name in a directory. A symbolic link counts as what it points to. */
+export interface DirectoryEntry {
+  readonly name: string;
+  readonly isFile: boolean;
+  readonly isDirectory: boolean;
+}
+
+/** A file operation failed. `code` is the operating system's name for why: `ENOENT`, `EACCES`, `ENOSPC`, `EROFS`, … */
+export class FileError extends Error {
+  override readonly name = "FileError";
+  /** The operating system's name for the failure, such as `ENOSPC`. */
+  readonly code: string;
+  constructor(message: string, code: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
+
+/**
+ * `fcntl` open-file-description locks (Linux, since 3.15): they belong to the open file, not to the process, see each
+ * other and native POSIX locks, and vanish when the process dies.
+ */
+export interface RangeLocks {
+  /** Takes or converts a lock on `length` bytes from `start`; `false` when somebody else is in the way. */
+  tryLock(descriptor: number, start: number, length: number, mode: "shared" | "exclusive"): boolean;
+  /** Gives up whatever this open file holds there. */
+  unlock(descriptor: number, start: number, length: number): void;
+}
+
+/** A lock from {@link Runtime.lockWholeFile}. */
+export interface WholeFileLock {
+  release(): void;
+}
+
+/** SHA-256 of a file, and the state of the file it was computed from. */
+export interface FileDigest {
+  /** 64 lower-case hexadecimal digits. */
+  readonly sha256: string;
+  readonly stat: FileStat;
+}
+
+/** A running Worker, seen from outside. */
+export interface WorkerHandle {
+  /** Sends a structured-cloneable message, moving what `transfer` lists. */
+  post(message: unknown, transfer?: Transferable[]): void;
+  /** Sets who receives the Worker's messages. */
+  onMessage(handler: (message: unknown) => void): void;
+  /** Sets who hears that the Worker died of an uncaught error. */
+  onFailure(handler: (reason: Error) => void): void;
+  /** Ends the Worker and gives its memory back. Ending twice is no error. */
+  terminate(): void;
+}
+
+/** A Worker's own end of the line. */
+export interface WorkerPort {
+  post(message: unknown, transfer?: Transferable[]): void;
+  onMessage(handler: (message: unknown) => void): void;
+}
+
+/** Where to listen, and who answers. */
+export interface ServeHttpOptions {
+  readonly hostname: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+  readonly fetch: (request: Request) => Response | Promise<Response>;
+}
+
+/** A bound port. */
+export interface HttpListener {
+  readonly hostname: string;
+  readonly port: number;
+  /** Stops accepting, lets running requests finish, then resolves. */
+  shutdown(): Promise<void>;
+}

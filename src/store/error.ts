@@ -1,0 +1,28 @@
+/**
+ * The one error class of the response cache.
+ *
+ * @module
+ */
+
+/**
+ * Why a cache operation failed.
+ *
+ * - `locked`: another process holds the store; the message says which, and what to do.
+ * - `newer_schema`: the file was written by a newer version of this program.
+ * - `foreign_file`: the file is not a cache of ours, or no database at all; it was not touched.
+ * - `unavailable`: the directory or file cannot be used (permissions, full disk, I/O error); `cause` has the reason.
+ * - `corrupt`: the file's structure is broken.
+ * - `closed`: the cache was closed.
+ */
+export type CacheErrorCode = "locked" | "newer_schema" | "foreign_file" | "unavailable" | "corrupt" | "closed";
+
+/** A cache operation failed for a reason that callers can act on. Misuse is a `TypeError` or `RangeError` instead. */
+export class CacheError extends Error {
+  override readonly name = "CacheError";
+  /** Why, as a word a program can test. */
+  readonly code: CacheErrorCode;
+  constructor(code: CacheErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}
