@@ -34,6 +34,11 @@ export interface ResolvedBase {
     readonly tokenizerConfig?: ContentFile;
     readonly generationConfig?: ContentFile;
   };
+  /**
+   * Weights of the adapters that lie beside the base. Only the names of the layers they target are read from these,
+   * to give the graph its inputs; an adapter that is used comes as a {@link ResolvedAdapter} with its digest.
+   */
+  readonly knownAdapterWeights: readonly string[];
 }
 
 /** An adapter in PEFT layout, resolved to files whose content is known. */
