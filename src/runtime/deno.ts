@@ -27,6 +27,7 @@ export function denoRuntime(): Runtime {
     onTerminationSignal,
     serveHttp,
     environment,
+    args: Deno.args,
     processId: Deno.pid,
     exit: (code) => Deno.exit(code),
   };
@@ -93,19 +94,28 @@ function environment(name: string): string | undefined {
 
 /** `BEGIN EXCLUSIVE` on an empty database takes SQLite's lock bytes and writes nothing. */
 function lockWholeFile(path: string): ReturnType<Runtime["lockWholeFile"]> {
-  const database = new DatabaseSync(path);
+  // Not for SQLite to create: it would with mode 0644, and hide why it cannot. A file that is there already may be
+  // locked by this process, and closing another descriptor of it would end that lock.
+  if (!nodeFiles.exists(path)) nodeFiles.open(path, "create").close();
+  let database: DatabaseSync | undefined;
   try {
-    database.exec("PRAGMA busy_timeout = 0; BEGIN EXCLUSIVE");
+    database = new DatabaseSync(path);
+    // In memory: else a killed owner leaves a journal beside the file.
+    database.exec("PRAGMA journal_mode = MEMORY; PRAGMA busy_timeout = 0; BEGIN EXCLUSIVE");
   } catch (error) {
-    database.close();
-    const code = (error as { errcode?: number }).errcode;
-    if (code === SQLITE_BUSY) return undefined;
-    throw new FileError(`Cannot lock ${path}: ${(error as Error).message}`, "EIO", { cause: error });
+    database?.close();
+    // Deno's errors carry SQLite's text but not its code.
+    const { message } = error as Error;
+    if (message === "database is locked") return undefined;
+    throw new FileError(`Cannot lock ${path}: ${message}`, "EIO", { cause: error });
   }
-  return { release: () => database.close() };
+  const locked = database;
+  return {
+    release() {
+      if (locked.isOpen) locked.close();
+    },
+  };
 }
-
-const SQLITE_BUSY = 5;
 
 function rangeLocks(): RangeLocks | undefined {
   if (Deno.build.os !== "linux") return undefined;

@@ -32,6 +32,14 @@ export const nodeFiles: Files = {
       throw toFileError(`stat ${path}`, error);
     }
   },
+  async realPath(path) {
+    try {
+      return await fsp.realpath(path);
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw toFileError(`resolve ${path}`, error);
+    }
+  },
   async list(directory) {
     try {
       const names = await fsp.readdir(directory);

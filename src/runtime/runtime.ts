@@ -43,6 +43,8 @@ export interface Runtime {
   serveHttp(options: ServeHttpOptions): Promise<HttpListener>;
   /** An environment variable, or `undefined` when it is unset or may not be read. */
   environment(name: string): string | undefined;
+  /** What the command line said after the program's name. */
+  readonly args: readonly string[];
   /** Process number of this process, for messages about who holds a lock. */
   readonly processId: number;
   /** Ends the process. */
@@ -83,6 +85,8 @@ export interface Files {
   exists(path: string): boolean;
   /** What is there now, or `undefined`. Follows symbolic links. */
   stat(path: string): Promise<FileStat | undefined>;
+  /** The absolute path without symbolic links, or `undefined` when nothing is there. */
+  realPath(path: string): Promise<string | undefined>;
   /** Names and kinds in a directory, sorted by name; empty when it is missing. */
   list(directory: string): Promise<DirectoryEntry[]>;
   /**

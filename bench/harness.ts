@@ -1,0 +1,122 @@
+/**
+ * How every benchmark here is run: each side in a fresh process, several rounds, the order turned round each time, the
+ * answers compared before any figure is believed, medians with their spread, and the ratio beside them.
+ *
+ * A benchmark is one program. Started plainly it conducts; started with `--side NAME` it is one side and prints one
+ * line of JSON.
+ */
+
+import { execFile } from "node:child_process";
+import { cpus } from "node:os";
+import process from "node:process";
+import { promisify } from "node:util";
+
+/** What one side prints: figures by name, and a digest of the answers it gave. */
+export interface SideReport {
+  /** Equal on all sides, or the comparison is void. */
+  readonly answers: string;
+  /** Figures by name, in `unit`. */
+  readonly figures: Readonly<Record<string, number>>;
+  /** Versions of what was measured. */
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+/** One contestant. */
+export interface Side {
+  readonly name: string;
+  /** Measures, in a process of its own. */
+  readonly run: () => Promise<SideReport>;
+}
+
+/** A benchmark: the first side is ours, the others are what it is held against. */
+export interface Comparison {
+  readonly title: string;
+  /** What the figures count; smaller is better. */
+  readonly unit: string;
+  readonly sides: readonly Side[];
+  readonly rounds: number;
+}
+
+/** Conducts the comparison, or is the side that the command line names. */
+export async function compare(program: string, comparison: Comparison): Promise<void> {
+  const { sides } = comparison;
+  const at = process.argv.indexOf("--side");
+  if (at !== -1) {
+    const side = sides.find(({ name }) => name === process.argv[at + 1])!;
+    console.log(JSON.stringify(await side.run()));
+    return;
+  }
+  const reports = new Map<string, SideReport[]>(sides.map(({ name }) => [name, []]));
+  for (let round = 0; round < comparison.rounds; round++) {
+    const order = round % 2 === 0 ? sides : [...sides].reverse();
+    for (const { name } of order) {
+      reports.get(name)!.push(await runSide(program, name));
+      console.error(`round ${round + 1} of ${comparison.rounds}: ${name}`);
+    }
+  }
+  print(comparison, reports);
+}
+
+async function runSide(program: string, name: string): Promise<SideReport> {
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    ["run", "-A", "--v8-flags=--expose-gc", program, "--side", name],
+    { maxBuffer: 1 << 24 },
+  );
+  return JSON.parse(stdout.trim().split("\n").at(-1)!);
+}
+
+function print({ title, unit, sides, rounds }: Comparison, reports: Map<string, SideReport[]>): void {
+  const answers = new Set([...reports.values()].flat().map((report) => report.answers));
+  if (answers.size !== 1) throw new Error(`The sides gave different answers: ${[...answers].join(" ")}`);
+  const [ours, ...others] = sides.map(({ name }) => name);
+  const versions = Object.assign({}, ...[...reports.values()].flat().map((report) => report.versions));
+  console.log(`\n${title}`);
+  console.log(`${cpus()[0]?.model}, ${cpus().length} cores; ${describe(versions)}`);
+  console.log(
+    `median of ${rounds} fresh processes a side in ${unit}, (least to most); all sides gave the same answers\n`,
+  );
+  const rows = [["", ours!, ...others.flatMap((other) => [other, `ours ÷ ${other}`])]];
+  for (const figure of Object.keys(reports.get(ours!)![0]!.figures)) {
+    const values = (name: string): number[] => reports.get(name)!.map(({ figures }) => figures[figure]!);
+    const mine = median(values(ours!));
+    rows.push([
+      figure,
+      spread(values(ours!)),
+      ...others.flatMap((other) => [spread(values(other)), (mine / median(values(other))).toFixed(2)]),
+    ]);
+  }
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  for (const row of rows) {
+    console.log(row.map((cell, i) => i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)).join("   "));
+  }
+}
+
+function describe(versions: Record<string, string>): string {
+  return Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(", ");
+}
+
+function spread(values: readonly number[]): string {
+  const digits = median(values) < 10 ? 2 : 1;
+  return `${median(values).toFixed(digits)} (${Math.min(...values).toFixed(digits)} to ${
+    Math.max(...values).toFixed(digits)
+  })`;
+}
+
+/** The middle value, or the mean of the two in the middle. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+/** A generator of numbers in [0, 1) that is the same in every process: Mulberry32, by Tommy Ettinger (public domain). */
+export function seededRandom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}

@@ -1,0 +1,21 @@
+/**
+ * The server: keeps ONNX models and their LoRA adapters warm behind a response cache and speaks OpenAI's API.
+ * Run it with `deno run -A server.ts`, or start one from a program:
+ *
+ * ```ts
+ * import { startServer } from "@warmcache/warmcache/server";
+ *
+ * const server = await startServer({ port: 0, models: "models" });
+ * console.log(server.url);
+ * await server.stop();
+ * ```
+ *
+ * @module
+ */
+
+import { serve } from "./src/cli/serve.ts";
+import { loadRuntime } from "./src/runtime/load.ts";
+
+export { type RunningServer, type ServerOptions, startServer } from "./src/compose/server.ts";
+
+if ((import.meta as { main?: boolean }).main) await serve((await loadRuntime()).args);

@@ -1,0 +1,111 @@
+/**
+ * `openCache`: joins the response cache to the store it was asked for and to the machine it runs on. Stores are
+ * imported when they are chosen, so that a program pays for one only.
+ *
+ * @module
+ */
+
+import type { CacheEvent } from "../cache/journal.ts";
+import { ResponseCache } from "../cache/response_cache.ts";
+import { loadRuntime } from "../runtime/load.ts";
+import type { Milliseconds, Runtime } from "../runtime/runtime.ts";
+import type { Store } from "../store/store.ts";
+
+/** Where entries are kept. */
+export type CacheBackend = "sqlite" | "memory";
+
+/** How to open a cache. */
+export interface OpenCacheOptions {
+  /** Where the `sqlite` backend keeps its files, one per model. Default: `.warmcache`. */
+  readonly directory?: string;
+  /** A backend of ours by name, or a store of your own. Default: `sqlite`. */
+  readonly backend?: CacheBackend | Store;
+  /** Keeps apart entries that would have the same key. Default: the empty one. */
+  readonly namespace?: string;
+  /** How long an answer may be served. Default: for ever. */
+  readonly ttl?: Milliseconds;
+  /** Fields to leave out of the key, by endpoint, besides those the key's specification leaves out. */
+  readonly ignore?: Readonly<Record<string, readonly string[]>>;
+  /** `full`: an acknowledged answer survives a power failure; `normal` (the default): it survives a crash. */
+  readonly synchronous?: "normal" | "full";
+  /** How much the `memory` backend may hold, in bytes, before the least recently used answers go. Default: 256 MiB. */
+  readonly maxBytes?: number;
+  /** How long to wait for a database that another process holds. Default: 1 second. */
+  readonly lockTimeout?: Milliseconds;
+  /** What becomes of a request whose database is refused (held by another process, written by a newer version, not
+   * ours): `throw` a `CacheError` before anything is paid for (the default), or answer it uncached and count it. */
+  readonly refusedStore?: "throw" | "bypass";
+  /** Hears of everything that went wrong without failing a call: a full disk, a broken row. */
+  readonly report?: (event: CacheEvent) => void;
+  /** The machine. Default: the one this program runs on. */
+  readonly runtime?: Runtime;
+}
+
+const DEFAULT_MEMORY_BYTES = 256 * 1024 * 1024;
+
+const OPTIONS: Record<keyof OpenCacheOptions, true> = {
+  directory: true,
+  backend: true,
+  namespace: true,
+  ttl: true,
+  ignore: true,
+  synchronous: true,
+  lockTimeout: true,
+  maxBytes: true,
+  refusedStore: true,
+  report: true,
+  runtime: true,
+};
+
+/**
+ * Opens a response cache. Nothing is created on disk before the first answer is stored.
+ *
+ * ```ts
+ * import { openCache } from "@warmcache/warmcache";
+ *
+ * await using cache = await openCache({ directory: ".warmcache" });
+ * const request = { model: "gpt-4o-mini", messages: [{ role: "user", content: "Say hi" }] };
+ * const answer = await cache.wrap(request, (body) => client.chat.completions.create(body));
+ * ```
+ *
+ * @throws TypeError for a misspelled option or a value of the wrong kind.
+ */
+export async function openCache(options: OpenCacheOptions = {}): Promise<ResponseCache> {
+  for (const name of Object.keys(options)) {
+    if (!Object.hasOwn(OPTIONS, name)) {
+      throw new TypeError(`Cannot open a cache: unknown option: ${name} (known: ${Object.keys(OPTIONS).join(", ")})`);
+    }
+  }
+  const runtime = options.runtime ?? await loadRuntime();
+  const { namespace, ttl, ignore, refusedStore, report } = options;
+  return new ResponseCache({
+    store: await openStore(runtime, options),
+    clock: runtime.clock,
+    sha256: runtime.sha256,
+    ...defined({ namespace, ttl, ignore, refusedStore, report }),
+  });
+}
+
+async function openStore(runtime: Runtime, options: OpenCacheOptions): Promise<Store> {
+  const { backend = "sqlite", directory = ".warmcache", synchronous, lockTimeout } = options;
+  if (typeof backend === "object") return backend;
+  switch (backend) {
+    case "sqlite": {
+      const { openSqliteStore } = await import("../store/sqlite/sqlite_store.ts");
+      return openSqliteStore({ runtime, directory, ...defined({ synchronous, lockTimeout }) });
+    }
+    case "memory": {
+      const { openMemoryStore } = await import("../store/memory/memory_store.ts");
+      return openMemoryStore({ clock: runtime.clock, maxBytes: options.maxBytes ?? DEFAULT_MEMORY_BYTES });
+    }
+    default:
+      throw new TypeError(`Cannot open a cache: unknown backend: ${String(backend)} (known: sqlite, memory)`);
+  }
+}
+
+type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> };
+
+/** Without the properties that are `undefined`, which are not the same as absent ones to the receiver. */
+function defined<T extends object>(object: T): Partial<Defined<T>> {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as Partial<Defined<T>>;
+}

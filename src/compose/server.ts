@@ -1,0 +1,126 @@
+/**
+ * The server, put together: warm models and their identity, the response cache in front of them, the routes, the
+ * listener; and taken apart again without losing a request.
+ *
+ * @module
+ */
+
+import { Activity } from "../http/activity.ts";
+import { createApp } from "../http/app.ts";
+import { loadOnnxBackend } from "../model/onnx_backend.ts";
+import { loadRuntime } from "../runtime/load.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import { BackendCache, type LoadBackend } from "../warm/backend_cache.ts";
+import { Catalogue, type Listing } from "../warm/catalogue.ts";
+import { Identifier } from "../warm/identity.ts";
+import { cacheEventLine, type Log, warmEventLine } from "./log.ts";
+import { openCache } from "./open_cache.ts";
+import { VERSION } from "./version.ts";
+
+/** How to run a server. */
+export interface ServerOptions {
+  /** Address to listen on. Default: `127.0.0.1`. */
+  readonly host?: string;
+  /** Port to listen on; 0 lets the system choose. Default: 8787. */
+  readonly port?: number;
+  /** Folder with models in Hugging Face layout. Default: `models`. */
+  readonly models?: string;
+  /** Folder of the response cache. Default: `.warmcache`. */
+  readonly cache?: string;
+  /** How many base models stay loaded at most. Default: 2. */
+  readonly maxLoadedModels?: number;
+  /** If set, requests have to carry it as a bearer token. Needed to listen anywhere but on this machine. */
+  readonly apiKey?: string;
+  /** Hears what happens. Default: nobody. */
+  readonly log?: Log;
+  /** How a base is loaded. Default: by its kind. */
+  readonly load?: LoadBackend;
+  /** The machine. Default: the one this program runs on. */
+  readonly runtime?: Runtime;
+}
+
+/** A server that listens. */
+export interface RunningServer {
+  /** `http://host:port`. */
+  readonly url: string;
+  /** What it found in its models folder when it started. */
+  readonly models: readonly Listing[];
+  /** Stops accepting requests, lets running ones finish, ends every Worker and closes the cache's databases. */
+  stop(): Promise<void>;
+}
+
+const LOOPBACK = new Set(["127.0.0.1", "::1", "localhost"]);
+
+/**
+ * Starts a server.
+ *
+ * @throws TypeError for an address off this machine without an API key; RangeError for a limit below 1;
+ * the system's error when the port is taken.
+ */
+export async function startServer(options: ServerOptions = {}): Promise<RunningServer> {
+  const {
+    host = "127.0.0.1",
+    port = 8787,
+    models = "models",
+    cache: cacheDirectory = ".warmcache",
+    maxLoadedModels = 2,
+    apiKey,
+    log = () => {},
+  } = options;
+  if (!LOOPBACK.has(host) && apiKey === undefined) {
+    throw new TypeError(`Refusing to listen on ${host}:${port} without an API key: pass one, or listen on 127.0.0.1`);
+  }
+  const runtime = options.runtime ?? await loadRuntime();
+  const { clock } = runtime;
+  const load: LoadBackend = options.load ?? ((base, signal) => loadOnnxBackend(runtime, base, signal));
+
+  const catalogue = new Catalogue({ runtime, directory: models });
+  const identifier = new Identifier({
+    runtime,
+    catalogue,
+    memoPath: `${cacheDirectory}/digests.json`,
+    log: (message) => log("warn", message),
+  });
+  const backends = new BackendCache({
+    maxLoaded: maxLoadedModels,
+    clock,
+    identify: (spec) => identifier.identify(spec),
+    load,
+    log: (event) => log(...warmEventLine(event)),
+  });
+  const cache = await openCache({
+    directory: cacheDirectory,
+    refusedStore: "bypass",
+    lockTimeout: 0,
+    report: (event) => log(...cacheEventLine(event)),
+    runtime,
+  });
+  const app = createApp({
+    version: VERSION,
+    cache,
+    backends,
+    catalogue,
+    activity: new Activity(clock),
+    clock,
+    apiKey,
+    randomSeed: () => crypto.getRandomValues(new Uint32Array(1))[0]!,
+    report: (error) => log("error", describe(error)),
+  });
+  const listener = await runtime.serveHttp({ hostname: host, port, fetch: (request) => app.fetch(request) });
+
+  let stopped: Promise<void> | undefined;
+  return {
+    url: `http://${host.includes(":") ? `[${host}]` : host}:${listener.port}`,
+    models: await catalogue.list(),
+    stop: () =>
+      stopped ??= (async () => {
+        await listener.shutdown();
+        await backends.evictAll();
+        await cache.close();
+      })(),
+  };
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? error.stack ?? error.message : String(error);
+}

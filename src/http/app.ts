@@ -1,0 +1,54 @@
+/**
+ * The server's routes, joined.
+ *
+ * @module
+ */
+
+import { Hono } from "hono";
+import { bodyLimit } from "hono/body-limit";
+import { requestId } from "hono/request-id";
+import { textRoute } from "./answer.ts";
+import { authenticate } from "./auth.ts";
+import { chatCompletions } from "./chat_completions.ts";
+import { completions } from "./completions.ts";
+import { ApiError, errorResponse, toApiError } from "./errors.ts";
+import { healthRoutes } from "./health.ts";
+import { modelRoutes } from "./models.ts";
+import type { ServerParts } from "./parts.ts";
+
+/** Longest request body, in bytes: several times the longest context in text. */
+const MOST_BODY_BYTES = 32 * 1024 * 1024;
+
+/** Everything the server answers. */
+export function createApp(parts: ServerParts): Hono {
+  const app = new Hono();
+  app.onError((error) => {
+    const answer = toApiError(error);
+    if (answer.status >= 500) parts.report(error);
+    return errorResponse(answer);
+  });
+  app.notFound((context) => {
+    const { method, path } = context.req;
+    return errorResponse(
+      new ApiError(404, "invalid_request_error", `Unknown request URL: ${method} ${path}`, { code: "unknown_url" }),
+    );
+  });
+  app.use(requestId());
+  app.use(async (context, next) => {
+    await next();
+    // Set on the finished response: routes and errors make their own, which would not carry it.
+    context.header("X-Request-Id", context.get("requestId"));
+  });
+  app.use(bodyLimit({ maxSize: MOST_BODY_BYTES, onError: tooLarge }));
+  if (parts.apiKey !== undefined) app.use(authenticate(parts.apiKey));
+  healthRoutes(app, parts);
+  for (const endpoint of [completions, chatCompletions]) {
+    app.post(endpoint.path, textRoute(endpoint, parts));
+  }
+  modelRoutes(app, parts);
+  return app;
+}
+
+function tooLarge(): never {
+  throw new ApiError(413, "invalid_request_error", `A request body may have ${MOST_BODY_BYTES} bytes at most`);
+}

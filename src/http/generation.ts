@@ -1,0 +1,103 @@
+/**
+ * Runs what an OpenAI request asks for on a model: each prompt as often as `n` says, in the order of the choices.
+ *
+ * @module
+ */
+
+import type { GenerateEvent, GenerateRequest, Prompt, ScoredToken, View } from "../model/backend.ts";
+
+/** Everything about a generation but its prompt and its seed. */
+export type Sampling = Omit<GenerateRequest, "prompt" | "seed">;
+
+/** What is to be generated: choices `prompt * n + sample`, as OpenAI numbers them. */
+export interface GenerationPlan {
+  readonly prompts: readonly Prompt[];
+  readonly n: number;
+  readonly sampling: Sampling;
+  /** Choice `i` is sampled with seed `seed + i`, so that samples of one request differ and can be repeated. */
+  readonly seed: number;
+}
+
+/** One finished choice. */
+export interface Choice {
+  readonly index: number;
+  /** The answer, after the prompt where `echo` was asked for. */
+  readonly text: string;
+  /** Its tokens, the prompt's first where `echo` was asked for. */
+  readonly tokens: readonly ScoredToken[];
+  readonly finishReason: "stop" | "length";
+}
+
+/** Tokens read and written. */
+export interface Usage {
+  readonly prompt_tokens: number;
+  readonly completion_tokens: number;
+  readonly total_tokens: number;
+}
+
+/** A step of a generation and the choice it belongs to. */
+export interface ChoiceEvent {
+  readonly index: number;
+  readonly event: GenerateEvent;
+}
+
+/** Generates all choices, one after the other. */
+export async function* generateChoices(
+  view: View,
+  plan: GenerationPlan,
+): AsyncGenerator<ChoiceEvent> {
+  let index = 0;
+  for (const prompt of plan.prompts) {
+    for (let sample = 0; sample < plan.n; sample++, index++) {
+      const seed = (plan.seed + index) >>> 0;
+      for await (const event of view.generate({ ...plan.sampling, prompt, seed })) yield { index, event };
+    }
+  }
+}
+
+/** Gathers events into choices and usage. */
+export class ChoiceCollector {
+  readonly #n: number;
+  readonly #choices: Choice[] = [];
+  #text = "";
+  #tokens: ScoredToken[] = [];
+  #promptTokens = 0;
+  #completionTokens = 0;
+
+  /** @param n Choices per prompt, whose prompt tokens count once. */
+  constructor(n: number) {
+    this.#n = n;
+  }
+
+  /** Takes one event in. */
+  add({ index, event }: ChoiceEvent): void {
+    this.#text += event.text;
+    switch (event.type) {
+      case "prompt":
+        this.#tokens.push(...event.tokens);
+        if (index % this.#n === 0) this.#promptTokens += event.promptTokens;
+        break;
+      case "token":
+        this.#tokens.push(event.token);
+        break;
+      case "end":
+        this.#completionTokens += event.completionTokens;
+        this.#choices.push({ index, text: this.#text, tokens: this.#tokens, finishReason: event.finishReason });
+        this.#text = "";
+        this.#tokens = [];
+    }
+  }
+
+  /** The choices that are finished. */
+  get choices(): readonly Choice[] {
+    return this.#choices;
+  }
+
+  get usage(): Usage {
+    return {
+      prompt_tokens: this.#promptTokens,
+      completion_tokens: this.#completionTokens,
+      total_tokens: this.#promptTokens + this.#completionTokens,
+    };
+  }
+}

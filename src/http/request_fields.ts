@@ -1,0 +1,115 @@
+/**
+ * Reading OpenAI request bodies: types and ranges with the field named in the error, `null` taken as absent, unknown
+ * fields let through, and known fields that this server cannot follow refused, since to ignore them would answer
+ * another question than the one asked.
+ *
+ * @module
+ */
+
+import { z } from "zod";
+import { invalidRequest } from "./errors.ts";
+import type { Sampling } from "./generation.ts";
+import type { Prompt } from "../model/backend.ts";
+
+/** A request for text, whichever endpoint it came by. */
+export interface TextRequest {
+  readonly model: string;
+  readonly prompts: readonly Prompt[];
+  readonly n: number;
+  readonly sampling: Sampling;
+  /** `undefined`: not repeatable. */
+  readonly seed: number | undefined;
+  readonly stream: boolean;
+  /** Whether a stream ends with a chunk that has the usage. */
+  readonly includeUsage: boolean;
+}
+
+const commonSchema = z.object({
+  model: z.string().min(1),
+  n: z.number().int().min(1).max(128).nullish(),
+  max_tokens: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).nullish(),
+  temperature: z.number().min(0).max(2).nullish(),
+  top_p: z.number().gt(0).max(1).nullish(),
+  seed: z.number().int().min(Number.MIN_SAFE_INTEGER).max(Number.MAX_SAFE_INTEGER).nullish(),
+  stop: z.union([z.string().min(1), z.array(z.string().min(1)).max(16)]).nullish(),
+  stream: z.boolean().nullish(),
+  stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
+});
+
+/** The part of a {@link TextRequest} that both text endpoints read alike. */
+export interface CommonRequest extends Omit<TextRequest, "prompts" | "sampling"> {
+  readonly sampling: Pick<Sampling, "temperature" | "topP" | "stop">;
+  readonly maxTokens: number | undefined;
+}
+
+/**
+ * Reads the fields that both text endpoints have.
+ *
+ * @throws ApiError 400 with the field at fault.
+ */
+export function readCommon(fields: Record<string, unknown>): CommonRequest {
+  const body = readBody(commonSchema, fields);
+  const { stop } = body;
+  return {
+    model: body.model,
+    n: body.n ?? 1,
+    maxTokens: body.max_tokens ?? undefined,
+    // The sampler takes 32 bits; a negative seed is as good as any other.
+    seed: body.seed === undefined || body.seed === null ? undefined : Number(BigInt.asUintN(32, BigInt(body.seed))),
+    stream: body.stream ?? false,
+    includeUsage: body.stream_options?.include_usage ?? false,
+    sampling: {
+      temperature: body.temperature ?? 1,
+      topP: body.top_p ?? 1,
+      stop: typeof stop === "string" ? [stop] : stop ?? [],
+    },
+  };
+}
+
+/**
+ * Checks a body against a schema.
+ *
+ * @throws ApiError 400 that names the first field at fault.
+ */
+export function readBody<T extends z.ZodType>(schema: T, body: unknown): z.infer<T> {
+  const result = schema.safeParse(body);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0]!;
+  const param = paramOf(issue.path);
+  throw invalidRequest(param === undefined ? issue.message : `Invalid value for '${param}': ${issue.message}`, param);
+}
+
+/** Whether an answer is to carry log-probabilities. */
+export function wantsLogprobs({ sampling }: TextRequest): boolean {
+  return sampling.topLogprobs !== undefined;
+}
+
+/** Values of a field that mean the same as leaving it out. */
+export type Harmless = (value: unknown) => boolean;
+
+/** Harmless when it says nothing: absent, `null`, empty, `0`, `false`. */
+export const empty: Harmless = (value) =>
+  value === undefined || value === null || value === false || value === 0 || value === "" ||
+  (typeof value === "object" && Object.keys(value).length === 0);
+
+/**
+ * Refuses known fields with a meaning this server cannot give them.
+ *
+ * @throws ApiError 400 with code `unsupported_parameter`.
+ */
+export function refuseUnsupported(body: Record<string, unknown>, fields: Record<string, Harmless>): void {
+  for (const [field, harmless] of Object.entries(fields)) {
+    if (Object.hasOwn(body, field) && !harmless(body[field])) {
+      const value = JSON.stringify(body[field]).slice(0, 80);
+      throw invalidRequest(`Unsupported parameter: '${field}': ${value}`, field, "unsupported_parameter");
+    }
+  }
+}
+
+/** `["messages", 0, "role"]` as OpenAI writes it: `messages[0].role`. */
+function paramOf(path: readonly PropertyKey[]): string | undefined {
+  if (path.length === 0) return undefined;
+  return path.map((step, at) => typeof step === "number" ? `[${step}]` : `${at === 0 ? "" : "."}${String(step)}`).join(
+    "",
+  );
+}

@@ -1,0 +1,181 @@
+/** Requests and files that cannot be used: each gets the answer OpenAI's clients understand, and the server lives on. */
+
+import assert from "node:assert/strict";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { before, describe, it } from "node:test";
+import OpenAI from "openai";
+import type { RunningServer } from "../../src/compose/server.ts";
+import { copyModel } from "../support/models.ts";
+import { temporaryFolder } from "../support/temporary.ts";
+import { getJson, openai, post, testServer } from "./support.ts";
+
+describe("a request that cannot be followed", () => {
+  let server: RunningServer;
+  before(async () => {
+    server = await testServer({ cache: await temporaryFolder() });
+  });
+
+  const completion = { model: "kjv-tiny", prompt: "In", max_tokens: 1 };
+  const chat = { model: "kjv-tiny", messages: [{ role: "user", content: "In" }], max_tokens: 1 };
+  const long = Array.from({ length: 300 }, () => 5);
+  const CASES: [
+    title: string,
+    path: string,
+    body: unknown,
+    status: number,
+    param: string | null,
+    code: string | null,
+  ][] = [
+    ["unknown model", "/v1/completions", { ...completion, model: "gpt-9" }, 404, "model", "model_not_found"],
+    ["unknown adapter", "/v1/completions", { ...completion, model: "kjv-tiny+nope" }, 404, "model", "model_not_found"],
+    [
+      "a path for a model",
+      "/v1/completions",
+      { ...completion, model: "../models/kjv-tiny" },
+      404,
+      "model",
+      "model_not_found",
+    ],
+    ["malformed JSON", "/v1/completions", `{"model": "kjv-tiny",`, 400, null, null],
+    ["a JSON array", "/v1/completions", "[]", 400, null, null],
+    ["no model", "/v1/completions", { prompt: "In" }, 400, "model", null],
+    ["no prompt", "/v1/completions", { model: "kjv-tiny" }, 400, "prompt", null],
+    ["a wrong type", "/v1/completions", { ...completion, temperature: "hot" }, 400, "temperature", null],
+    ["a value out of range", "/v1/completions", { ...completion, top_p: 2 }, 400, "top_p", null],
+    ["a token id out of range", "/v1/completions", { ...completion, prompt: [1, 99999] }, 400, "prompt", null],
+    ["an empty prompt", "/v1/completions", { ...completion, prompt: "" }, 400, "prompt", null],
+    [
+      "a prompt that is too long",
+      "/v1/completions",
+      { ...completion, prompt: long },
+      400,
+      "prompt",
+      "context_length_exceeded",
+    ],
+    ["what it cannot do", "/v1/completions", { ...completion, suffix: "end" }, 400, "suffix", "unsupported_parameter"],
+    [
+      "a wrong role",
+      "/v1/chat/completions",
+      { ...chat, messages: [{ role: "king", content: "" }] },
+      400,
+      "messages[0].role",
+      null,
+    ],
+    [
+      "tools",
+      "/v1/chat/completions",
+      { ...chat, tools: [{ type: "function" }] },
+      400,
+      "tools",
+      "unsupported_parameter",
+    ],
+    [
+      "a conversation that is too long",
+      "/v1/chat/completions",
+      { ...chat, messages: [{ role: "user", content: "word ".repeat(400) }] },
+      400,
+      "messages",
+      "context_length_exceeded",
+    ],
+    ["an unknown path", "/v1/nothing", {}, 404, null, "unknown_url"],
+  ];
+  for (const [title, path, body, status, param, code] of CASES) {
+    it(`with ${title} is refused with ${status} and ${param ?? "no param"}`, async () => {
+      const response = await post(server, path, body);
+      const { error } = await response.json();
+      assert.equal(response.status, status, JSON.stringify(error));
+      assert.deepEqual(Object.keys(error), ["message", "type", "param", "code"]);
+      assert.equal(error.type, "invalid_request_error");
+      assert.equal(error.param, param, error.message);
+      assert.equal(error.code, code, error.message);
+    });
+  }
+
+  it("is the client's own error class", async () => {
+    const request = openai(server).completions.create({ ...completion, model: "gpt-9" });
+    await assert.rejects(request, (error) => error instanceof OpenAI.NotFoundError && error.code === "model_not_found");
+  });
+
+  it("has a status and no half-open stream when it asked to stream", async () => {
+    const response = await post(server, "/v1/completions", { ...completion, prompt: long, stream: true });
+    assert.equal(response.status, 400);
+    assert.equal((await response.json()).error.code, "context_length_exceeded");
+  });
+});
+
+describe("a corrupt model file", () => {
+  it("is a 503 with the reason and a cooldown, and other models still answer", async () => {
+    const models = await temporaryFolder();
+    const broken = await copyModel(models, "broken");
+    await copyModel(models, "sound");
+    await writeFile(join(broken, "onnx", "model.onnx"), "this is no graph");
+    const server = await testServer({ models, cache: await temporaryFolder() });
+
+    for (let attempt = 0; attempt < 2; attempt++) {
+      const response = await post(server, "/v1/completions", { model: "broken", prompt: "In", max_tokens: 1 });
+      const { error } = await response.json();
+      assert.equal(response.status, 503);
+      assert.equal(error.code, "model_load_failed");
+      assert.match(error.message, /model\.onnx/);
+      const retryAfter = Number(response.headers.get("Retry-After"));
+      assert.ok(retryAfter >= 1 && retryAfter <= 60);
+      assert.equal(response.headers.get("x-should-retry"), "false");
+    }
+    const states = (await getJson(server, "/health")).loaded_models.map((
+      { base, state }: Record<string, string>,
+    ) => [base, state]);
+    assert.deepEqual(states, [["broken", "cooldown"]]);
+    const sound = await post(server, "/v1/completions", { model: "sound", prompt: "In", max_tokens: 1 });
+    assert.equal(sound.status, 200);
+    await sound.body!.cancel();
+  });
+});
+
+describe("a cache directory that cannot be written", () => {
+  it("never fails an answer, and is reported in stats and log", async () => {
+    // A folder below a file: not even root can create it.
+    const file = join(await temporaryFolder(), "file");
+    await writeFile(file, "");
+    const lines: string[] = [];
+    const server = await testServer({
+      cache: join(file, "cache"),
+      log: (level, message) => lines.push(`${level} ${message}`),
+    });
+    for (let i = 0; i < 2; i++) {
+      const response = await post(server, "/v1/completions", {
+        model: "kjv-tiny",
+        prompt: "In",
+        max_tokens: 2,
+        temperature: 0,
+      });
+      assert.equal(response.status, 200);
+      assert.equal(response.headers.get("Cache-Status"), "warmcache; fwd=miss");
+      await response.body!.cancel();
+    }
+    const { cache } = await getJson(server, "/stats");
+    assert.equal(cache.failedWrites, 2);
+    assert.equal(cache.writes, 0);
+    assert.match(cache.lastError.message, /cache/);
+    assert.ok(lines.some((line) => line.startsWith("warn") && line.includes("cache")), lines.join("\n"));
+  });
+});
+
+describe("an API key", () => {
+  it("is asked for everywhere but at /health", async () => {
+    const server = await testServer({ cache: await temporaryFolder(), apiKey: "right" });
+    assert.equal((await fetch(`${server.url}/health`)).status, 200);
+    for (const headers of [{}, { Authorization: "Bearer wrong" }, { Authorization: "right" }]) {
+      const response = await fetch(`${server.url}/v1/models`, { headers });
+      assert.equal(response.status, 401);
+      assert.equal((await response.json()).error.code, "invalid_api_key");
+    }
+    const allowed = await fetch(`${server.url}/v1/models`, { headers: { Authorization: "Bearer right" } });
+    assert.equal(allowed.status, 200);
+    await allowed.body!.cancel();
+  });
+
+  it("is needed to listen anywhere but on this machine", async () => {
+    await assert.rejects(testServer({ host: "0.0.0.0" }), TypeError);
+  });
+});

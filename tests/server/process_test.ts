@@ -1,0 +1,114 @@
+/**
+ * `deno run -A server.ts` as its users meet it: what it prints, how it stops, what it leaves behind. Signals go by
+ * `process.kill`, since a child that `ChildProcess.kill` signalled has no exit status on Deno.
+ */
+
+import assert from "node:assert/strict";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import process from "node:process";
+import { after, describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
+import { MODELS } from "../support/models.ts";
+import { requirePart } from "../support/parts.ts";
+import { temporaryFolder } from "../support/temporary.ts";
+import { getJson, post } from "./support.ts";
+
+const SERVER = fileURLToPath(new URL("../../server.ts", import.meta.url));
+
+interface ServerProcess {
+  readonly child: ChildProcess;
+  /** Resolves to its exit status, `null` if a signal ended it. */
+  readonly ended: Promise<number | null>;
+  readonly output: () => string;
+}
+
+function start(...flags: string[]): ServerProcess {
+  const child = spawn(process.execPath, ["run", "-A", SERVER, ...flags], { stdio: ["ignore", "pipe", "pipe"] });
+  const ended = once(child, "exit").then(([status]) => status as number | null);
+  after(() => child.kill("SIGKILL"));
+  let output = "";
+  for (const stream of [child.stdout!, child.stderr!]) stream.setEncoding("utf8").on("data", (text) => output += text);
+  return { child, ended, output: () => output };
+}
+
+async function listening({ child, ended, output }: ServerProcess): Promise<{ url: string }> {
+  for (;;) {
+    const url = /listens on (\S+)/.exec(output())?.[1];
+    if (url !== undefined && output().includes("cache  ")) return { url };
+    const failed = ended.then(() => Promise.reject(new Error(`the server ended: ${output()}`)));
+    await Promise.race([once(child.stdout!, "data"), failed]);
+  }
+}
+
+describe("the server's process", () => {
+  it("says where it listens, which models it found and where the cache is", async () => {
+    const cache = await temporaryFolder();
+    const server = start("--port", "0", "--models", MODELS, "--cache", cache);
+    await listening(server);
+    assert.match(server.output(), /listens on http:\/\/127\.0\.0\.1:\d+/);
+    assert.match(server.output(), /models {2}kjv-tiny, kjv-tiny\+fortunes/);
+    assert.ok(server.output().includes(cache));
+    process.kill(server.child.pid!, "SIGTERM");
+    assert.equal(await server.ended, 0);
+  });
+
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    it(`finishes a running request on ${signal}, closes its database and exits 0`, async () => {
+      const cache = await temporaryFolder();
+      const server = start("--port", "0", "--models", MODELS, "--cache", cache);
+      const { url } = await listening(server);
+      const request = { model: "kjv-tiny", prompt: "And", max_tokens: 120, temperature: 1, seed: 3, stream: true };
+      const response = await post({ url }, "/v1/completions", request);
+      const reader = response.body!.getReader();
+      await reader.read();
+      // The request is in the middle of its answer now: the model waits for the reader.
+      process.kill(server.child.pid!, signal);
+      await once(server.child.stdout!, "data");
+      let text = "";
+      for (let part; !(part = await reader.read()).done;) text += new TextDecoder().decode(part.value);
+      assert.match(text, /data: \[DONE\]/);
+      assert.equal(await server.ended, 0, server.output());
+      const files = await readdir(cache);
+      assert.equal(files.filter((name) => name.endsWith(".sqlite")).length, 1, "the answer was stored");
+      assert.deepEqual(files.filter((name) => /-(wal|journal|shm)$/.test(name)), [], "the database was closed");
+    });
+  }
+
+  it("leaves databases that the sqlite3 shell opens and finds sound", async (context) => {
+    if (!requirePart(context, "sqlite3")) return;
+    const cache = await temporaryFolder();
+    const server = start("--port", "0", "--models", MODELS, "--cache", cache);
+    const { url } = await listening(server);
+    for (const model of ["kjv-tiny", "kjv-tiny+fortunes"]) {
+      await (await post({ url }, "/v1/completions", { model, prompt: "In", max_tokens: 2 })).text();
+    }
+    assert.equal((await getJson({ url }, "/stats")).cache.writes, 2);
+    process.kill(server.child.pid!, "SIGTERM");
+    await server.ended;
+    const databases = (await readdir(cache)).filter((name) => name.endsWith(".sqlite"));
+    assert.equal(databases.length, 2, "one database per model");
+    for (const name of databases) {
+      const sql = "PRAGMA integrity_check; SELECT model_asked, outcome, codec FROM entry";
+      assert.match(execFileSync("sqlite3", [join(cache, name), sql], { encoding: "utf8" }), /^ok\nkjv-tiny/);
+    }
+  });
+
+  for (
+    const [title, flags, message] of [
+      ["an unknown flag", ["--prot", "1"], /--prot/],
+      ["a port that is none", ["--port", "70000"], /70000/],
+      ["room for no model", ["--max-loaded-models", "0"], /max-loaded-models/],
+      ["a public address without a key", ["--host", "0.0.0.0"], /API key/],
+      ["a settings file that is missing", ["--config", "/nowhere/warmcache.json"], /nowhere/],
+    ] as const
+  ) {
+    it(`refuses ${title} with exit status 2`, async () => {
+      const server = start(...flags);
+      assert.equal(await server.ended, 2);
+      assert.match(server.output(), message);
+    });
+  }
+});

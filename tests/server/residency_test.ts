@@ -1,0 +1,126 @@
+/** What stays loaded: eviction really ends a Worker, leases come before loads, and nothing waits behind a model. */
+
+import assert from "node:assert/strict";
+import { readdir, readFile } from "node:fs/promises";
+import { describe, it } from "node:test";
+import { loadOnnxBackend } from "../../src/model/onnx_backend.ts";
+import { loadRuntime } from "../../src/runtime/load.ts";
+import type { LoadBackend } from "../../src/warm/backend_cache.ts";
+import { gate } from "../support/gate.ts";
+import { copyModel, copyModelWithOtherWeights } from "../support/models.ts";
+import { temporaryFolder } from "../support/temporary.ts";
+import { getJson, post, testServer } from "./support.ts";
+
+const PROMPT = { prompt: "And Moses said unto", max_tokens: 4, temperature: 0 };
+
+/** The Workers of this process, as the operating system sees them: Deno names their threads. */
+async function workerThreads(): Promise<number> {
+  const threads = await readdir("/proc/self/task");
+  const names = await Promise.all(threads.map((id) => readFile(`/proc/self/task/${id}/comm`, "utf8").catch(() => "")));
+  return names.filter((name) => name.startsWith("worker-")).length;
+}
+
+/** Waits for the operating system to have taken the thread of an ended Worker away. */
+async function workerThreadsBecome(count: number): Promise<void> {
+  while (await workerThreads() !== count) await new Promise((resolve) => setTimeout(resolve, 10));
+}
+
+describe("with room for one model", () => {
+  it("the least recently used one is evicted, its Worker is gone, and answers stay right", async () => {
+    const models = await temporaryFolder();
+    await copyModel(models, "one");
+    await copyModelWithOtherWeights(models, "two");
+    const before = await workerThreads();
+    const server = await testServer({ models, cache: await temporaryFolder(), maxLoadedModels: 1 });
+
+    const answers: Record<string, string> = {};
+    for (const model of ["one", "two", "one"]) {
+      const response = await post(server, "/v1/completions", { ...PROMPT, model, unknown_field: Math.random() });
+      const text = (await response.json()).choices[0].text;
+      assert.equal(answers[model] ??= text, text);
+      const { loaded_models, max_loaded_models } = await getJson(server, "/health");
+      assert.equal(max_loaded_models, 1);
+      assert.deepEqual(loaded_models.map(({ base, state }: Record<string, string>) => [base, state]), [[
+        model,
+        "warm",
+      ]]);
+      await workerThreadsBecome(before + 1);
+    }
+    assert.notEqual(answers.one, answers.two);
+
+    await server.stop();
+    await workerThreadsBecome(before);
+  });
+
+  it("two names of one content share one backend", async () => {
+    const models = await temporaryFolder();
+    await copyModel(models, "one");
+    await copyModel(models, "same");
+    const server = await testServer({ models, cache: await temporaryFolder(), maxLoadedModels: 1 });
+    const first = await (await post(server, "/v1/completions", { ...PROMPT, model: "one" })).json();
+    const second = await (await post(server, "/v1/completions", { ...PROMPT, model: "same" })).json();
+    assert.equal(first.system_fingerprint, second.system_fingerprint);
+    assert.equal((await getJson(server, "/health")).loaded_models[0].identity.length, 64);
+    assert.equal((await getJson(server, "/health")).loaded_models.length, 1);
+  });
+});
+
+describe("while a model loads", () => {
+  it("health and stats answer, the request holds its lease already, and a cached answer is served", async () => {
+    const runtime = await loadRuntime();
+    const cache = await temporaryFolder();
+    const warm = await testServer({ cache });
+    await (await post(warm, "/v1/completions", { ...PROMPT, model: "kjv-tiny" })).text();
+    await warm.stop();
+
+    const held = gate();
+    const load: LoadBackend = async (base, signal) => {
+      await held.pass();
+      return await loadOnnxBackend(runtime, base, signal);
+    };
+    const server = await testServer({ cache, load });
+    const waiting = post(server, "/v1/completions", { ...PROMPT, model: "kjv-tiny", max_tokens: 5 });
+    await held.reached;
+
+    const [loading] = (await getJson(server, "/health")).loaded_models;
+    assert.equal(loading.state, "loading");
+    assert.equal(loading.leases, 1);
+    assert.equal((await getJson(server, "/stats")).run_count, 0);
+    const cached = await post(server, "/v1/completions", { ...PROMPT, model: "kjv-tiny" });
+    assert.equal(cached.headers.get("Cache-Status"), "warmcache; hit");
+    await cached.body!.cancel();
+
+    held.open();
+    assert.equal((await waiting).status, 200);
+    await (await waiting).body!.cancel();
+  });
+});
+
+describe("while a model generates", () => {
+  it("health and stats answer", async () => {
+    const server = await testServer({ cache: await temporaryFolder() });
+    const long = { model: "kjv-tiny", prompt: "And", max_tokens: 200, temperature: 1, seed: 1, stream: true };
+    const response = await post(server, "/v1/completions", long);
+    const reader = response.body!.getReader();
+    await reader.read();
+    // The reader has stopped; the model is a few tokens ahead of it and waits, in the middle of its answer.
+    const [generating] = (await getJson(server, "/health")).loaded_models;
+    assert.equal(generating.state, "warm");
+    assert.equal(generating.leases, 1);
+    assert.equal((await getJson(server, "/stats")).cache.writes, 0);
+    while (!(await reader.read()).done);
+    assert.equal((await getJson(server, "/stats")).cache.writes, 1);
+    assert.equal((await getJson(server, "/health")).loaded_models[0].leases, 0);
+  });
+
+  it("a client that goes away ends the work and leaves nothing in the cache", async () => {
+    const server = await testServer({ cache: await temporaryFolder() });
+    const long = { model: "kjv-tiny", prompt: "And", max_tokens: 200, temperature: 1, seed: 2, stream: true };
+    const response = await post(server, "/v1/completions", long);
+    const reader = response.body!.getReader();
+    await reader.read();
+    await reader.cancel();
+    while ((await getJson(server, "/health")).loaded_models[0].leases > 0);
+    assert.equal((await getJson(server, "/stats")).cache.writes, 0);
+  });
+});

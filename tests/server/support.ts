@@ -1,0 +1,33 @@
+/** A server of the real parts, in this process, on a port of its own. */
+
+import OpenAI from "openai";
+import { after } from "node:test";
+import { type RunningServer, type ServerOptions, startServer } from "../../src/compose/server.ts";
+import { MODELS } from "../support/models.ts";
+
+/** Starts a server that is stopped after the enclosing suite. */
+export async function testServer(options: ServerOptions): Promise<RunningServer> {
+  const server = await startServer({ port: 0, models: MODELS, ...options });
+  after(() => server.stop());
+  return server;
+}
+
+/** The official client, unchanged but for its base URL; it does not repeat requests, so that tests see each answer. */
+export function openai({ url }: { readonly url: string }): OpenAI {
+  return new OpenAI({ baseURL: `${url}/v1`, apiKey: "unused", maxRetries: 0 });
+}
+
+/** Sends JSON, or text as it is, as a client without a library would. */
+export function post(server: { readonly url: string }, path: string, body: unknown): Promise<Response> {
+  return fetch(`${server.url}${path}`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: typeof body === "string" ? body : JSON.stringify(body),
+  });
+}
+
+/** Gets JSON. */
+// deno-lint-ignore no-explicit-any -- tests read what they know is there
+export async function getJson(server: { readonly url: string }, path: string): Promise<any> {
+  return await (await fetch(`${server.url}${path}`)).json();
+}

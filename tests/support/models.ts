@@ -1,0 +1,62 @@
+/** The example model, its reference numbers, and copies of it that differ. */
+
+import { cp, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** The folder with the example model. */
+export const MODELS: string = fileURLToPath(new URL("../../models", import.meta.url));
+
+/** What PyTorch computed for one view of the model at one prompt. */
+export interface ReferenceView {
+  /** Of each token of prompt and completion after the first. */
+  readonly token_logprobs: readonly number[];
+  readonly completion_logprob: number;
+  readonly next_top10_ids: readonly number[];
+  readonly next_top10_logprobs: readonly number[];
+  readonly greedy_ids: readonly number[];
+  readonly greedy_text: string;
+  readonly finish_reason: "stop" | "length";
+}
+
+/** One prompt of `reference.json`. */
+export interface ReferenceCase {
+  readonly prompt: string;
+  readonly completion: string;
+  readonly prompt_ids: readonly number[];
+  readonly completion_ids: readonly number[];
+  readonly base: ReferenceView;
+  readonly fortunes: ReferenceView;
+  readonly next_token_kl_base_adapter: number;
+  readonly next_token_js: number;
+}
+
+/** Greedy continuations in `reference.json` have at most this many tokens. */
+export const REFERENCE_MAX_TOKENS = 24;
+
+/** The reference numbers of the example model. */
+export async function referenceCases(): Promise<ReferenceCase[]> {
+  return JSON.parse(await readFile(join(MODELS, "kjv-tiny", "reference.json"), "utf8")).cases;
+}
+
+/** Copies the example model, adapters included, to `folder/name`. */
+export async function copyModel(folder: string, name: string): Promise<string> {
+  const target = join(folder, name);
+  await cp(join(MODELS, "kjv-tiny"), target, { recursive: true });
+  return target;
+}
+
+/** Copies the example model with its last normalisation turned round, so that it has other weights and answers. */
+export async function copyModelWithOtherWeights(folder: string, name: string): Promise<string> {
+  const target = await copyModel(folder, name);
+  const path = join(target, "onnx", "model.onnx");
+  const bytes = await readFile(path);
+  const tensor = "model.norm.weight";
+  // TensorProto: the name (field 8) is followed by the raw data (field 9), a length and little-endian floats.
+  let at = bytes.indexOf(`B${String.fromCharCode(tensor.length)}${tensor}`) + 2 + tensor.length + 1;
+  let length = 0;
+  for (let shift = 0, byte = 0x80; byte & 0x80; shift += 7) length |= ((byte = bytes[at++]!) & 0x7f) << shift;
+  for (let i = at; i < at + length; i += 4) bytes.writeFloatLE(-bytes.readFloatLE(i), i);
+  await writeFile(path, bytes);
+  return target;
+}
