@@ -24,6 +24,8 @@ export interface SideReport {
 /** One contestant. */
 export interface Side {
   readonly name: string;
+  /** What runs it, with its arguments up to the program. Default: this Deno. */
+  readonly command?: readonly string[];
   /** Measures, in a process of its own. */
   readonly run: () => Promise<SideReport>;
 }
@@ -49,20 +51,20 @@ export async function compare(program: string, comparison: Comparison): Promise<
   const reports = new Map<string, SideReport[]>(sides.map(({ name }) => [name, []]));
   for (let round = 0; round < comparison.rounds; round++) {
     const order = round % 2 === 0 ? sides : [...sides].reverse();
-    for (const { name } of order) {
-      reports.get(name)!.push(await runSide(program, name));
-      console.error(`round ${round + 1} of ${comparison.rounds}: ${name}`);
+    for (const side of order) {
+      reports.get(side.name)!.push(await runSide(program, side));
+      console.error(`round ${round + 1} of ${comparison.rounds}: ${side.name}`);
     }
   }
   print(comparison, reports);
 }
 
-async function runSide(program: string, name: string): Promise<SideReport> {
-  const { stdout } = await promisify(execFile)(
-    process.execPath,
-    ["run", "-A", "--v8-flags=--expose-gc", program, "--side", name],
-    { maxBuffer: 1 << 24 },
-  );
+async function runSide(
+  program: string,
+  { name, command = [process.execPath, "run", "-A"] }: Side,
+): Promise<SideReport> {
+  const [executable, ...args] = command;
+  const { stdout } = await promisify(execFile)(executable!, [...args, program, "--side", name]);
   return JSON.parse(stdout.trim().split("\n").at(-1)!);
 }
 
@@ -76,7 +78,7 @@ function print({ title, unit, sides, rounds }: Comparison, reports: Map<string, 
   console.log(
     `median of ${rounds} fresh processes a side in ${unit}, (least to most); all sides gave the same answers\n`,
   );
-  const rows = [["", ours!, ...others.flatMap((other) => [other, `ours ÷ ${other}`])]];
+  const rows = [["", ours!, ...others.flatMap((other) => [other, `ratio`])]];
   for (const figure of Object.keys(reports.get(ours!)![0]!.figures)) {
     const values = (name: string): number[] => reports.get(name)!.map(({ figures }) => figures[figure]!);
     const mine = median(values(ours!));

@@ -1,0 +1,18 @@
+/**
+ * One at a time, in the order of asking. A GPU execution provider fails or hangs when two runs overlap, and on one
+ * WASM thread they would not be faster; first come first served also shares the model fairly between generations.
+ *
+ * @module
+ */
+
+/** A lock with a queue. */
+export class Fifo {
+  #last: Promise<unknown> = Promise.resolve();
+
+  /** Runs `work` when everything asked for before has ended. */
+  run<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(work);
+    this.#last = result.catch(() => {});
+    return result;
+  }
+}

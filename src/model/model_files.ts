@@ -1,0 +1,52 @@
+/**
+ * A model's files, read as promised: what is loaded is what was hashed.
+ *
+ * @module
+ */
+
+import type { Runtime } from "../runtime/runtime.ts";
+import type { ContentFile } from "./backend.ts";
+import { ModelError } from "./error.ts";
+
+/** A parsed JSON object. */
+export type JsonObject = Readonly<Record<string, unknown>>;
+
+/**
+ * The bytes of a file whose content was promised.
+ *
+ * @throws ModelError `identity_changed` when the file holds something else by now.
+ */
+export async function readContent(runtime: Runtime, file: ContentFile): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = await runtime.files.read(file.path);
+  const sha256 = Array.from(runtime.sha256(bytes), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  if (sha256 !== file.sha256) {
+    throw new ModelError("identity_changed", `${file.path} changed since it was hashed: SHA-256 is ${sha256} now`);
+  }
+  return bytes;
+}
+
+/**
+ * The JSON object in a file whose content was promised.
+ *
+ * @throws ModelError `identity_changed`; Error when it is not a JSON object.
+ */
+export async function readJson(runtime: Runtime, file: ContentFile): Promise<JsonObject> {
+  const bytes = await readContent(runtime, file);
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder().decode(bytes));
+  } catch (error) {
+    throw new Error(`${file.path} is not JSON: ${(error as Error).message}`, { cause: error });
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new Error(`${file.path} holds no JSON object: ${JSON.stringify(value).slice(0, 100)}`);
+  }
+  return value as JsonObject;
+}
+
+/** What went wrong while loading `what`, as the error callers know; a {@link ModelError} stays as it is. */
+export function loadFailure(what: string, error: unknown): ModelError {
+  if (error instanceof ModelError) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  return new ModelError("model_load_failed", `Cannot load ${what}: ${reason}`, { cause: error });
+}

@@ -1,0 +1,103 @@
+/**
+ * {@link ./backend.ts Backend} for models of kind `onnx`: a Worker per base, because ending it is the only way to get
+ * its WASM memory back, and because a model that runs on the server's thread stops everything else.
+ *
+ * @module
+ */
+
+import type { Runtime } from "../runtime/runtime.ts";
+import type {
+  AdapterOptions,
+  Backend,
+  CompletionLogprobs,
+  GenerateEvent,
+  GenerateRequest,
+  NextToken,
+  NextTokenOptions,
+  Prompt,
+  ResolvedAdapter,
+  ResolvedBase,
+  RollingLogprobs,
+  View,
+} from "./backend.ts";
+import { ModelError } from "./error.ts";
+import type { AppliedAdapter, Loaded } from "./protocol.ts";
+import { WorkerLine } from "./worker_line.ts";
+
+/**
+ * Loads a base into a Worker of its own. Aborting ends the Worker and rejects with the signal's reason.
+ *
+ * @throws ModelError `model_load_failed`, `identity_changed`; the Worker is gone then.
+ */
+export async function loadOnnxBackend(runtime: Runtime, base: ResolvedBase, signal?: AbortSignal): Promise<Backend> {
+  signal?.throwIfAborted();
+  const line = new WorkerLine(runtime.spawnWorker(new URL("./worker.ts", import.meta.url), `model ${base.name}`));
+  try {
+    return new OnnxBackend(base, line, await line.ask({ kind: "load", base }, signal));
+  } catch (error) {
+    line.end();
+    if (!(error instanceof ModelError) || error.code !== "worker_failed") throw error;
+    throw new ModelError("model_load_failed", `Cannot load ${base.name}: ${error.message}`, { cause: error });
+  }
+}
+
+class OnnxBackend implements Backend {
+  readonly base: ResolvedBase;
+  readonly contextLength: number;
+  readonly #line: WorkerLine;
+
+  constructor(base: ResolvedBase, line: WorkerLine, { contextLength }: Loaded) {
+    this.base = base;
+    this.contextLength = contextLength;
+    this.#line = line;
+  }
+
+  get bytes(): number {
+    return this.#line.bytes;
+  }
+
+  get closed(): Promise<Error | undefined> {
+    return this.#line.closed;
+  }
+
+  baseView(): View {
+    return new OnnxView(this.#line, undefined);
+  }
+
+  adapterView(adapter: ResolvedAdapter, { scale = 1 }: AdapterOptions = {}): View {
+    if (!Number.isFinite(scale)) throw new RangeError(`An adapter's scale is not a finite number: ${scale}`);
+    return new OnnxView(this.#line, { adapter, scale });
+  }
+
+  close(): Promise<void> {
+    this.#line.end();
+    return Promise.resolve();
+  }
+}
+
+class OnnxView implements View {
+  readonly #line: WorkerLine;
+  readonly #applied: AppliedAdapter | undefined;
+
+  constructor(line: WorkerLine, applied: AppliedAdapter | undefined) {
+    this.#line = line;
+    this.#applied = applied;
+  }
+
+  generate(request: GenerateRequest, signal?: AbortSignal): AsyncIterable<GenerateEvent> {
+    const start = () => this.#line.open({ kind: "generate", applied: this.#applied, request }, signal);
+    return { [Symbol.asyncIterator]: start };
+  }
+
+  logprobs(prompt: Prompt, completion: string, signal?: AbortSignal): Promise<CompletionLogprobs> {
+    return this.#line.ask({ kind: "logprobs", applied: this.#applied, prompt, completion }, signal);
+  }
+
+  rollingLogprobs(text: string, signal?: AbortSignal): Promise<RollingLogprobs> {
+    return this.#line.ask({ kind: "rollingLogprobs", applied: this.#applied, text }, signal);
+  }
+
+  nextToken(prompt: Prompt, options: NextTokenOptions, signal?: AbortSignal): Promise<NextToken> {
+    return this.#line.ask({ kind: "nextToken", applied: this.#applied, prompt, options }, signal);
+  }
+}

@@ -1,0 +1,86 @@
+/**
+ * From what a caller asks to continue to token ids that fit the model.
+ *
+ * @module
+ */
+
+import type { Prompt } from "./backend.ts";
+import type { ChatTemplate } from "./chat_template.ts";
+import { ModelError } from "./error.ts";
+import type { TextTokenizer } from "./tokenizer.ts";
+
+/** What limits and encodes a prompt. */
+export interface PromptEncoder {
+  readonly tokenizer: TextTokenizer;
+  readonly chatTemplate: ChatTemplate | undefined;
+  readonly vocabularySize: number;
+  readonly contextLength: number;
+}
+
+/** A prompt in tokens. */
+export interface EncodedPrompt {
+  readonly ids: readonly number[];
+  readonly text: string;
+  /** The request field it came from, for errors. */
+  readonly parameter: "prompt" | "messages";
+}
+
+/**
+ * Encodes a prompt. A text gets the tokens its tokenizer puts around every text; a conversation's template writes its own.
+ *
+ * @throws ModelError `invalid_request` when there are no tokens, or ids that the model does not have.
+ */
+export function encodePrompt(encoder: PromptEncoder, prompt: Prompt): EncodedPrompt {
+  const encoded = encodeByKind(encoder, prompt);
+  checkTokens(encoder, encoded.ids, encoded.parameter);
+  return encoded;
+}
+
+function encodeByKind({ tokenizer, chatTemplate }: PromptEncoder, prompt: Prompt): EncodedPrompt {
+  if ("ids" in prompt) return { ids: prompt.ids, text: tokenizer.decode(prompt.ids), parameter: "prompt" };
+  if ("text" in prompt) {
+    const ids = tokenizer.encode(prompt.text, { addSpecialTokens: true });
+    return { ids, text: prompt.text, parameter: "prompt" };
+  }
+  if (chatTemplate === undefined) {
+    throw new ModelError("invalid_request", "The model has no chat template: give a prompt instead of messages", {
+      parameter: "messages",
+    });
+  }
+  const text = chatTemplate(prompt.messages);
+  return { ids: tokenizer.encode(text, { addSpecialTokens: false }), text, parameter: "messages" };
+}
+
+/**
+ * Refuses a text of no tokens, and ids that are not the model's.
+ *
+ * @throws ModelError `invalid_request`
+ */
+export function checkTokens({ vocabularySize }: PromptEncoder, ids: readonly number[], parameter: string): void {
+  if (ids.length === 0) {
+    throw new ModelError("invalid_request", `No tokens in ${parameter}: it is empty`, { parameter });
+  }
+  const unknown = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabularySize);
+  if (unknown !== undefined) {
+    const message = `A token id in ${parameter} is not one of the model's ${vocabularySize}: ${unknown}`;
+    throw new ModelError("invalid_request", message, { parameter });
+  }
+}
+
+/**
+ * Refuses what does not fit the context.
+ *
+ * @param answerTokens How much room the answer needs.
+ * @throws ModelError `prompt_too_long`
+ */
+export function checkLength(
+  { contextLength }: PromptEncoder,
+  promptTokens: number,
+  answerTokens: number,
+  parameter: string,
+): void {
+  if (promptTokens + answerTokens <= contextLength) return;
+  const answer = answerTokens === 0 ? "" : ` and ${answerTokens} for the answer`;
+  const message = `The model's context holds ${contextLength} tokens: ${promptTokens} in ${parameter}${answer}`;
+  throw new ModelError("prompt_too_long", message, { parameter });
+}

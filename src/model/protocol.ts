@@ -1,0 +1,100 @@
+/**
+ * What a backend and its Worker say to each other. Every request is one call: the Worker answers with values at the
+ * pace of the caller's credit, then an end or an error.
+ *
+ * @module
+ */
+
+import type {
+  CompletionLogprobs,
+  GenerateEvent,
+  GenerateRequest,
+  NextToken,
+  NextTokenOptions,
+  Prompt,
+  ResolvedAdapter,
+  ResolvedBase,
+  RollingLogprobs,
+} from "./backend.ts";
+import { ModelError, type ModelErrorCode } from "./error.ts";
+
+/** How many values a Worker may send that nobody has taken yet. */
+export const WINDOW = 8;
+
+/** An adapter and its λ. */
+export interface AppliedAdapter {
+  readonly adapter: ResolvedAdapter;
+  readonly scale: number;
+}
+
+/** Which view of the base a task is for: alone, or with an adapter. */
+interface ForView {
+  readonly applied: AppliedAdapter | undefined;
+}
+
+/** What a Worker can be asked. The first task of all is to load. */
+export type Task = LoadTask | ViewTask;
+
+/** Load a base. */
+export interface LoadTask {
+  readonly kind: "load";
+  readonly base: ResolvedBase;
+}
+
+/** Ask a view of the loaded base. */
+export type ViewTask =
+  & ForView
+  & (
+    | { readonly kind: "generate"; readonly request: GenerateRequest }
+    | { readonly kind: "logprobs"; readonly prompt: Prompt; readonly completion: string }
+    | { readonly kind: "rollingLogprobs"; readonly text: string }
+    | { readonly kind: "nextToken"; readonly prompt: Prompt; readonly options: NextTokenOptions }
+  );
+
+/** What each value of the answer to a task is. */
+export type ValueOf<T extends Task> = {
+  load: Loaded;
+  generate: GenerateEvent;
+  logprobs: CompletionLogprobs;
+  rollingLogprobs: RollingLogprobs;
+  nextToken: NextToken;
+}[T["kind"]];
+
+/** What is known of a model once it is loaded. */
+export interface Loaded {
+  readonly contextLength: number;
+}
+
+/** To the Worker. */
+export type ToWorker =
+  | { readonly type: "start"; readonly call: number; readonly task: Task }
+  | { readonly type: "credit"; readonly call: number; readonly count: number }
+  | { readonly type: "cancel"; readonly call: number };
+
+/** From the Worker: an answer of a call, and how many bytes of WASM memory the Worker holds. */
+export type FromWorker = { readonly call: number; readonly bytes: number } & Answer;
+
+/** Part of a call's answer. */
+export type Answer =
+  | { readonly type: "value"; readonly value: unknown }
+  | { readonly type: "end" }
+  | { readonly type: "error"; readonly error: ErrorData };
+
+/** A {@link ModelError} as data. */
+export interface ErrorData {
+  readonly code: ModelErrorCode;
+  readonly message: string;
+  readonly parameter: string | undefined;
+}
+
+/** An error as data; one that is no {@link ModelError} means that the Worker is broken. */
+export function errorToData(error: unknown): ErrorData {
+  if (error instanceof ModelError) return { code: error.code, message: error.message, parameter: error.parameter };
+  const reason = error instanceof Error ? error.message : String(error);
+  return { code: "worker_failed", message: `The model's Worker failed: ${reason}`, parameter: undefined };
+}
+
+/** The error that was sent as data. */
+export function errorFromData({ code, message, parameter }: ErrorData): ModelError {
+  return new ModelError(code, message, parameter === undefined ? {} : { parameter });
+}

@@ -1,0 +1,92 @@
+/**
+ * How likely a given text is. Every call is one run over the whole text without a cache, so that its bits depend on the
+ * text and the view alone.
+ *
+ * @module
+ */
+
+import type { CompletionLogprobs, NextToken, NextTokenOptions, Prompt, RollingLogprobs } from "./backend.ts";
+import { Distribution } from "./distribution.ts";
+import { ModelError } from "./error.ts";
+import type { Feeds } from "./graph.ts";
+import type { Logits } from "./logits.ts";
+import { checkLength, checkTokens, type EncodedPrompt, encodePrompt, type PromptEncoder } from "./prompt.ts";
+import type { CausalSession } from "./session.ts";
+
+/** What scoring needs of a loaded model. */
+export interface Scorer extends PromptEncoder {
+  readonly session: CausalSession;
+}
+
+/** {@link ./backend.ts View.logprobs} */
+export async function completionLogprobs(
+  scorer: Scorer,
+  adapter: Feeds,
+  prompt: Prompt,
+  completion: string,
+  signal?: AbortSignal,
+): Promise<CompletionLogprobs> {
+  const encoded = encodePrompt(scorer, prompt);
+  const ids = encodeCompletion(scorer, encoded, completion);
+  checkTokens(scorer, ids, "completion");
+  checkLength(scorer, encoded.ids.length, ids.length, encoded.parameter);
+  const all = [...encoded.ids, ...ids];
+  const logits = await scorer.session.score(all, adapter, signal);
+  return withTotal(ids, tokenLogprobs(all, logits, encoded.ids.length));
+}
+
+/** {@link ./backend.ts View.rollingLogprobs} */
+export async function rollingLogprobs(
+  scorer: Scorer,
+  adapter: Feeds,
+  text: string,
+  signal?: AbortSignal,
+): Promise<RollingLogprobs> {
+  const ids = scorer.tokenizer.encode(text, { addSpecialTokens: true });
+  checkTokens(scorer, ids, "text");
+  checkLength(scorer, ids.length, 0, "text");
+  const logits = await scorer.session.score(ids, adapter, signal);
+  return withTotal(ids, tokenLogprobs(ids, logits, 1));
+}
+
+/** {@link ./backend.ts View.nextToken} */
+export async function nextToken(
+  scorer: Scorer,
+  adapter: Feeds,
+  prompt: Prompt,
+  { topK }: NextTokenOptions,
+  signal?: AbortSignal,
+): Promise<NextToken> {
+  if (!Number.isSafeInteger(topK) || topK < 1) {
+    throw new ModelError("invalid_request", `topK is not a positive integer: ${topK}`, { parameter: "topK" });
+  }
+  const { ids: promptIds, parameter } = encodePrompt(scorer, prompt);
+  checkLength(scorer, promptIds.length, 0, parameter);
+  const logits = await scorer.session.score(promptIds, adapter, signal);
+  const distribution = new Distribution(logits.last());
+  const ids = distribution.likeliest(topK);
+  return {
+    ids,
+    logprobs: ids.map((id) => distribution.logprob(id)),
+    vocabularySize: distribution.vocabularySize,
+    tailLogprob: distribution.tailLogprob(ids),
+  };
+}
+
+/**
+ * A completion's ids after a prompt: what the tokenizer makes of both together, where that begins with the prompt's own
+ * ids; else of the completion alone, since the prompt is given and no token may reach over its end.
+ */
+function encodeCompletion({ tokenizer }: Scorer, prompt: EncodedPrompt, completion: string): readonly number[] {
+  const together = tokenizer.encode(prompt.text + completion, { addSpecialTokens: prompt.parameter === "prompt" });
+  const begins = prompt.ids.every((id, index) => id === together[index]);
+  return begins ? together.slice(prompt.ids.length) : tokenizer.encode(completion, { addSpecialTokens: false });
+}
+
+function tokenLogprobs(ids: readonly number[], logits: Logits, from: number): number[] {
+  return ids.slice(from).map((id, index) => new Distribution(logits.after(from + index - 1)).logprob(id));
+}
+
+function withTotal(ids: readonly number[], logprobs: readonly number[]): CompletionLogprobs {
+  return { ids, logprobs, total: logprobs.reduce((sum, logprob) => sum + logprob, 0) };
+}

@@ -1,0 +1,140 @@
+/**
+ * A causal language model in onnxruntime: key/value cache in and out, adapters as inputs, one run at a time.
+ *
+ * @module
+ */
+
+import type { Runtime } from "../runtime/runtime.ts";
+import type { ResolvedBase } from "./backend.ts";
+import { Fifo } from "./fifo.ts";
+import { type Feeds, type LoadedGraph, loadGraph, presentName } from "./graph.ts";
+import { Logits } from "./logits.ts";
+import type { LinearLayers } from "./lora_graph.ts";
+import type { ModelConfig } from "./model_config.ts";
+import type { OnnxRuntime, Ort } from "./ort.ts";
+import { turn } from "./turn.ts";
+
+/** Keys and values of the tokens so far, as inputs of the next run, which consumes them. */
+export interface KeyValueCache {
+  /** How many tokens it holds. */
+  readonly length: number;
+  readonly feeds: Feeds;
+}
+
+/** Lets go of a cache that no run will consume. */
+export function disposeCache(cache: KeyValueCache): void {
+  for (const tensor of Object.values(cache.feeds)) tensor.dispose();
+}
+
+/** Loads the graph anew, with adapter inputs for these modules. */
+type GraphLoader = (modules: ReadonlySet<string>) => Promise<LoadedGraph>;
+
+/** A loaded model, ready to run. */
+export class CausalSession {
+  readonly #load: GraphLoader;
+  readonly #onnx: OnnxRuntime;
+  readonly #noTokens: KeyValueCache;
+  readonly #lock = new Fifo();
+  #graph: LoadedGraph;
+
+  private constructor(load: GraphLoader, onnx: OnnxRuntime, config: ModelConfig, graph: LoadedGraph) {
+    this.#load = load;
+    this.#onnx = onnx;
+    this.#graph = graph;
+    const shape = [1, config.keyValueHeads, 0, config.headSize];
+    const empty = graph.cacheInputs.map((name) => [name, new onnx.ort.Tensor("float32", new Float32Array(0), shape)]);
+    this.#noTokens = { length: 0, feeds: Object.fromEntries(empty) };
+  }
+
+  /**
+   * Loads a model with adapter inputs for those of `modules` that it has.
+   *
+   * @throws ModelError `identity_changed`; Error when the graph is broken or is not a causal language model's.
+   */
+  static async open(
+    runtime: Runtime,
+    onnx: OnnxRuntime,
+    base: ResolvedBase,
+    config: ModelConfig,
+    modules: ReadonlySet<string>,
+  ): Promise<CausalSession> {
+    const load: GraphLoader = (wanted) => loadGraph(runtime, onnx, base, wanted);
+    return new CausalSession(load, onnx, config, await load(modules));
+  }
+
+  /** The linear layers an adapter may target, by node name. */
+  get layers(): LinearLayers {
+    return this.#graph.layers;
+  }
+
+  /** Gives `modules` adapter inputs. If some have none yet, a new session is built beside the old and takes its place. */
+  async target(modules: Iterable<string>): Promise<void> {
+    await this.#lock.run(async () => {
+      const wanted = new Set([...this.#graph.modules, ...modules]);
+      if (wanted.size === this.#graph.modules.size) return;
+      const { session: old } = this.#graph;
+      this.#graph = await this.#load(wanted);
+      await old.release();
+    });
+  }
+
+  /** Runs a whole text at once, with no cache in or out: equal bits whatever runs beside it. */
+  async score(ids: readonly number[], adapter: Feeds, signal?: AbortSignal): Promise<Logits> {
+    const { logits } = await this.#run(ids, this.#noTokens, adapter, ["logits"], signal);
+    return takeLogits(logits!);
+  }
+
+  /** Runs the tokens that follow those in `cache`, or the first ones. A run that fails leaves the cache as it was. */
+  async step(
+    ids: readonly number[],
+    cache: KeyValueCache | undefined,
+    adapter: Feeds,
+    signal?: AbortSignal,
+  ): Promise<{ readonly logits: Logits; readonly cache: KeyValueCache }> {
+    const past = cache ?? this.#noTokens;
+    const inputs = Object.keys(past.feeds);
+    const outputs = await this.#run(ids, past, adapter, ["logits", ...inputs.map(presentName)], signal);
+    if (cache !== undefined) disposeCache(cache);
+    const feeds = inputs.map((input) => [input, outputs[presentName(input)]]);
+    return {
+      logits: takeLogits(outputs.logits!),
+      cache: { length: past.length + ids.length, feeds: Object.fromEntries(feeds) },
+    };
+  }
+
+  #run(
+    ids: readonly number[],
+    past: KeyValueCache,
+    adapter: Feeds,
+    outputs: readonly string[],
+    signal: AbortSignal | undefined,
+  ): Promise<Feeds> {
+    return this.#lock.run(async () => {
+      signal?.throwIfAborted();
+      const { session, noAdapter } = this.#graph;
+      const feeds = { ...noAdapter, ...adapter, ...past.feeds, ...this.#tokenFeeds(ids, past.length) };
+      const results = await session.run(feeds, outputs);
+      await turn();
+      return results;
+    });
+  }
+
+  #tokenFeeds(ids: readonly number[], past: number): Feeds {
+    const values: Readonly<Record<string, readonly number[]>> = {
+      input_ids: ids,
+      attention_mask: new Array(past + ids.length).fill(1),
+      position_ids: ids.map((_, index) => past + index),
+    };
+    const { inputNames } = this.#graph.session;
+    const feeds = Object.entries(values).filter(([name]) => inputNames.includes(name)).map(([name, integers]) => {
+      return [name, new this.#onnx.ort.Tensor("int64", BigInt64Array.from(integers, BigInt), [1, integers.length])];
+    });
+    return Object.fromEntries(feeds);
+  }
+}
+
+function takeLogits(tensor: Ort.Tensor): Logits {
+  const logits = new Logits(tensor.data as Float32Array, tensor.dims.at(-1)!);
+  tensor.dispose();
+  return logits;
+}

@@ -1,0 +1,69 @@
+/**
+ * A model's Worker: one base, loaded by the first call, asked by all the others, ended from outside.
+ *
+ * @module
+ */
+
+import { loadRuntime } from "../runtime/load.ts";
+import { workerPort } from "../runtime/worker_port.ts";
+import { type LoadedModel, loadModel, perform } from "./loaded_model.ts";
+import { loadFailure } from "./model_files.ts";
+import { loadOnnxRuntime, type OnnxRuntime } from "./ort.ts";
+import { Outlet } from "./outlet.ts";
+import {
+  type Answer,
+  errorToData,
+  type FromWorker,
+  type Loaded,
+  type LoadTask,
+  type Task,
+  type ToWorker,
+} from "./protocol.ts";
+
+const port = workerPort();
+const outlets = new Map<number, Outlet>();
+let onnx: OnnxRuntime | undefined;
+let model: LoadedModel | undefined;
+
+port.onMessage((message) => {
+  const received = message as ToWorker;
+  switch (received.type) {
+    case "start":
+      return void serve(received.call, received.task);
+    case "credit":
+      return outlets.get(received.call)?.grant(received.count);
+    case "cancel":
+      return outlets.get(received.call)?.cancel();
+  }
+});
+
+async function serve(call: number, task: Task): Promise<void> {
+  const outlet = new Outlet();
+  outlets.set(call, outlet);
+  const send = (answer: Answer): void => {
+    const message: FromWorker = { ...answer, call, bytes: onnx?.bytes() ?? 0 };
+    port.post(message);
+  };
+  try {
+    const values = task.kind === "load" ? load(task) : perform(model!, task, outlet.signal);
+    for await (const value of values) {
+      send({ type: "value", value });
+      await outlet.spend();
+    }
+    send({ type: "end" });
+  } catch (error) {
+    if (!outlet.signal.aborted) send({ type: "error", error: errorToData(error) });
+  } finally {
+    outlets.delete(call);
+  }
+}
+
+async function* load({ base }: LoadTask): AsyncGenerator<Loaded> {
+  try {
+    onnx = await loadOnnxRuntime(base.device);
+  } catch (error) {
+    throw loadFailure(base.name, error);
+  }
+  model = await loadModel(await loadRuntime(), onnx, base);
+  yield { contextLength: model.contextLength };
+}

@@ -1,0 +1,103 @@
+/**
+ * How far apart two next-token distributions are. The numbers decide whether an adapter is said to have changed
+ * anything, so whatever would make them meaningless is refused rather than computed with.
+ *
+ * @module
+ */
+
+import type { NextToken } from "../model/backend.ts";
+
+/**
+ * A distribution over a vocabulary: the log-probability (natural logarithm) of every token by its id, or the likeliest
+ * tokens and what the rest has together, which is taken to be spread evenly over the rest.
+ */
+export type Distribution = ArrayLike<number> | NextToken;
+
+/** Two distributions, compared. */
+export interface Divergence {
+  /** Kullback-Leibler divergence KL(p ‖ q) in nats, 0 or more. */
+  readonly kl: number;
+  /** Jensen-Shannon divergence in nats, from 0 to ln 2. */
+  readonly js: number;
+}
+
+/** Rounding of a float32 model over a large vocabulary stays below this; logits in place of log-probabilities do not. */
+const MASS_TOLERANCE = 1e-3;
+
+/**
+ * Compares two distributions over the same vocabulary.
+ *
+ * @throws RangeError when a log-probability is not finite, a distribution does not sum to 1, names a token twice or
+ * one outside its vocabulary, or the vocabularies differ in size.
+ */
+export function divergence(p: Distribution, q: Distribution): Divergence {
+  const [one, other] = [tabulate(p), tabulate(q)];
+  if (one.vocabularySize !== other.vocabularySize) {
+    throw refusal("the vocabularies differ in size", `${one.vocabularySize}, ${other.vocabularySize}`);
+  }
+  let [kl, jsOne, jsOther] = [0, 0, 0];
+  const add = (logP: number, logQ: number, tokens: number): void => {
+    const logMean = logAddExp(logP, logQ) - Math.LN2;
+    kl += tokens * Math.exp(logP) * (logP - logQ);
+    jsOne += tokens * Math.exp(logP) * (logP - logMean);
+    jsOther += tokens * Math.exp(logQ) * (logQ - logMean);
+  };
+  const named = new Set([...one.named.keys(), ...other.named.keys()]);
+  for (const id of named) add(one.named.get(id) ?? one.rest, other.named.get(id) ?? other.rest, 1);
+  const unnamed = one.vocabularySize - named.size;
+  if (unnamed > 0) add(one.rest, other.rest, unnamed);
+  // Rounding may lead a hair below zero where the truth is zero.
+  return { kl: Math.max(0, kl), js: Math.min(Math.max(0, (jsOne + jsOther) / 2), Math.LN2) };
+}
+
+/** A distribution as one log-probability for each named token and one that all others share. */
+interface Table {
+  readonly vocabularySize: number;
+  readonly named: ReadonlyMap<number, number>;
+  readonly rest: number;
+}
+
+function tabulate(distribution: Distribution): Table {
+  const table = "ids" in distribution ? tabulateTop(distribution) : {
+    vocabularySize: distribution.length,
+    named: new Map(Array.from(distribution, (logprob, id) => [id, logprob])),
+    rest: -Infinity,
+  };
+  const unnamed = table.vocabularySize - table.named.size;
+  let mass = unnamed === 0 ? 0 : unnamed * Math.exp(table.rest);
+  for (const [id, logprob] of table.named) {
+    if (!Number.isFinite(logprob)) throw refusal(`the log-probability of token ${id} is not finite`, logprob);
+    mass += Math.exp(logprob);
+  }
+  if (Math.abs(mass - 1) > MASS_TOLERANCE) throw refusal("the probabilities do not sum to 1", mass);
+  return table;
+}
+
+function tabulateTop({ ids, logprobs, vocabularySize, tailLogprob }: NextToken): Table {
+  if (ids.length !== logprobs.length) {
+    throw refusal("ids and log-probabilities differ in number", `${ids.length}, ${logprobs.length}`);
+  }
+  const named = new Map<number, number>();
+  for (const [index, id] of ids.entries()) {
+    if (!(Number.isInteger(id) && id >= 0 && id < vocabularySize)) {
+      throw refusal(`a token lies outside a vocabulary of ${vocabularySize}`, id);
+    }
+    if (named.has(id)) throw refusal("a token is named twice", id);
+    named.set(id, logprobs[index]!);
+  }
+  const unnamed = vocabularySize - named.size;
+  if (unnamed === 0) return { vocabularySize, named, rest: -Infinity };
+  if (tailLogprob === null || !Number.isFinite(tailLogprob)) {
+    throw refusal(`the log-probability of the other ${unnamed} tokens is not finite`, tailLogprob);
+  }
+  return { vocabularySize, named, rest: tailLogprob - Math.log(unnamed) };
+}
+
+function logAddExp(one: number, other: number): number {
+  const [larger, smaller] = one > other ? [one, other] : [other, one];
+  return larger + Math.log1p(Math.exp(smaller - larger));
+}
+
+function refusal(problem: string, received: unknown): RangeError {
+  return new RangeError(`Cannot compare distributions, ${problem}: ${received}`);
+}

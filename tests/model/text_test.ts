@@ -1,0 +1,163 @@
+/** Text from tokens: TextStream, TextTokenizer, readTokenDecoder, readChatTemplate. */
+
+import assert from "node:assert/strict";
+import fs from "node:fs/promises";
+import { describe, it } from "node:test";
+import { readChatTemplate } from "../../src/model/chat_template.ts";
+import { ModelError } from "../../src/model/error.ts";
+import { TextStream } from "../../src/model/text_stream.ts";
+import { readTokenDecoder } from "../../src/model/token_bytes.ts";
+import { TextTokenizer } from "../../src/model/tokenizer.ts";
+import { KJV_TINY, readReference } from "./kjv.ts";
+
+const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+/** What a stream shows after each piece, and at its end. */
+function shown(stops: readonly string[], pieces: readonly Uint8Array[]): string[] {
+  const stream = new TextStream(stops);
+  const texts: string[] = [];
+  for (const piece of pieces) {
+    const { text, stopped } = stream.push(piece);
+    texts.push(text);
+    if (stopped) break;
+  }
+  return [...texts, stream.end()];
+}
+
+describe("TextStream", () => {
+  it("shows a character when its last byte has come", () => {
+    const [a, b, c, d] = utf8("😀");
+    assert.deepEqual(shown([], [a, b, c, d].map((byte) => new Uint8Array([byte!]))), ["", "", "", "😀", ""]);
+  });
+
+  it("shows an unfinished character as U+FFFD at the end", () => {
+    assert.deepEqual(shown([], [utf8("é").subarray(0, 1)]), ["", "\ufffd"]);
+  });
+
+  it("keeps a byte order mark", () => {
+    assert.deepEqual(shown([], [utf8("\ufeffa")]), ["\ufeffa", ""]);
+  });
+
+  it("stops before a stop text that is spread over tokens", () => {
+    assert.deepEqual(shown(["\n\n"], ["one", "\n", "\ntwo"].map(utf8)), ["one", "", "", ""]);
+  });
+
+  it("shows what was held back once it is no stop text", () => {
+    assert.deepEqual(shown(["STOP"], ["a ST", "ART", "S"].map(utf8)), ["a ", "START", "", "S"]);
+  });
+
+  it("stops at the stop text that is complete first, wherever tokens end", () => {
+    const stops = ["abcd", "bc"];
+    assert.deepEqual(shown(stops, [utf8("xabcd")]).join(""), "xa");
+    assert.deepEqual(shown(stops, [..."xabcd"].map(utf8)).join(""), "xa");
+  });
+
+  it("shows nothing of what follows a stop text in the same token", () => {
+    assert.deepEqual(shown(["."], [new Uint8Array([...utf8("a.b"), 0xc3])]), ["a", ""]);
+  });
+});
+
+const json = JSON.parse(await fs.readFile(`${KJV_TINY}/tokenizer.json`, "utf8"));
+const config = JSON.parse(await fs.readFile(`${KJV_TINY}/tokenizer_config.json`, "utf8"));
+
+describe("TextTokenizer", () => {
+  const tokenizer = new TextTokenizer(json, config);
+
+  it("encodes as the reference does", async () => {
+    for (const { prompt, prompt_ids: ids } of await readReference()) {
+      assert.deepEqual(tokenizer.encode(prompt, { addSpecialTokens: true }), ids);
+    }
+  });
+
+  it("gives each token its own bytes, which joined are the text, whatever the text", () => {
+    for (const text of ["Thou shalt not steal.", "naïve 😀 漢字\n\ttab", "\u0000\u007f\u0080\u00ad", " "]) {
+      const ids = tokenizer.encode(text, { addSpecialTokens: true });
+      assert.deepEqual(new Uint8Array(ids.flatMap((id) => [...tokenizer.token(id).bytes])), utf8(text));
+      assert.equal(tokenizer.decode(ids), text);
+    }
+  });
+
+  it("shows part of a character as U+FFFD and keeps its byte", () => {
+    const ids = tokenizer.encode("😀", { addSpecialTokens: true });
+    assert.ok(ids.length > 1);
+    assert.match(tokenizer.token(ids[0]!).text, /\ufffd/);
+    assert.equal(tokenizer.token(ids[0]!).bytes[0], 0xf0);
+  });
+
+  it("names a special token and gives it no bytes", () => {
+    assert.deepEqual(tokenizer.token(0), { text: "<|endoftext|>", bytes: new Uint8Array() });
+    assert.deepEqual(tokenizer.encode("<|endoftext|>", { addSpecialTokens: true }), [0]);
+  });
+
+  it("says nothing for an id beyond its vocabulary", () => {
+    assert.deepEqual(tokenizer.token(9_999), { text: "", bytes: new Uint8Array() });
+  });
+
+  it("refuses a decoder whose tokens have no bytes of their own, by name", () => {
+    assert.throws(
+      () => new TextTokenizer({ ...json, decoder: { type: "WordPiece" } }, {}),
+      /not supported: "WordPiece"/,
+    );
+    assert.throws(() => new TextTokenizer({ ...json, decoder: null }, {}), /not supported: null/);
+  });
+});
+
+describe("readTokenDecoder", () => {
+  it("reads SentencePiece tokens with byte fallback, as Llama 2 writes them", () => {
+    const decode = readTokenDecoder({
+      type: "Sequence",
+      decoders: [
+        { type: "Replace", pattern: { String: "\u2581" }, content: " " },
+        { type: "ByteFallback" },
+        { type: "Fuse" },
+        { type: "Strip", content: " ", start: 1, stop: 0 },
+      ],
+    });
+    assert.deepEqual(decode("\u2581God\u2581"), utf8(" God "));
+    assert.deepEqual(decode("<0xF0>"), new Uint8Array([0xf0]));
+  });
+
+  it("reads a metaspace", () => {
+    assert.deepEqual(readTokenDecoder({ type: "Metaspace", replacement: "_" })("_God"), utf8(" God"));
+    assert.deepEqual(readTokenDecoder({ type: "Metaspace" })("<0xF0>"), utf8("<0xF0>"));
+  });
+
+  it("refuses a replacement by regular expression", () => {
+    const decoder = { type: "Replace", pattern: { Regex: "a+" }, content: "b" };
+    assert.throws(() => readTokenDecoder(decoder), /pattern that is not supported: {"Regex":"a\+"}/);
+  });
+});
+
+describe("readChatTemplate", () => {
+  const messages = [{ role: "user", content: "Hail" }];
+
+  it("renders messages, special tokens and the beginning of the model's turn", () => {
+    const render = readChatTemplate({
+      bos_token: { content: "<s>" },
+      chat_template:
+        "{{ bos_token }}{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}",
+    })!;
+    assert.equal(render(messages), "<s>[user]Hail[assistant]");
+  });
+
+  it("takes the one named default of several", () => {
+    const render = readChatTemplate({
+      chat_template: [{ name: "tools", template: "no" }, { name: "default", template: "{{ messages[0].content }}" }],
+    })!;
+    assert.equal(render(messages), "Hail");
+  });
+
+  it("is undefined for a model without one", () => {
+    assert.equal(readChatTemplate({}), undefined);
+  });
+
+  it("reports what a template refuses as a bad request", () => {
+    const render = readChatTemplate({ chat_template: "{{ raise_exception('roles must alternate') }}" })!;
+    assert.throws(() => render(messages), (error: unknown) => {
+      assert.ok(error instanceof ModelError);
+      assert.deepEqual([error.code, error.parameter], ["invalid_request", "messages"]);
+      assert.match(error.message, /roles must alternate/);
+      return true;
+    });
+  });
+});

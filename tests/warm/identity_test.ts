@@ -1,0 +1,272 @@
+import assert from "node:assert/strict";
+import { appendFile, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { DigestingRuntime } from "../../src/warm/file_digests.ts";
+import { Identifier, type IdentifierOptions } from "../../src/warm/identity.ts";
+import { modelSpec, parseModelName } from "../../src/warm/spec.ts";
+import { copyModel } from "../support/models.ts";
+import { temporaryFolder } from "../support/temporary.ts";
+import { ADAPTER_FILES, BASE_FILES, catalogueOver, watchedRuntime, writeFiles } from "./models_folder.ts";
+
+const base = parseModelName("a");
+const adapted = parseModelName("a+x");
+
+/** A models folder with the base `a` and its adapter `x`, and an identifier over it. */
+async function world(options: Partial<IdentifierOptions> & { ahead?: number } = {}) {
+  const { ahead, ...rest } = options;
+  const folder = await temporaryFolder();
+  await writeFiles(`${folder}/a`, BASE_FILES);
+  await writeFiles(`${folder}/a/adapters/x`, ADAPTER_FILES);
+  const runtime = await watchedRuntime(ahead);
+  const catalogue = await catalogueOver(folder);
+  const memoPath = `${folder}/cache/digests.json`;
+  const identifier = (more: Partial<IdentifierOptions> = {}): Identifier =>
+    new Identifier({ runtime, catalogue, memoPath, ...rest, ...more });
+  return { folder, runtime, memoPath, identifier };
+}
+
+const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
+
+describe("identify", () => {
+  it("resolves the example model to files with their digests", async () => {
+    const folder = await temporaryFolder();
+    const copy = await copyModel(folder, "kjv-copy");
+    const identifier = new Identifier({
+      runtime: await watchedRuntime(),
+      catalogue: await catalogueOver(folder),
+      memoPath: `${folder}/digests.json`,
+    });
+    const { spec, base, adapter, scale } = await identifier.identify(parseModelName("kjv-copy+fortunes"));
+    assert.equal(spec.base, "kjv-copy");
+    assert.partialDeepStrictEqual(base, { kind: "onnx", name: "kjv-copy", dtype: "fp32", device: "wasm" });
+    assert.deepEqual(base.files.graph, {
+      path: `${copy}/onnx/model.onnx`,
+      sha256: createHash("sha256").update(await readFile(`${copy}/onnx/model.onnx`)).digest("hex"),
+    });
+    assert.deepEqual(Object.keys(base.files).sort(), [
+      "config",
+      "generationConfig",
+      "graph",
+      "tokenizer",
+      "tokenizerConfig",
+    ]);
+    assert.deepEqual(base.knownAdapterWeights, [`${copy}/adapters/fortunes/adapter_model.safetensors`]);
+    assert.deepEqual([adapter!.name, scale], ["fortunes", 1]);
+  });
+
+  it("hashes exactly the text that its documentation says", async () => {
+    const { identifier } = await world();
+    const model = await identifier().identify(adapted);
+    const [graph, config, tokenizer] = ["onnx/model.onnx", "config.json", "tokenizer.json"].map(sha256);
+    const baseIdentity = sha256(
+      `["warmcache base",1,["kind","onnx"],["graph","${graph}"],["config","${config}"],["tokenizer","${tokenizer}"],` +
+        `["tokenizer_config",null],["generation_config",null],["dtype","fp32"],["device","wasm"],["graph_rewrite",1]]`,
+    );
+    const [adapterConfig, weights] = ["adapter_config.json", "adapter_model.safetensors"].map(sha256);
+    const adapter = sha256(`["warmcache adapter",1,["config","${adapterConfig}"],["weights","${weights}"]]`);
+    const view = (of: string, scale: number): string =>
+      sha256(`["warmcache view",1,["base","${baseIdentity}"],["adapter",${of}],["scale",${scale}]]`);
+    assert.deepEqual(
+      [model.base.identity, model.adapter!.identity, model.identity],
+      [baseIdentity, adapter, view(`"${adapter}"`, 1)],
+    );
+    assert.equal((await identifier().identify(base)).identity, view("null", 0));
+  });
+
+  it("gives two names of one content one identity, and auto that of the device it means", async () => {
+    const { folder, identifier } = await world();
+    const before = await identifier().identify(adapted);
+    const onWasm = await identifier().identify(modelSpec({ base: "a", adapter: "x", device: "wasm" }));
+    await rename(`${folder}/a`, `${folder}/b`);
+    await rename(`${folder}/b/adapters/x`, `${folder}/b/adapters/y`);
+    const after = await identifier().identify(parseModelName("b+y"));
+    assert.equal(after.base.name, "b");
+    for (const { base, identity } of [onWasm, after]) {
+      assert.deepEqual([base.identity, identity], [before.base.identity, before.identity]);
+    }
+  });
+
+  it("changes with every byte of every file of the base", async () => {
+    const { folder, identifier } = await world();
+    const seen = new Set([(await identifier().identify(base)).base.identity]);
+    for (const file of [...BASE_FILES, "tokenizer_config.json", "generation_config.json"]) {
+      await appendFile(`${folder}/a/${file}`, "!");
+      seen.add((await identifier().identify(base)).base.identity);
+    }
+    assert.equal(seen.size, 6);
+  });
+
+  it("gives an adapter that was trained again at the same path another view of the same base", async () => {
+    const { folder, identifier } = await world();
+    const kept = identifier();
+    const before = await kept.identify(adapted);
+    const unadapted = await kept.identify(base);
+    await appendFile(`${folder}/a/adapters/x/adapter_model.safetensors`, "!");
+    const after = await kept.identify(adapted);
+    assert.equal(after.base.identity, before.base.identity);
+    assert.notEqual(after.identity, before.identity);
+    await appendFile(`${folder}/a/adapters/x/adapter_config.json`, "!");
+    assert.notEqual((await kept.identify(adapted)).identity, after.identity);
+    assert.equal((await kept.identify(base)).identity, unadapted.identity);
+  });
+
+  it("says that there is no such model, or that a file cannot be read", async () => {
+    const { identifier, runtime } = await world();
+    await assert.rejects(identifier().identify(parseModelName("b")), { code: "model_not_found" });
+    const blind: DigestingRuntime = { ...runtime, digestFile: () => Promise.reject(new Error("EACCES")) };
+    await assert.rejects(identifier({ runtime: { ...runtime, ...blind } }).identify(base), {
+      code: "model_load_failed",
+      message: /Cannot identify .*\/a\/.*: EACCES/,
+    });
+  });
+
+  it("refuses an option it does not know", async () => {
+    const { identifier } = await world();
+    await assert.rejects(identifier().identify(base, { refresh: true } as object), { name: "TypeError" });
+    assert.throws(() => identifier({ memo: "x" } as object), { name: "TypeError", message: /memo/ });
+  });
+});
+
+describe("digests", () => {
+  it("are computed once per file, also by many at the same time", async () => {
+    const { identifier, runtime } = await world();
+    const kept = identifier();
+    await Promise.all([kept.identify(adapted), kept.identify(base), kept.identify(adapted)]);
+    await kept.identify(adapted);
+    assert.equal(runtime.hashed.length, 5);
+    assert.equal(new Set(runtime.hashed).size, 5);
+  });
+
+  it("survive a restart, in a file that only its owner can read", async () => {
+    const { identifier, memoPath, runtime } = await world();
+    const before = await identifier().identify(adapted);
+    assert.equal((await stat(memoPath)).mode & 0o777, 0o600);
+    assert.deepEqual(await identifier().identify(adapted), before);
+    assert.equal(runtime.hashed.length, 5);
+  });
+
+  it("are computed anew when a file's size, time or inode changed", async () => {
+    const { folder, identifier, runtime } = await world();
+    const config = `${folder}/a/config.json`;
+    const changes = [
+      () => appendFile(config, " "),
+      () => utimes(config, 1_200_000_000, 1_200_000_000),
+      async () => {
+        await writeFile(`${config}.new`, await readFile(config));
+        await utimes(`${config}.new`, 1_200_000_000, 1_200_000_000);
+        await rename(`${config}.new`, config);
+      },
+    ];
+    await identifier().identify(base);
+    for (const change of changes) {
+      runtime.hashed.length = 0;
+      await change();
+      await identifier().identify(base);
+      assert.deepEqual(runtime.hashed, [config]);
+    }
+  });
+
+  it("notice a change that kept size and modification time", async () => {
+    const { folder, identifier } = await world();
+    const kept = identifier();
+    const graph = `${folder}/a/onnx/model.onnx`;
+    const before = await kept.identify(base);
+    const { atime, mtime } = await stat(graph);
+    // Deno tells the time of the last change, which nobody can set, in whole seconds.
+    await sleep(1100);
+    await writeFile(graph, (await readFile(graph, "utf8")).toUpperCase());
+    await utimes(graph, atime, mtime);
+    assert.notEqual((await kept.identify(base)).base.identity, before.base.identity);
+  });
+
+  it("are computed anew when somebody found other bytes", async () => {
+    const { identifier, runtime } = await world();
+    const kept = identifier();
+    await kept.identify(base);
+    runtime.hashed.length = 0;
+    await kept.identify(base, { fresh: true });
+    assert.equal(runtime.hashed.length, 3);
+  });
+
+  it("are not remembered of files younger than two seconds", async () => {
+    const { identifier, memoPath, runtime } = await world({ ahead: 0 });
+    const kept = identifier();
+    await kept.identify(base);
+    await kept.identify(base);
+    assert.equal(runtime.hashed.length, 6, "both times all three were hashed: they were changed just now");
+    await assert.rejects(stat(memoPath), { code: "ENOENT" });
+  });
+
+  it("take no part of a file that is written meanwhile", async () => {
+    const { folder, identifier, runtime } = await world();
+    const graph = `${folder}/a/onnx/model.onnx`;
+    let writes = 1;
+    const disturbed = {
+      ...runtime,
+      digestFile: async (path: string) => {
+        if (path === graph && writes-- > 0) await appendFile(graph, "!");
+        return await runtime.digestFile(path);
+      },
+    };
+    const model = await identifier({ runtime: disturbed }).identify(base);
+    assert.equal(model.base.files.graph.sha256, sha256("onnx/model.onnx!"));
+    writes = Infinity;
+    await assert.rejects(identifier({ runtime: disturbed }).identify(base, { fresh: true }), {
+      code: "model_load_failed",
+      message: /keeps changing/,
+    });
+  });
+
+  it("are computed again when what was remembered is broken, cut off or of another version", async () => {
+    const { identifier, memoPath, runtime } = await world();
+    const { identity } = await identifier().identify(base);
+    const written = await readFile(memoPath, "utf8");
+    const broken = ["", "{", "null", '{"version":1}', '{"version":1,"files":[1]}', written.slice(0, -9)];
+    const foreign = [
+      "[]",
+      "{}",
+      written.replace('"version":1', '"version":2'),
+      written.replaceAll(/[0-9a-f]{64}/g, "x"),
+    ];
+    for (const text of [...broken, ...foreign]) {
+      await writeFile(memoPath, text);
+      runtime.hashed.length = 0;
+      const logged: string[] = [];
+      assert.equal((await identifier({ log: (line) => logged.push(line) }).identify(base)).identity, identity);
+      assert.equal(runtime.hashed.length, 3, text);
+      if (broken.includes(text)) assert.match(logged.join(), /Cannot read the remembered digests/);
+    }
+  });
+
+  it("need no place to be remembered: that it cannot be written is logged and nothing else", async () => {
+    const logged: string[] = [];
+    const { folder, identifier, runtime } = await world({ log: (message) => logged.push(message) });
+    const unwritable = identifier({ memoPath: `${folder}/a/config.json/digests.json` });
+    await unwritable.identify(base);
+    await unwritable.identify(base);
+    assert.equal(runtime.hashed.length, 3, "they are still remembered in memory");
+    assert.equal(logged.length, 1);
+    assert.match(
+      logged[0]!,
+      /Cannot remember digests, files are hashed again after a restart: Cannot create directory/,
+    );
+  });
+
+  it("of a file that vanished end with an error", async () => {
+    const { folder, identifier, runtime } = await world();
+    const catalogue = await catalogueOver(folder);
+    const vanishing = {
+      locate: async (name: { base: string }) => {
+        const located = await catalogue.locate(name);
+        await rm(located.base.config);
+        return located;
+      },
+    };
+    await assert.rejects(identifier({ runtime, catalogue: vanishing }).identify(base), {
+      code: "model_load_failed",
+      message: /config\.json: no such file/,
+    });
+  });
+});

@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { ModelError } from "../../src/model/error.ts";
+import { formatModelName, modelSpec, parseModelName, withAdapter } from "../../src/warm/spec.ts";
+
+describe("parseModelName", () => {
+  it("reads a base, an organisation and an adapter", () => {
+    const common = { kind: "onnx", dtype: "fp32", device: "auto" };
+    assert.deepEqual(parseModelName("kjv-tiny"), { ...common, base: "kjv-tiny" });
+    assert.deepEqual(parseModelName("kjv-tiny+fortunes"), { ...common, base: "kjv-tiny", adapter: "fortunes" });
+    assert.deepEqual(parseModelName("org/name_2.5+a.b"), { ...common, base: "org/name_2.5", adapter: "a.b" });
+  });
+
+  it("refuses whatever could be another path, as a model that does not exist", () => {
+    const names = [
+      "",
+      "+",
+      "a+",
+      "+x",
+      "a+x+y",
+      ".",
+      "..",
+      "../a",
+      "a/..",
+      "a/../b",
+      "/a",
+      "a/",
+      "a//b",
+      "a/b/c",
+      "a/.b",
+    ];
+    const worse = ["a+../x", "a+x/y", "a\\b", "a\0", "a b", "C:", "a%2f..", "ä", "~", "-a", "a\n", "x".repeat(97)];
+    for (const name of [...names, ...worse]) {
+      assert.throws(
+        () => parseModelName(name),
+        ({ code, parameter, message }: ModelError) =>
+          code === "model_not_found" && parameter === "model" && message.endsWith(`: ${JSON.stringify(name)}`),
+        name,
+      );
+    }
+  });
+
+  it("is undone by formatModelName", () => {
+    for (const name of ["a", "a+x", "o/a", "o/a+x"]) assert.equal(formatModelName(parseModelName(name)), name);
+  });
+});
+
+describe("modelSpec", () => {
+  it("is frozen and takes what differs from the defaults", () => {
+    const spec = modelSpec({ base: "a", device: "wasm" });
+    assert.deepEqual(spec, { kind: "onnx", base: "a", dtype: "fp32", device: "wasm" });
+    assert.ok(Object.isFrozen(spec));
+  });
+
+  it("refuses unknown options and values by name", () => {
+    for (const [name, value] of [["adaptor", "x"], ["dtype", "fp8"], ["device", "cuda"], ["kind", "hf"]] as const) {
+      assert.throws(() => modelSpec({ base: "a", [name]: value }), { name: "TypeError", message: new RegExp(name) });
+    }
+  });
+
+  it("refuses parts that are no names", () => {
+    assert.throws(() => modelSpec({ base: "../a" }), { code: "model_not_found" });
+    assert.throws(() => modelSpec({ base: "a", adapter: "../x" }), { code: "model_not_found" });
+  });
+});
+
+describe("withAdapter", () => {
+  it("replaces the adapter or takes it away", () => {
+    assert.deepEqual(withAdapter(parseModelName("a+x"), "y"), parseModelName("a+y"));
+    assert.deepEqual(withAdapter(parseModelName("a+x"), null), parseModelName("a"));
+    assert.throws(() => withAdapter(parseModelName("a"), "../x"), { code: "model_not_found" });
+  });
+});
