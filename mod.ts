@@ -5,14 +5,41 @@
  * ```ts
  * import { openCache } from "@warmcache/warmcache";
  *
- * await using cache = await openCache({ directory: ".warmcache" });
- * const answer = await cache.wrap(request, (body) => client.chat.completions.create(body));
+ * const ask = (body: object) => Promise.resolve({ model: "example", choices: [{ text: "hi", finish_reason: "stop" }] });
+ *
+ * await using cache = await openCache({ backend: "memory" });
+ * const request = { model: "example", prompt: "Say hi" };
+ * await cache.wrap(request, ask, { endpoint: "/v1/completions" }); // asks
+ * await cache.wrap(request, ask, { endpoint: "/v1/completions" }); // does not
+ * console.log((await cache.stats()).hits); // 1
  * ```
  *
  * @module
  */
 
 export { type CacheBackend, openCache, type OpenCacheOptions } from "./src/compose/open_cache.ts";
+export {
+  type CacheCallOptions,
+  type CacheStatus,
+  ResponseCache,
+  type ResponseCacheOptions,
+  type WrapOptions,
+} from "./src/cache/response_cache.ts";
+export type { Entry, Usage } from "./src/cache/entry.ts";
+export type { IgnoreList } from "./src/cache/ignore_list.ts";
+export type { CacheEvent } from "./src/cache/journal.ts";
+export type { Sha256 } from "./src/cache/key.ts";
+export type { Scope } from "./src/cache/scope.ts";
+export type { RefusedStore } from "./src/cache/shelf.ts";
+export type {
+  CacheStatistics,
+  Counts,
+  LastError,
+  LookupOutcome,
+  Saved,
+  StoreStatistics,
+} from "./src/cache/statistics.ts";
+export type { Clock, Milliseconds, SleepOptions } from "./src/runtime/runtime.ts";
 export { CacheError, type CacheErrorCode } from "./src/store/error.ts";
 export type {
   EntryFields,
@@ -28,4 +55,3 @@ export type {
   StoreSize,
   Want,
 } from "./src/store/store.ts";
-export { ResponseCache } from "./src/cache/response_cache.ts";

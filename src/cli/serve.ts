@@ -6,7 +6,7 @@
 
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { lineLog, LOG_LEVELS, type LogLevel } from "../compose/log.ts";
-import { type RunningServer, startServer } from "../compose/server.ts";
+import { type RunningServer, startServerOn } from "../compose/server.ts";
 import { VERSION } from "../compose/version.ts";
 import { loadRuntime } from "../runtime/load.ts";
 import type { Runtime } from "../runtime/runtime.ts";
@@ -32,10 +32,9 @@ export async function serve(args: readonly string[]): Promise<void> {
   const settings = await readSettings(runtime, args);
   let server: RunningServer;
   try {
-    server = await startServer({
+    server = await startServerOn(runtime, {
       ...settings,
       log: lineLog(settings.logLevel, runtime.clock, (line) => console.error(line)),
-      runtime,
     });
   } catch (error) {
     console.error(`warmcache: ${(error as Error).message}`);

@@ -37,8 +37,6 @@ export interface OpenCacheOptions {
   readonly refusedStore?: "throw" | "bypass";
   /** Hears of everything that went wrong without failing a call: a full disk, a broken row. */
   readonly report?: (event: CacheEvent) => void;
-  /** The machine. Default: the one this program runs on. */
-  readonly runtime?: Runtime;
 }
 
 const DEFAULT_MEMORY_BYTES = 256 * 1024 * 1024;
@@ -54,7 +52,6 @@ const OPTIONS: Record<keyof OpenCacheOptions, true> = {
   maxBytes: true,
   refusedStore: true,
   report: true,
-  runtime: true,
 };
 
 /**
@@ -71,12 +68,16 @@ const OPTIONS: Record<keyof OpenCacheOptions, true> = {
  * @throws TypeError for a misspelled option or a value of the wrong kind.
  */
 export async function openCache(options: OpenCacheOptions = {}): Promise<ResponseCache> {
+  return await openCacheOn(await loadRuntime(), options);
+}
+
+/** {@link openCache} on a given machine. */
+export async function openCacheOn(runtime: Runtime, options: OpenCacheOptions): Promise<ResponseCache> {
   for (const name of Object.keys(options)) {
     if (!Object.hasOwn(OPTIONS, name)) {
       throw new TypeError(`Cannot open a cache: unknown option: ${name} (known: ${Object.keys(OPTIONS).join(", ")})`);
     }
   }
-  const runtime = options.runtime ?? await loadRuntime();
   const { namespace, ttl, ignore, refusedStore, report } = options;
   return new ResponseCache({
     store: await openStore(runtime, options),

@@ -14,7 +14,7 @@ import { BackendCache, type LoadBackend } from "../warm/backend_cache.ts";
 import { Catalogue, type Listing } from "../warm/catalogue.ts";
 import { Identifier } from "../warm/identity.ts";
 import { cacheEventLine, type Log, warmEventLine } from "./log.ts";
-import { openCache } from "./open_cache.ts";
+import { openCacheOn } from "./open_cache.ts";
 import { VERSION } from "./version.ts";
 
 /** How to run a server. */
@@ -33,10 +33,6 @@ export interface ServerOptions {
   readonly apiKey?: string;
   /** Hears what happens. Default: nobody. */
   readonly log?: Log;
-  /** How a base is loaded. Default: by its kind. */
-  readonly load?: LoadBackend;
-  /** The machine. Default: the one this program runs on. */
-  readonly runtime?: Runtime;
 }
 
 /** A server that listens. */
@@ -58,6 +54,15 @@ const LOOPBACK = new Set(["127.0.0.1", "::1", "localhost"]);
  * the system's error when the port is taken.
  */
 export async function startServer(options: ServerOptions = {}): Promise<RunningServer> {
+  return await startServerOn(await loadRuntime(), options);
+}
+
+/** {@link startServer} on a given machine, and with another way of loading bases, if one is given. */
+export async function startServerOn(
+  runtime: Runtime,
+  options: ServerOptions,
+  load: LoadBackend = (base, signal) => loadOnnxBackend(runtime, base, signal),
+): Promise<RunningServer> {
   const {
     host = "127.0.0.1",
     port = 8787,
@@ -70,9 +75,7 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
   if (!LOOPBACK.has(host) && apiKey === undefined) {
     throw new TypeError(`Refusing to listen on ${host}:${port} without an API key: pass one, or listen on 127.0.0.1`);
   }
-  const runtime = options.runtime ?? await loadRuntime();
   const { clock } = runtime;
-  const load: LoadBackend = options.load ?? ((base, signal) => loadOnnxBackend(runtime, base, signal));
 
   const catalogue = new Catalogue({ runtime, directory: models });
   const identifier = new Identifier({
@@ -84,16 +87,15 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
   const backends = new BackendCache({
     maxLoaded: maxLoadedModels,
     clock,
-    identify: (spec) => identifier.identify(spec),
+    identify: (spec, options) => identifier.identify(spec, options),
     load,
     log: (event) => log(...warmEventLine(event)),
   });
-  const cache = await openCache({
+  const cache = await openCacheOn(runtime, {
     directory: cacheDirectory,
     refusedStore: "bypass",
     lockTimeout: 0,
     report: (event) => log(...cacheEventLine(event)),
-    runtime,
   });
   const app = createApp({
     version: VERSION,

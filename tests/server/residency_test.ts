@@ -78,7 +78,7 @@ describe("while a model loads", () => {
       await held.pass();
       return await loadOnnxBackend(runtime, base, signal);
     };
-    const server = await testServer({ cache, load });
+    const server = await testServer({ cache }, load);
     const waiting = post(server, "/v1/completions", { ...PROMPT, model: "kjv-tiny", max_tokens: 5 });
     await held.reached;
 

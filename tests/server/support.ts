@@ -2,12 +2,14 @@
 
 import OpenAI from "openai";
 import { after } from "node:test";
-import { type RunningServer, type ServerOptions, startServer } from "../../src/compose/server.ts";
+import { type RunningServer, type ServerOptions, startServerOn } from "../../src/compose/server.ts";
+import { loadRuntime } from "../../src/runtime/load.ts";
+import type { LoadBackend } from "../../src/warm/backend_cache.ts";
 import { MODELS } from "../support/models.ts";
 
 /** Starts a server that is stopped after the enclosing suite. */
-export async function testServer(options: ServerOptions): Promise<RunningServer> {
-  const server = await startServer({ port: 0, models: MODELS, ...options });
+export async function testServer(options: ServerOptions, load?: LoadBackend): Promise<RunningServer> {
+  const server = await startServerOn(await loadRuntime(), { port: 0, models: MODELS, ...options }, load);
   after(() => server.stop());
   return server;
 }

@@ -1,0 +1,22 @@
+/**
+ * The checksum that stands between a flipped bit and a wrong answer. zstd without its own checksum decodes most flipped
+ * bits silently; this one is computed over a whole row, so that it also notices a row found under another's key.
+ *
+ * @module
+ */
+
+import xxhash from "xxhash-wasm";
+
+/**
+ * XXH64 of bytes, unsigned. Not a cryptographic digest: it guards against accidents, not against malice.
+ *
+ * Source: https://github.com/Cyan4973/xxHash/blob/dev/doc/xxhash_spec.md
+ */
+export type Checksum = (bytes: Uint8Array, seed?: bigint) => bigint;
+
+let loaded: Promise<Checksum> | undefined;
+
+/** Loads XXH64, once per process. */
+export function loadChecksum(): Promise<Checksum> {
+  return loaded ??= xxhash().then((api) => api.h64Raw);
+}

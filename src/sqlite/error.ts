@@ -1,0 +1,19 @@
+/**
+ * The error of this room: SQLite's result codes as words, so that callers need not know numbers.
+ *
+ * @module
+ */
+
+/**
+ * SQLite refused something. `code` is the primary result code's name, such as `SQLITE_BUSY`, `SQLITE_CORRUPT`,
+ * `SQLITE_FULL`, `SQLITE_NOTADB` or `SQLITE_IOERR` (https://sqlite.org/rescode.html); `cause` is the failed file
+ * operation, where there was one.
+ */
+export class SqliteError extends Error {
+  override readonly name = "SqliteError";
+  readonly code: string;
+  constructor(message: string, code: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}

@@ -1,0 +1,134 @@
+/**
+ * The files of a database that nobody else may touch: one lock, taken with the first access and kept until the file is
+ * closed. Since only this process writes, sizes are remembered instead of asked for.
+ *
+ * @module
+ */
+
+import type { Files, OpenFile, RangeLocks } from "../runtime/runtime.ts";
+import type { DatabaseFile, DatabaseFiles, FilePart } from "./database_files.ts";
+import { LOCK_LENGTH, LOCK_NONE, LOCK_START } from "./database_files.ts";
+
+/** A database's files, written by one owner. */
+export class ExclusiveFiles implements DatabaseFiles {
+  readonly readOnly = false;
+  readonly #files: Files;
+  readonly #locks: RangeLocks | undefined;
+  readonly #path: string;
+  #logged = 0;
+
+  /** `path` is the database's real path; without `locks` a foreign SQLite cannot be kept out. */
+  constructor(files: Files, locks: RangeLocks | undefined, path: string) {
+    this.#files = files;
+    this.#locks = locks;
+    this.#path = path;
+  }
+
+  /** Bytes written to the write-ahead log since {@link resetLogged}. */
+  get logged(): number {
+    return this.#logged;
+  }
+
+  /** Starts counting {@link logged} from zero. */
+  resetLogged(): void {
+    this.#logged = 0;
+  }
+
+  open(part: FilePart): DatabaseFile {
+    const file = this.#files.open(this.#path + part, part === "" ? "write" : "create");
+    return new OwnedFile(file, {
+      locks: part === "" ? this.#locks : undefined,
+      onWrite: part === "-wal" ? (bytes) => void (this.#logged += bytes) : () => {},
+      syncDirectory: () => this.#syncDirectory(),
+    });
+  }
+
+  exists(part: FilePart): boolean {
+    return this.#files.exists(this.#path + part);
+  }
+
+  remove(part: FilePart): void {
+    this.#files.remove(this.#path + part);
+  }
+
+  /** A new file survives a power failure only once its directory is on the disk as well. */
+  #syncDirectory(): void {
+    const directory = this.#files.open(this.#path.slice(0, this.#path.lastIndexOf("/")) || "/", "read");
+    try {
+      directory.sync();
+    } finally {
+      directory.close();
+    }
+  }
+}
+
+interface OwnedFileOptions {
+  readonly locks: RangeLocks | undefined;
+  readonly onWrite: (bytes: number) => void;
+  readonly syncDirectory: () => void;
+}
+
+class OwnedFile implements DatabaseFile {
+  readonly #file: OpenFile;
+  readonly #locks: RangeLocks | undefined;
+  readonly #onWrite: (bytes: number) => void;
+  readonly #syncDirectory: () => void;
+  #size: number;
+  #locked = false;
+  #directorySynced = false;
+
+  constructor(file: OpenFile, { locks, onWrite, syncDirectory }: OwnedFileOptions) {
+    this.#file = file;
+    this.#locks = locks;
+    this.#onWrite = onWrite;
+    this.#syncDirectory = syncDirectory;
+    this.#size = file.size();
+  }
+
+  read(target: Uint8Array, position: number): number {
+    return this.#file.read(target, position);
+  }
+
+  write(source: Uint8Array, position: number): void {
+    try {
+      this.#file.write(source, position);
+      this.#size = Math.max(this.#size, position + source.byteLength);
+      this.#onWrite(source.byteLength);
+    } catch (error) {
+      // A full disk may have taken a part.
+      this.#size = this.#file.size();
+      throw error;
+    }
+  }
+
+  truncate(size: number): void {
+    this.#file.truncate(size);
+    this.#size = size;
+  }
+
+  sync(): void {
+    this.#file.sync();
+    if (this.#directorySynced) return;
+    this.#syncDirectory();
+    this.#directorySynced = true;
+  }
+
+  size(): number {
+    return this.#size;
+  }
+
+  lock(): boolean {
+    this.#locked ||= this.#locks?.tryLock(this.#file.descriptor, LOCK_START, LOCK_LENGTH, "exclusive") ?? true;
+    return this.#locked;
+  }
+
+  unlock(level: number): void {
+    if (level !== LOCK_NONE || !this.#locked) return;
+    this.#locks?.unlock(this.#file.descriptor, LOCK_START, LOCK_LENGTH);
+    this.#locked = false;
+  }
+
+  close(): void {
+    this.#file.close();
+  }
+}

@@ -1,0 +1,32 @@
+/**
+ * What went wrong below, in the words of the store's contract.
+ *
+ * @module
+ */
+
+import { SqliteError } from "../../sqlite/error.ts";
+import type { CacheErrorCode } from "../error.ts";
+import { CacheError } from "../error.ts";
+
+const CODES: Readonly<Record<string, CacheErrorCode>> = {
+  SQLITE_BUSY: "locked",
+  SQLITE_LOCKED: "locked",
+  SQLITE_CORRUPT: "corrupt",
+  SQLITE_NOTADB: "corrupt",
+};
+
+/** Failures after which the connection is still good. */
+const HARMLESS: ReadonlySet<string> = new Set(["SQLITE_BUSY", "SQLITE_FULL", "SQLITE_CONSTRAINT", "SQLITE_TOOBIG"]);
+
+/** Any failure as a {@link CacheError}. */
+export function toCacheError(error: unknown): CacheError {
+  if (error instanceof CacheError) return error;
+  const code = error instanceof SqliteError ? CODES[error.code] : undefined;
+  const message = error instanceof Error ? error.message : String(error);
+  return new CacheError(code ?? "unavailable", message, { cause: error });
+}
+
+/** Whether the connection has to be given up, so that the next use starts from what is on the disk. */
+export function breaksConnection(error: unknown): boolean {
+  return !(error instanceof CacheError) && !(error instanceof SqliteError && HARMLESS.has(error.code));
+}

@@ -1,0 +1,165 @@
+/**
+ * The tables of a model's database, and who may touch a file: one that is not ours, or newer than this program, is
+ * refused before anything is written to it.
+ *
+ * `schema_version`, here and in each row, says how a row's columns are to be read; `user_version` in the file's header
+ * how the tables lie. `PRIMARY KEY (key, sample)` on a rowid table: without rowids, lookups of blobs took four times as
+ * long (measured).
+ *
+ * @module
+ */
+
+import type { Files } from "../../runtime/runtime.ts";
+import type { SqlDriver } from "../../sqlite/driver.ts";
+import { CacheError } from "../error.ts";
+
+/** How rows written now are to be read. Rows of an older version are misses. */
+export const ROW_VERSION = 1;
+
+/** "WARM" in ASCII: whose file this is. */
+const APPLICATION_ID = 0x5741524d;
+
+/**
+ * What takes a file from `user_version` 1 to 2, from 2 to 3, and so on. The tables below are those of version 1 with all
+ * of these applied.
+ */
+const MIGRATIONS: readonly string[] = [];
+const FILE_VERSION: number = MIGRATIONS.length + 1;
+
+const TABLES = `
+  CREATE TABLE entry (
+    key BLOB NOT NULL,
+    sample INTEGER NOT NULL,
+    schema_version INTEGER NOT NULL,
+    media_type TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    model_asked TEXT NOT NULL,
+    model_answered TEXT,
+    fingerprint TEXT,
+    prompt_tokens ANY,
+    completion_tokens ANY,
+    cost_microdollars ANY,
+    latency ANY,
+    created ANY NOT NULL,
+    expires ANY,
+    codec TEXT NOT NULL,
+    dictionary INTEGER,
+    size INTEGER NOT NULL,
+    checksum BLOB NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (key, sample)
+  ) STRICT;
+  CREATE TABLE request (
+    key BLOB NOT NULL PRIMARY KEY,
+    namespace TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    endpoint TEXT NOT NULL,
+    identity TEXT,
+    codec TEXT NOT NULL,
+    dictionary INTEGER,
+    size INTEGER NOT NULL,
+    created ANY NOT NULL,
+    checksum BLOB NOT NULL,
+    body BLOB NOT NULL
+  ) STRICT;
+  CREATE TABLE dictionary (id INTEGER PRIMARY KEY, digest BLOB NOT NULL, content BLOB NOT NULL, created ANY NOT NULL) STRICT;
+  CREATE TABLE access (key BLOB NOT NULL PRIMARY KEY, count INTEGER NOT NULL, last ANY NOT NULL) STRICT;
+  CREATE TABLE claim (key BLOB NOT NULL PRIMARY KEY, holder TEXT NOT NULL, expires ANY NOT NULL) STRICT;
+  CREATE TABLE meta (name TEXT NOT NULL PRIMARY KEY, value ANY) STRICT;
+`;
+
+const MAGIC = "SQLite format 3\0";
+const HEADER_BYTES = 100;
+const USER_VERSION_AT = 60;
+const APPLICATION_ID_AT = 68;
+
+/**
+ * Looks at a file's first bytes (https://sqlite.org/fileformat2.html#the_database_header) without touching it: whether
+ * it is `missing`, `empty`, or `ours`.
+ *
+ * @throws CacheError `foreign_file` or `newer_schema`.
+ * @throws FileError when it cannot be read.
+ */
+export function inspectFile(files: Files, path: string): "missing" | "empty" | "ours" {
+  if (!files.exists(path)) return "missing";
+  const header = new Uint8Array(HEADER_BYTES);
+  const file = files.open(path, "read");
+  let length: number;
+  try {
+    length = file.read(header, 0);
+  } finally {
+    file.close();
+  }
+  if (length === 0) return "empty";
+  const view = new DataView(header.buffer);
+  if (length < HEADER_BYTES || String.fromCharCode(...header.subarray(0, MAGIC.length)) !== MAGIC) {
+    throw new CacheError("foreign_file", `Cannot use ${path} as a cache: it is no SQLite database`);
+  }
+  refuseForeign(path, view.getUint32(APPLICATION_ID_AT), view.getUint32(USER_VERSION_AT));
+  return "ours";
+}
+
+/**
+ * Creates the tables of a new database, or brings those of an older one up to date.
+ *
+ * @throws CacheError `foreign_file` or `newer_schema`.
+ */
+export function applySchema(driver: SqlDriver, path: string, model: string): void {
+  const version = numberOf(driver, "PRAGMA user_version");
+  const applicationId = numberOf(driver, "PRAGMA application_id");
+  if (version === 0 && applicationId === 0 && numberOf(driver, "SELECT count(*) FROM sqlite_schema") === 0) {
+    inTransaction(driver, () => {
+      // The header is written with the tables, so no moment shows a file of ours without our mark.
+      driver.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${FILE_VERSION}`);
+      driver.exec(TABLES);
+      const statement = driver.prepare("INSERT INTO meta (name, value) VALUES ('model', ?)");
+      statement.run(model);
+      statement.finalize();
+    });
+    return;
+  }
+  refuseForeign(path, applicationId, version);
+  for (let from = version; from < FILE_VERSION; from++) {
+    inTransaction(driver, () => {
+      driver.exec(MIGRATIONS[from - 1]!);
+      driver.exec(`PRAGMA user_version = ${from + 1}`);
+    });
+  }
+}
+
+/** Runs `action` in a write transaction: all of it happens, or nothing. */
+export function inTransaction<T>(driver: SqlDriver, action: () => T): T {
+  driver.exec("BEGIN IMMEDIATE");
+  try {
+    const result = action();
+    driver.exec("COMMIT");
+    return result;
+  } catch (error) {
+    try {
+      driver.exec("ROLLBACK");
+    } catch {
+      // SQLite has rolled back by itself: a full disk, an I/O error.
+    }
+    throw error;
+  }
+}
+
+function refuseForeign(path: string, applicationId: number, version: number): void {
+  if (applicationId !== APPLICATION_ID) {
+    const found = `application_id ${applicationId}`;
+    throw new CacheError("foreign_file", `Cannot use ${path} as a cache: it is another program's database: ${found}`);
+  }
+  if (version > FILE_VERSION) {
+    const found = `version ${version}, this program knows ${FILE_VERSION}`;
+    throw new CacheError("newer_schema", `Cannot use ${path}: a newer version of this program wrote it: ${found}`);
+  }
+}
+
+function numberOf(driver: SqlDriver, sql: string): number {
+  const statement = driver.prepare(sql);
+  try {
+    return statement.get()?.[0] as number;
+  } finally {
+    statement.finalize();
+  }
+}

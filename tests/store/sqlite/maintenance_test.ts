@@ -1,0 +1,85 @@
+/** What waits for a quiet moment: access counts and the log. A hit writes nothing. */
+
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { readFile, stat } from "node:fs/promises";
+import { DatabaseSync } from "node:sqlite";
+import { describe, it } from "node:test";
+import type { Runtime } from "../../../src/runtime/runtime.ts";
+import type { Gate } from "../../support/gate.ts";
+import { gate } from "../../support/gate.ts";
+import { temporaryFolder } from "../../support/temporary.ts";
+import { databaseIn, entryOf, find, keyOf, machine, MODEL, NOW, openStore, requestOf } from "./fixture.ts";
+
+/** The machine, asleep until its gates are opened one after the other. */
+function sleeper(): { runtime: Runtime; gates: Gate[] } {
+  const gates = [gate()];
+  const sleep = async (_duration: number, { signal }: { signal?: AbortSignal } = {}): Promise<void> => {
+    const current = gates.at(-1)!;
+    const aborted = new Promise<never>((_, reject) =>
+      signal?.addEventListener("abort", () => reject(signal.reason), { once: true })
+    );
+    await Promise.race([current.pass(), aborted]);
+  };
+  return { runtime: { ...machine, clock: { ...machine.clock, now: () => NOW, sleep } }, gates };
+}
+
+function accessesIn(path: string): unknown[] {
+  const native = new DatabaseSync(path, { readOnly: true });
+  const rows = native.prepare("SELECT key, count, last FROM access ORDER BY count").all();
+  native.close();
+  return rows.map(({ key, count, last }) => [Uint8Array.from(key as Uint8Array), count, last]);
+}
+
+describe("access counts", () => {
+  it("are kept in memory by a hit, and written when the store is closed", async () => {
+    const directory = await temporaryFolder();
+    const { runtime } = sleeper();
+    let store = await openStore(directory, { runtime });
+    for (const word of ["a", "b"]) await store.put(MODEL, requestOf(word), [entryOf(word)], "append");
+    const path = await databaseIn(directory);
+    const log = await readFile(`${path}-wal`);
+    for (const word of ["a", "b", "b", "nowhere"]) await find(store, word);
+    assert.deepEqual(await readFile(`${path}-wal`), log);
+    await store.close();
+    assert.deepEqual(accessesIn(path), [[keyOf("a"), 1, NOW], [keyOf("b"), 2, NOW]]);
+    store = await openStore(directory, { runtime });
+    await find(store, "b");
+    await store.close();
+    assert.deepEqual(accessesIn(path), [[keyOf("a"), 1, NOW], [keyOf("b"), 3, NOW]]);
+  });
+
+  it("are written in a quiet moment", async () => {
+    const directory = await temporaryFolder();
+    const { runtime, gates } = sleeper();
+    const store = await openStore(directory, { runtime });
+    await store.put(MODEL, requestOf("a"), [entryOf("a")], "append");
+    await find(store, "a");
+    const path = await databaseIn(directory);
+    const { size } = await stat(`${path}-wal`);
+    await gates[0]!.reached;
+    gates[0]!.open();
+    await new Promise((resolve) => setTimeout(resolve));
+    assert.ok((await stat(`${path}-wal`)).size > size);
+    await store.close();
+  });
+});
+
+describe("the log", () => {
+  it("is moved into the database in a quiet moment, once it is long", async () => {
+    const directory = await temporaryFolder();
+    const { runtime, gates } = sleeper();
+    const store = await openStore(directory, { runtime });
+    await store.put(MODEL, requestOf("a"), [entryOf("a")], "append");
+    const path = await databaseIn(directory);
+    const { size } = await stat(path);
+    await store.put(MODEL, requestOf("b"), [entryOf(new Uint8Array(randomBytes(5_000_000)))], "append");
+    assert.equal((await stat(path)).size, size);
+    await gates[0]!.reached;
+    gates[0]!.open();
+    await new Promise((resolve) => setTimeout(resolve));
+    assert.ok((await stat(path)).size > 5_000_000);
+    assert.equal((await find(store, "b")).entries.length, 1);
+    await store.close();
+  });
+});

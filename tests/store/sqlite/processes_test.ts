@@ -1,0 +1,153 @@
+/** Several processes and one directory: one owner, who is named; and nothing acknowledged is lost when it is killed. */
+
+import assert from "node:assert/strict";
+import type { ChildProcess } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { copyFile, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import process from "node:process";
+import { createInterface } from "node:readline";
+import { describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
+import { requirePart } from "../../support/parts.ts";
+import { temporaryFolder } from "../../support/temporary.ts";
+import { databaseIn, entryOf, find, machine, MODEL, openStore, requestOf, texts } from "./fixture.ts";
+
+const WRITER = fileURLToPath(new URL("./writer.ts", import.meta.url));
+const PERMISSIONS = ["--allow-read", "--allow-write", "--allow-env", "--allow-sys"];
+
+interface Writer {
+  readonly child: ChildProcess;
+  /** What it said it had stored, so far. */
+  readonly stored: Set<number>;
+  /** Resolves when it has said so of `index`. */
+  reached(index: number): Promise<void>;
+  kill(): Promise<void>;
+}
+
+function startWriter(directory: string, count: number, ffi: boolean): Writer {
+  const permissions = ffi ? [...PERMISSIONS, "--allow-ffi"] : PERMISSIONS;
+  const child = spawn(process.execPath, ["run", "--no-prompt", ...permissions, WRITER, directory, String(count)], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const stored = new Set<number>();
+  const waiting = new Map<number, () => void>();
+  createInterface({ input: child.stdout! }).on("line", (line) => {
+    const index = Number(line.split(" ")[1]);
+    stored.add(index);
+    waiting.get(index)?.();
+  });
+  return {
+    child,
+    stored,
+    reached: (index) =>
+      new Promise((resolve, reject) => {
+        child.on("exit", () => reject(new Error(`The writer ended before it had stored ${index}`)));
+        if (stored.has(index)) resolve();
+        else waiting.set(index, resolve);
+      }),
+    async kill() {
+      const exit = once(child, "exit");
+      child.kill("SIGKILL");
+      await exit;
+    },
+  };
+}
+
+for (const [name, ffi] of [["with --allow-ffi", true], ["without --allow-ffi", false]] as const) {
+  describe(`a second process ${name}`, () => {
+    it("keeps this one out, is named, and when killed loses nothing it had acknowledged", async () => {
+      const directory = await temporaryFolder();
+      const writer = startWriter(directory, 2000, ffi);
+      try {
+        await writer.reached(0);
+        for (const runtime of [machine, { ...machine, rangeLocks: undefined }]) {
+          const store = await openStore(directory, { runtime });
+          const held = new RegExp(`process ${writer.child.pid} \\(deno .*\\) has held it since 2`);
+          await assert.rejects(find(store, "0"), { name: "CacheError", code: "locked", message: held });
+          const put = Promise.resolve(store.put(MODEL, requestOf("mine"), [entryOf("mine")], "append"));
+          await assert.rejects(put, { name: "CacheError", code: "locked" });
+          assert.equal((await store.size()).entries, 0);
+          await store.close();
+        }
+        await writer.reached(200);
+      } finally {
+        await writer.kill();
+      }
+      const store = await openStore(directory);
+      for (const index of writer.stored) {
+        assert.deepEqual(await texts(store, String(index)), [`answer ${index} `.repeat(50)]);
+      }
+      await store.put(MODEL, requestOf("mine"), [entryOf("mine")], "append");
+      assert.deepEqual(await texts(store, "mine"), ["mine"]);
+      await store.close();
+    });
+  });
+}
+
+describe("the sqlite3 shell", () => {
+  it("is kept out while a process with --allow-ffi has the store open", async (context) => {
+    if (!machine.rangeLocks) return context.skip("the C library cannot be called here");
+    if (!requirePart(context, "sqlite3")) return;
+    const directory = await temporaryFolder();
+    const store = await openStore(directory);
+    await store.put(MODEL, requestOf("a"), [entryOf("a")], "append");
+    const path = await databaseIn(directory);
+    const shell = (): string =>
+      execFileSync("sqlite3", [path, "SELECT count(*) FROM entry"], { encoding: "utf8", stdio: "pipe" }).trim();
+    assert.throws(shell, /database is locked/);
+    await store.close();
+    assert.equal(shell(), "1");
+  });
+});
+
+describe("the sqlite3 shell without --allow-ffi here", () => {
+  it("may look, and takes nothing of what is acknowledged afterwards with it", async (context) => {
+    if (!requirePart(context, "sqlite3")) return;
+    const directory = await temporaryFolder();
+    const store = await openStore(directory, { runtime: { ...machine, rangeLocks: undefined } });
+    await store.put(MODEL, requestOf("a"), [entryOf("a")], "append");
+    const path = await databaseIn(directory);
+    assert.equal(execFileSync("sqlite3", [path, "SELECT count(*) FROM entry"], { encoding: "utf8" }).trim(), "1");
+    await store.put(MODEL, requestOf("b"), [entryOf("b")], "append");
+    await store.put(MODEL, requestOf("c"), [entryOf("c")], "append");
+    // What a crash would leave.
+    const left = await temporaryFolder();
+    for (const name of await readdir(directory)) await copyFile(join(directory, name), join(left, name));
+    await store.close();
+    for (const place of [left, directory]) {
+      const again = await openStore(place);
+      for (const word of ["a", "b", "c"]) assert.deepEqual(await texts(again, word), [word]);
+      await again.close();
+    }
+  });
+});
+
+describe("lockTimeout", () => {
+  it("is how long a database that somebody holds is waited for, once", async () => {
+    const directory = await temporaryFolder();
+    const owner = await openStore(directory);
+    await owner.put(MODEL, requestOf("a"), [entryOf("a")], "append");
+    let slept = 0;
+    const clock = { ...machine.clock, sleep: (duration: number) => Promise.resolve(void (slept += duration)) };
+    const store = await openStore(directory, { runtime: { ...machine, clock }, lockTimeout: 300 });
+    await assert.rejects(find(store, "a"), { code: "locked" });
+    assert.equal(slept, 300);
+    await assert.rejects(find(store, "a"), { code: "locked" });
+    assert.equal(slept, 300);
+    await owner.close();
+    assert.deepEqual(await texts(store, "a"), ["a"]);
+    await store.close();
+  });
+
+  it("a database that is let go in time is opened", async () => {
+    const directory = await temporaryFolder();
+    const owner = await openStore(directory);
+    await owner.put(MODEL, requestOf("a"), [entryOf("a")], "append");
+    const clock = { ...machine.clock, sleep: () => Promise.resolve(owner.close()) };
+    const store = await openStore(directory, { runtime: { ...machine, clock }, lockTimeout: 300 });
+    assert.deepEqual(await texts(store, "a"), ["a"]);
+    await store.close();
+  });
+});

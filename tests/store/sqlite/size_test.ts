@@ -1,0 +1,45 @@
+/** size counts everything in the directory, and leaves it as it is. */
+
+import assert from "node:assert/strict";
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { temporaryFolder } from "../../support/temporary.ts";
+import { entryOf, machine, openStore, requestOf } from "./fixture.ts";
+
+describe("size", () => {
+  it("counts open and closed databases, without touching or creating a file", async () => {
+    const directory = await temporaryFolder();
+    const writer = await openStore(directory);
+    const long = "long ".repeat(100);
+    for (const model of ["m1", "m2"]) await writer.put(model, requestOf("a"), [entryOf(long), entryOf("b")], "append");
+    assert.deepEqual((await writer.size()).entries, 4);
+    await writer.close();
+    await writeFile(join(directory, "notes-12345678.sqlite"), "somebody's notes");
+    await writeFile(join(directory, "empty-12345678.sqlite"), "");
+    const snapshot = async (): Promise<unknown> =>
+      await Promise.all((await readdir(directory)).map(async (name) => [name, await readFile(join(directory, name))]));
+    const before = await snapshot();
+    for (const runtime of [machine, { ...machine, rangeLocks: undefined }]) {
+      const store = await openStore(directory, { runtime });
+      const size = await store.size();
+      assert.equal(size.entries, 4);
+      assert.equal(size.bodyBytes, 2 * (long.length + 1));
+      assert.ok(size.storedBytes < size.bodyBytes / 2);
+      await store.close();
+    }
+    assert.deepEqual(await snapshot(), before);
+  });
+
+  it("leaves out what somebody else holds", async () => {
+    const directory = await temporaryFolder();
+    const [one, two] = [await openStore(directory), await openStore(directory)];
+    await one.put("m1", requestOf("a"), [entryOf("a")], "append");
+    await two.put("m2", requestOf("a"), [entryOf("a"), entryOf("b")], "append");
+    assert.equal((await one.size()).entries, 1);
+    assert.equal((await two.size()).entries, 2);
+    await one.close();
+    assert.equal((await two.size()).entries, 3);
+    await two.close();
+  });
+});

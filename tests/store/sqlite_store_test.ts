@@ -1,0 +1,18 @@
+/** The SQLite store keeps the contract of every store. What is its own is tested in `sqlite/`. */
+
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { loadRuntime } from "../../src/runtime/load.ts";
+import { openSqliteStore } from "../../src/store/sqlite/sqlite_store.ts";
+import { storeConformance } from "./conformance.ts";
+import { ManualClock } from "./manual_clock.ts";
+
+const machine = await loadRuntime();
+
+storeConformance("sqlite", async () => {
+  const clock = new ManualClock();
+  const directory = await mkdtemp(join(tmpdir(), "warmcache-"));
+  const store = await openSqliteStore({ runtime: { ...machine, clock }, directory });
+  return { store, clock, cleanup: () => rm(directory, { recursive: true }) };
+});
