@@ -23,7 +23,6 @@ export {
   type CacheStatus,
   ResponseCache,
   type ResponseCacheOptions,
-  type WrapOptions,
 } from "./src/cache/response_cache.ts";
 export type { Entry, Usage } from "./src/cache/entry.ts";
 export type { IgnoreList } from "./src/cache/ignore_list.ts";

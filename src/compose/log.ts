@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { CacheEvent } from "../cache/journal.ts";
+import { type CacheEvent, messageOf } from "../cache/journal.ts";
 import type { Clock } from "../runtime/runtime.ts";
 import type { WarmEvent } from "../warm/backend_cache.ts";
 
@@ -48,10 +48,6 @@ export function warmEventLine(event: WarmEvent): [LogLevel, string] {
 
 function mebibytes(bytes: number): string {
   return `${(bytes / 2 ** 20).toFixed(1)} MiB`;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** A cache's event as a line. A full disk or a lock costs money, not answers: it is a warning. */

@@ -8,6 +8,7 @@
 import type { CacheEvent } from "../cache/journal.ts";
 import { ResponseCache } from "../cache/response_cache.ts";
 import { loadRuntime } from "../runtime/load.ts";
+import { refuseUnknownOptions } from "../runtime/options.ts";
 import type { Milliseconds, Runtime } from "../runtime/runtime.ts";
 import type { Store } from "../store/store.ts";
 
@@ -73,11 +74,7 @@ export async function openCache(options: OpenCacheOptions = {}): Promise<Respons
 
 /** {@link openCache} on a given machine. */
 export async function openCacheOn(runtime: Runtime, options: OpenCacheOptions): Promise<ResponseCache> {
-  for (const name of Object.keys(options)) {
-    if (!Object.hasOwn(OPTIONS, name)) {
-      throw new TypeError(`Cannot open a cache: unknown option: ${name} (known: ${Object.keys(OPTIONS).join(", ")})`);
-    }
-  }
+  refuseUnknownOptions("open a cache", options, Object.keys(OPTIONS));
   const { namespace, ttl, ignore, refusedStore, report } = options;
   return new ResponseCache({
     store: await openStore(runtime, options),

@@ -7,7 +7,7 @@
 
 import type { Context } from "hono";
 import { parseRequest } from "../cache/raw_json.ts";
-import type { CacheStatus } from "../cache/response_cache.ts";
+import type { CacheCallOptions, CacheStatus } from "../cache/response_cache.ts";
 import { ModelError } from "../model/error.ts";
 import type { ResolvedModel } from "../warm/identity.ts";
 import { parseModelName } from "../warm/spec.ts";
@@ -71,7 +71,7 @@ async function wholeAnswer(endpoint: TextEndpoint, parts: ServerParts, asked: As
   const entry = await parts.cache.wrapEntry(
     asked.body,
     (missing) => generateAnswer(endpoint, parts, { ...asked, request: endpoint.read(missing as Asked["body"]) }),
-    { ...scopeOf(endpoint, asked), status, ...(asked.bypass === undefined ? {} : { bypass: asked.bypass }) },
+    { ...scopeOf(endpoint, asked), status },
   );
   return new Response(entry.bytes() as Uint8Array<ArrayBuffer>, {
     headers: { "Content-Type": "application/json", "Cache-Status": cacheStatus(status) },
@@ -85,10 +85,9 @@ async function generateAnswer(endpoint: TextEndpoint, parts: ServerParts, asked:
 }
 
 async function streamedAnswer(endpoint: TextEndpoint, parts: ServerParts, asked: Asked): Promise<Response> {
-  const { body, bypass, request } = asked;
-  const status: CacheStatus = { outcome: "bypass" };
-  const scope = scopeOf(endpoint, asked);
-  const stored = bypass === undefined ? await parts.cache.get(body, { ...scope, status }) : undefined;
+  const { body, request } = asked;
+  const status: CacheStatus = {};
+  const stored = await parts.cache.get(body, { ...scopeOf(endpoint, asked), status });
   const chunks = stored === undefined
     ? await begun(liveChunks(endpoint, parts, asked))
     : replayChunks(endpoint, request, stored.json() as StoredAnswer);
@@ -106,7 +105,7 @@ async function* replayChunks(
 
 /** Sends as it generates, and stores the whole answer once the last token is there; an aborted one leaves nothing. */
 async function* liveChunks(endpoint: TextEndpoint, parts: ServerParts, asked: Asked): AsyncGenerator<object> {
-  const { body, bypass, request } = asked;
+  const { body, request } = asked;
   const head = newHead(endpoint, parts, asked);
   const collector = new ChoiceCollector(request.n);
   const toChunks = endpoint.chunker(head, request);
@@ -115,7 +114,7 @@ async function* liveChunks(endpoint: TextEndpoint, parts: ServerParts, asked: As
     yield* toChunks(event);
   }
   const answer = endpoint.answer(head, request, collector.choices, collector.usage);
-  if (bypass === undefined) await parts.cache.put(body, answer, scopeOf(endpoint, asked)).catch(parts.report);
+  await parts.cache.put(body, answer, scopeOf(endpoint, asked)).catch(parts.report);
   if (request.includeUsage) yield endpoint.usageChunk(head, collector.usage);
 }
 
@@ -160,6 +159,6 @@ function newHead(endpoint: TextEndpoint, parts: ServerParts, { request, model }:
   };
 }
 
-function scopeOf(endpoint: TextEndpoint, { model }: Asked): { provider: string; endpoint: string; identity: string } {
-  return { provider: "local", endpoint: endpoint.path, identity: model.identity };
+function scopeOf(endpoint: TextEndpoint, { bypass, model }: Asked): CacheCallOptions {
+  return { provider: "local", endpoint: endpoint.path, identity: model.identity, bypass };
 }

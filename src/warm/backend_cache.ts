@@ -27,7 +27,7 @@ import type { DigestOptions } from "./file_digests.ts";
 import type { ResolvedModel } from "./identity.ts";
 import { createLease, type Lease } from "./lease.ts";
 import { describeFailure, describeSlot, type LoadedModel } from "./loaded_model.ts";
-import { refuseUnknownOptions } from "./options.ts";
+import { refuseUnknownOptions } from "../runtime/options.ts";
 import { coldSlot, type Slot, type Waiter } from "./slot.ts";
 import { type ModelSpec, withAdapter } from "./spec.ts";
 

@@ -15,7 +15,7 @@
 import type { ModelKind } from "../model/backend.ts";
 import { ModelError } from "../model/error.ts";
 import type { Files, Runtime } from "../runtime/runtime.ts";
-import { refuseUnknownOptions } from "./options.ts";
+import { refuseUnknownOptions } from "../runtime/options.ts";
 import { checkName, formatModelName, isAdapterName, isBaseName, type ModelName } from "./spec.ts";
 
 /** Where to look, and with what. */

@@ -8,7 +8,7 @@
 import type { ResolvedBase } from "../model/backend.ts";
 import { ModelError } from "../model/error.ts";
 import type { Clock, Milliseconds } from "../runtime/runtime.ts";
-import { refuseUnknownOptions } from "./options.ts";
+import { refuseUnknownOptions } from "../runtime/options.ts";
 
 /** How long to rest. */
 export interface CooldownOptions {

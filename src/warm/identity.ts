@@ -20,7 +20,7 @@ import type { ContentFile, ResolvedAdapter, ResolvedBase } from "../model/backen
 import type { Runtime } from "../runtime/runtime.ts";
 import type { Catalogue, LocatedModel } from "./catalogue.ts";
 import { type DigestingRuntime, type DigestOptions, FileDigests } from "./file_digests.ts";
-import { refuseUnknownOptions } from "./options.ts";
+import { refuseUnknownOptions } from "../runtime/options.ts";
 import type { ModelSpec } from "./spec.ts";
 
 /** A spec, resolved to content. */

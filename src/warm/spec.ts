@@ -7,7 +7,7 @@
 
 import type { ModelKind } from "../model/backend.ts";
 import { ModelError } from "../model/error.ts";
-import { refuseUnknownOptions } from "./options.ts";
+import { refuseUnknownOptions } from "../runtime/options.ts";
 
 /** A base by name, and which of its adapters, if any. */
 export interface ModelName {

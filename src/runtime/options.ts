@@ -1,5 +1,6 @@
 /**
- * A misspelled option would otherwise be a default, silently.
+ * Catches misspelled options by name: one that is silently not heard is found only when the bill comes. It stands here
+ * because every room may import this one.
  *
  * @module
  */

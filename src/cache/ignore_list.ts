@@ -1,0 +1,42 @@
+/**
+ * Which fields of a request cannot change what a good answer is, by kind of endpoint. A list of what to leave out, never
+ * of what to take in: a field nobody here has heard of changes the key.
+ *
+ * @module
+ */
+
+/** The contract an endpoint follows, told by the end of its path. */
+export type EndpointKind = "chat_completions" | "completions" | "responses" | "messages" | "embeddings";
+
+// The order matters: `/chat/completions` also ends in `/completions`.
+const PATHS: readonly (readonly [ending: string, kind: EndpointKind])[] = [
+  ["/chat/completions", "chat_completions"],
+  ["/completions", "completions"],
+  ["/responses", "responses"],
+  ["/v1/messages", "messages"],
+  ["/embeddings", "embeddings"],
+];
+
+// Key specification v1, frozen: another list makes every key under it another key.
+const IGNORED: Readonly<Record<EndpointKind, readonly string[]>> = {
+  chat_completions: ["n", "stream", "stream_options", "user", "metadata", "store"],
+  completions: ["n", "stream", "stream_options", "user"],
+  responses: ["stream", "stream_options", "user", "metadata"],
+  messages: ["stream", "metadata"],
+  embeddings: ["user", "encoding_format"],
+};
+
+/** Further fields to ignore, by endpoint path exactly as in the scope. */
+export type IgnoreList = Readonly<Record<string, readonly string[]>>;
+
+/** The contract that an endpoint follows, or `undefined` for one that is not known. */
+export function endpointKind(endpoint: string): EndpointKind | undefined {
+  return PATHS.find(([ending]) => endpoint.endsWith(ending))?.[1];
+}
+
+/** Top-level fields of a request to `endpoint` that are not in its key. */
+export function ignoredFields(endpoint: string, extra: IgnoreList = {}): ReadonlySet<string> {
+  const kind = endpointKind(endpoint);
+  const own = Object.hasOwn(extra, endpoint) ? extra[endpoint]! : [];
+  return new Set([...(kind === undefined ? [] : IGNORED[kind]), ...own]);
+}

@@ -1,0 +1,113 @@
+/**
+ * What became of a request, and whether the answer may be kept. An error that is stored once is an error for ever.
+ *
+ * @module
+ */
+
+import type { Outcome } from "../store/store.ts";
+import { isJsonObject, type JsonObject } from "./json.ts";
+
+// From the worst to the best: of several choices the worst names the answer.
+const SEVERITY: readonly Outcome[] = [
+  "error",
+  "invalid",
+  "empty",
+  "content_filter",
+  "refusal",
+  "length",
+  "tool_calls",
+  "stop",
+];
+
+const NEVER_STORED: ReadonlySet<Outcome> = new Set(["error", "invalid", "empty"]);
+
+// Each provider's words for why the model stopped; any other word counts as `stop`.
+const REASONS: ReadonlyMap<unknown, Outcome> = new Map<unknown, Outcome>([
+  ["length", "length"],
+  ["max_tokens", "length"],
+  ["max_output_tokens", "length"],
+  ["model_context_window_exceeded", "length"],
+  ["tool_calls", "tool_calls"],
+  ["function_call", "tool_calls"],
+  ["tool_use", "tool_calls"],
+  ["content_filter", "content_filter"],
+  ["refusal", "refusal"],
+  ["error", "error"],
+]);
+
+// A response that is neither completed nor incomplete is no answer, or not yet one.
+const RESPONSE_STATUS: ReadonlyMap<unknown, Outcome> = new Map<unknown, Outcome>([
+  ["failed", "error"],
+  ["cancelled", "error"],
+  ["queued", "invalid"],
+  ["in_progress", "invalid"],
+]);
+
+/** Whether an answer with this outcome may be stored. `length` is stored and marked; errors and empty answers never. */
+export function mayBeStored(outcome: Outcome): boolean {
+  return !NEVER_STORED.has(outcome);
+}
+
+/** The worst of several outcomes; `empty` for none. */
+export function worstOutcome(outcomes: readonly Outcome[]): Outcome {
+  return SEVERITY.find((outcome) => outcomes.includes(outcome)) ?? "empty";
+}
+
+/**
+ * Classifies an answer by its shape: OpenAI's chat completions, completions and responses, Anthropic's messages. In any
+ * other shape an answer without `error` counts as `stop`; what is no object or list is `invalid`.
+ */
+export function classify(answer: unknown): Outcome {
+  if (Array.isArray(answer)) return answer.length === 0 ? "empty" : "stop";
+  if (!isJsonObject(answer)) return "invalid";
+  if (isPresent(answer.error)) return "error";
+  if ("choices" in answer) return ofChoices(answer.choices);
+  if (answer.type === "message") return ofParts(answer.content, answer.stop_reason);
+  if (answer.object === "response") return ofResponse(answer);
+  return Object.keys(answer).length === 0 ? "empty" : "stop";
+}
+
+function ofChoices(choices: unknown): Outcome {
+  if (!Array.isArray(choices) || !choices.every(isJsonObject)) return "invalid";
+  return worstOutcome(choices.map(ofChoice));
+}
+
+function ofChoice(choice: JsonObject): Outcome {
+  if (isPresent(choice.error)) return "error";
+  const message = isJsonObject(choice.message) ? choice.message : {};
+  if (isPresent(message.refusal)) return "refusal";
+  const said = [choice.text, message.content, message.tool_calls, message.function_call, message.audio];
+  const thought = [message.reasoning_content, message.reasoning];
+  return concluded(choice.finish_reason, [...said, ...thought].some(isPresent));
+}
+
+function ofParts(content: unknown, reason: unknown): Outcome {
+  if (!Array.isArray(content)) return "invalid";
+  return concluded(
+    reason,
+    content.some((part) => isJsonObject(part) && (part.type !== "text" || isPresent(part.text))),
+  );
+}
+
+function ofResponse(response: JsonObject): Outcome {
+  const ended = RESPONSE_STATUS.get(response.status);
+  if (ended !== undefined) return ended;
+  const details = isJsonObject(response.incomplete_details) ? response.incomplete_details : {};
+  const output = Array.isArray(response.output) ? response.output.filter(isJsonObject) : [];
+  const called = output.some((item) => item.type === "function_call" || item.type === "custom_tool_call");
+  const parts = output.flatMap((item) => (Array.isArray(item.content) ? item.content : []));
+  if (parts.some((part) => isJsonObject(part) && part.type === "refusal")) return "refusal";
+  return concluded(details.reason ?? (called ? "tool_calls" : "stop"), output.length > 0);
+}
+
+/** Joins the provider's word with whether it said anything: a filtered answer is filtered, said or not. */
+function concluded(reason: unknown, saidSomething: boolean): Outcome {
+  const outcome = REASONS.get(reason) ?? "stop";
+  const speaksForItself = outcome === "content_filter" || outcome === "refusal" || outcome === "error";
+  return saidSomething || speaksForItself ? outcome : "empty";
+}
+
+/** Whether a field says something: neither absent, `null`, an empty text nor an empty list. */
+function isPresent(value: unknown): boolean {
+  return value !== undefined && value !== null && value !== "" && !(Array.isArray(value) && value.length === 0);
+}

@@ -1,0 +1,111 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { SingleFlight } from "../../src/cache/single_flight.ts";
+import { gate } from "../support/gate.ts";
+
+describe("SingleFlight", () => {
+  it("runs the work once for all who come while it runs", async () => {
+    const flights = new SingleFlight<number>();
+    const door = gate();
+    let runs = 0;
+    const work = async (): Promise<number> => {
+      await door.pass();
+      return ++runs;
+    };
+    const callers = Array.from({ length: 10 }, () => flights.run("k", 1, work));
+    door.open();
+    const landed = await Promise.all(callers);
+    assert.equal(runs, 1);
+    assert.deepEqual(landed.map(({ value }) => value), Array(10).fill(1));
+    assert.deepEqual(landed.map(({ led }) => led), [true, ...Array(9).fill(false)]);
+  });
+
+  it("runs the work again for who comes later", async () => {
+    const flights = new SingleFlight<number>();
+    let runs = 0;
+    const work = (): Promise<number> => Promise.resolve(++runs);
+    assert.equal((await flights.run("k", 1, work)).value, 1);
+    assert.equal((await flights.run("k", 1, work)).value, 2);
+  });
+
+  it("keeps keys apart", async () => {
+    const flights = new SingleFlight<string>();
+    const work = (value: string) => () => Promise.resolve(value);
+    const [a, b] = await Promise.all([flights.run("a", 1, work("a")), flights.run("b", 1, work("b"))]);
+    assert.deepEqual([a, b], [{ value: "a", led: true }, { value: "b", led: true }]);
+  });
+
+  it("shares the leader's error, and forgets it", async () => {
+    const flights = new SingleFlight<number>();
+    const failure = new Error("no credit");
+    const callers = [1, 2, 3].map(() => flights.run("k", 1, () => Promise.reject(failure)));
+    for (const result of await Promise.allSettled(callers)) {
+      assert.equal(result.status === "rejected" && result.reason, failure);
+    }
+    assert.equal((await flights.run("k", 1, () => Promise.resolve(5))).value, 5);
+  });
+
+  it("takes a throw of the work as its rejection", async () => {
+    const flights = new SingleFlight<number>();
+    const work = (): Promise<number> => {
+      throw new RangeError("at once");
+    };
+    await assert.rejects(flights.run("k", 1, work), RangeError);
+    assert.equal((await flights.run("k", 1, () => Promise.resolve(5))).led, true);
+  });
+
+  it("lets who wants more wait, and then fly once for all of those", async () => {
+    const flights = new SingleFlight<string>();
+    const door = gate();
+    const runs: string[] = [];
+    const work = (name: string) => async () => {
+      runs.push(name);
+      await door.pass();
+      return name;
+    };
+    const small = flights.run("k", 2, work("small"));
+    const large = flights.run("k", 5, work("large"));
+    const between = flights.run("k", 3, work("between"));
+    const smaller = flights.run("k", 1, work("smaller"));
+    await door.reached;
+    assert.deepEqual(runs, ["small"]);
+    door.open();
+    assert.deepEqual(await Promise.all([small, large, between, smaller]), [
+      { value: "small", led: true },
+      { value: "large", led: true },
+      { value: "large", led: false },
+      { value: "small", led: false },
+    ]);
+    assert.deepEqual(runs, ["small", "large"]);
+  });
+
+  it("does not pass a failed flight on to who wants more", async () => {
+    const flights = new SingleFlight<number>();
+    const small = flights.run("k", 1, () => Promise.reject(new Error("lost")));
+    const large = flights.run("k", 2, () => Promise.resolve(2));
+    await assert.rejects(small, /lost/);
+    assert.equal((await large).value, 2);
+  });
+
+  it("says when all flights have landed", async () => {
+    const flights = new SingleFlight<number>();
+    await flights.landed();
+    const doors = [gate(), gate()];
+    const order: string[] = [];
+    const callers = doors.map((door, index) =>
+      flights.run(`${index}`, 1, async () => {
+        await door.pass();
+        order.push(`landed ${index}`);
+        if (index === 0) throw new Error("crashed");
+        return index;
+      })
+    );
+    const all = flights.landed().then(() => order.push("all"));
+    doors[1]!.open();
+    await callers[1];
+    doors[0]!.open();
+    await assert.rejects(callers[0]!);
+    await all;
+    assert.deepEqual(order, ["landed 1", "landed 0", "all"]);
+  });
+});
