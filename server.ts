@@ -16,6 +16,9 @@
 import { serve } from "./src/cli/serve.ts";
 import { loadRuntime } from "./src/runtime/load.ts";
 
+export type { Log, LogLevel } from "./src/compose/log.ts";
+export type { ModelKind } from "./src/model/backend.ts";
+export type { Listing } from "./src/warm/catalogue.ts";
 export { type RunningServer, type ServerOptions, startServer } from "./src/compose/server.ts";
 
 if ((import.meta as { main?: boolean }).main) await serve((await loadRuntime()).args);

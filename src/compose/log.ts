@@ -8,11 +8,11 @@ import { type CacheEvent, messageOf } from "../cache/journal.ts";
 import type { Clock } from "../runtime/runtime.ts";
 import type { WarmEvent } from "../warm/backend_cache.ts";
 
-/** How much to tell, least first. */
-export const LOG_LEVELS = ["error", "warn", "info", "debug"] as const;
+/** How grave an event is. */
+export type LogLevel = "error" | "warn" | "info" | "debug";
 
-/** One of {@link LOG_LEVELS}. */
-export type LogLevel = typeof LOG_LEVELS[number];
+/** How much to tell, least first. */
+export const LOG_LEVELS: readonly LogLevel[] = ["error", "warn", "info", "debug"];
 
 /** Takes one event's line. */
 export type Log = (level: LogLevel, message: string) => void;

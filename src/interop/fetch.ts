@@ -13,6 +13,8 @@ import { parseRequest } from "../cache/raw_json.ts";
 import type { CacheStatus, ResponseCache } from "../cache/response_cache.ts";
 import { providerAt, type Upstreams } from "../cache/upstreams.ts";
 
+export type { Upstreams } from "../cache/upstreams.ts";
+
 /** How to fetch. */
 export interface CachedFetchOptions {
   /** What does the fetching on a miss. Default: the runtime's. */

@@ -18,9 +18,11 @@ export type CacheErrorCode = "locked" | "newer_schema" | "foreign_file" | "unava
 
 /** A cache operation failed for a reason that callers can act on. Misuse is a `TypeError` or `RangeError` instead. */
 export class CacheError extends Error {
+  /** `CacheError`. */
   override readonly name = "CacheError";
   /** Why, as a word a program can test. */
   readonly code: CacheErrorCode;
+  /** An error with a reason for programs and a message for people. */
   constructor(code: CacheErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
     this.code = code;

@@ -26,6 +26,7 @@ export type Outcome =
 export interface EntryFields {
   /** Media type of the stored bytes; `application/json` unless the answer was recorded as a stream. */
   readonly mediaType: string;
+  /** How the answer ended. */
   readonly outcome: Outcome;
   /** The model the request named. */
   readonly modelAsked: string;
@@ -69,9 +70,13 @@ export interface StoredEntry extends EntryFields {
 
 /** What a request was, kept beside its answers for people and for `explain`. */
 export interface RequestRecord {
+  /** The request's key. */
   readonly key: Key;
+  /** What keeps it apart from the same request of somebody else. */
   readonly namespace: string;
+  /** Who was asked. */
   readonly provider: string;
+  /** The path at the provider, without query. */
   readonly endpoint: string;
   /** Content identity of a local model, else `null`. */
   readonly identity: string | null;
@@ -81,6 +86,7 @@ export interface RequestRecord {
 
 /** One question in a lookup: samples 0 to `samples` - 1 of a key. */
 export interface Want {
+  /** The request's key. */
   readonly key: Key;
   /** At least 1. */
   readonly samples: number;
@@ -99,8 +105,8 @@ export interface Found {
 }
 
 /**
- * Where new entries go: `append` after the samples that are there (two writers never overwrite each other's), or
- * `replace` samples 0, 1, … and leave those beyond.
+ * Where new entries go: `append` after the samples that can be served (two writers never overwrite each other's; rows
+ * that are broken, expired or of an older version give way), or `replace` samples 0, 1, … and leave those beyond.
  */
 export type Placement = "append" | "replace";
 

@@ -29,6 +29,7 @@ export interface CatalogueOptions {
 export interface Listing {
   /** The name to ask for: `base` or `base+adapter`. */
   readonly id: string;
+  /** What runs it, or that it is an adapter. */
   readonly kind: ModelKind | "adapter";
   /** An adapter's base. */
   readonly parent?: string;
