@@ -5,9 +5,8 @@
  * ```ts
  * import { startServer } from "@warmcache/warmcache/server";
  *
- * const server = await startServer({ port: 0, models: "models" });
+ * await using server = await startServer({ port: 0, models: "models" });
  * console.log(server.url);
- * await server.stop();
  * ```
  *
  * @module

@@ -36,13 +36,15 @@ export interface ServerOptions {
 }
 
 /** A server that listens. */
-export interface RunningServer {
+export interface RunningServer extends AsyncDisposable {
   /** `http://host:port`. */
   readonly url: string;
   /** What it found in its models folder when it started. */
   readonly models: readonly Listing[];
   /** Stops accepting requests, lets running ones finish, ends every Worker and closes the cache's databases. */
   stop(): Promise<void>;
+  /** {@link RunningServer.stop} */
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 const LOOPBACK = new Set(["127.0.0.1", "::1", "localhost"]);
@@ -111,15 +113,17 @@ export async function startServerOn(
   const listener = await runtime.serveHttp({ hostname: host, port, fetch: (request) => app.fetch(request) });
 
   let stopped: Promise<void> | undefined;
+  const stop = (): Promise<void> =>
+    stopped ??= (async () => {
+      await listener.shutdown();
+      await backends.evictAll();
+      await cache.close();
+    })();
   return {
     url: `http://${host.includes(":") ? `[${host}]` : host}:${listener.port}`,
     models: await catalogue.list(),
-    stop: () =>
-      stopped ??= (async () => {
-        await listener.shutdown();
-        await backends.evictAll();
-        await cache.close();
-      })(),
+    stop,
+    [Symbol.asyncDispose]: stop,
   };
 }
 

@@ -11,8 +11,8 @@ import { FileError } from "./runtime.ts";
 /** The two calls that are needed. */
 export interface CLibrary {
   fcntl(descriptor: number, command: number, argument: Uint8Array<ArrayBuffer>): number;
-  /** The four bytes of `errno`, asked for right after a failed call. */
-  errno(): ArrayBuffer;
+  /** The value of `errno`, asked for right after a failed call. */
+  errno(): number;
 }
 
 const F_OFD_SETLK = 37;
@@ -32,7 +32,7 @@ export function linuxRangeLocks(library: CLibrary): RangeLocks {
     fields.setBigInt64(8, BigInt(start), true);
     fields.setBigInt64(16, BigInt(length), true);
     if (library.fcntl(descriptor, F_OFD_SETLK, flock) === 0) return true;
-    const errno = new DataView(library.errno()).getInt32(0, true);
+    const errno = library.errno();
     if (errno === EAGAIN || errno === EACCES) return false;
     throw new FileError(`Cannot lock bytes ${start} to ${start + length}: errno ${errno}`, "EIO");
   };

@@ -19,5 +19,7 @@ export function loadRuntime(): Promise<Runtime> {
 
 async function detect(): Promise<Runtime> {
   if ("Deno" in globalThis) return (await import("./deno.ts")).denoRuntime();
-  throw new TypeError("Cannot choose a runtime: warmcache runs on Deno in this version: no global named Deno found");
+  if ("Bun" in globalThis) return await (await import("./bun.ts")).bunRuntime();
+  if ("process" in globalThis) return (await import("./node.ts")).nodeRuntime();
+  throw new TypeError("Cannot choose a runtime: no global named Deno, Bun or process found");
 }

@@ -1,22 +1,41 @@
 /**
- * The inside of a Worker, as every runtime with web Workers has it.
+ * The inside of a Worker. It has to be there at once: a message that comes before anybody listens is lost.
  *
  * @module
  */
 
 import type { WorkerPort } from "./runtime.ts";
 
-/** The slice of a dedicated Worker's global scope that is used here; the DOM library types `self` as a window. */
-interface WorkerScope {
+/** The slice of a web Worker's global scope that is used here; the DOM library types `self` as a window. */
+interface WebScope {
   postMessage(message: unknown, transfer: Transferable[]): void;
   addEventListener(type: "message", listener: (event: MessageEvent) => void): void;
 }
 
+/** The slice of Node's global scope that leads to its Workers without an asynchronous import. */
+interface NodeScope {
+  readonly process: {
+    getBuiltinModule(name: "node:worker_threads"): {
+      readonly parentPort: {
+        postMessage(message: unknown, transfer: Transferable[]): void;
+        on(type: "message", listener: (message: unknown) => void): void;
+      };
+    };
+  };
+}
+
 /** This Worker's line to whoever spawned it. */
 export function workerPort(): WorkerPort {
-  const scope = globalThis as unknown as WorkerScope;
+  if ("postMessage" in globalThis) {
+    const scope = globalThis as unknown as WebScope;
+    return {
+      post: (message, transfer = []) => scope.postMessage(message, transfer),
+      onMessage: (handler) => scope.addEventListener("message", (event) => handler(event.data)),
+    };
+  }
+  const { parentPort } = (globalThis as unknown as NodeScope).process.getBuiltinModule("node:worker_threads");
   return {
-    post: (message, transfer = []) => scope.postMessage(message, transfer),
-    onMessage: (handler) => scope.addEventListener("message", (event) => handler(event.data)),
+    post: (message, transfer = []) => parentPort.postMessage(message, transfer),
+    onMessage: (handler) => parentPort.on("message", handler),
   };
 }

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { before, describe, it } from "node:test";
+import { after, before, describe, it } from "node:test";
 import OpenAI from "openai";
 import type { RunningServer } from "../../src/compose/server.ts";
 import { copyModel } from "../support/models.ts";
@@ -15,6 +15,7 @@ describe("a request that cannot be followed", () => {
   before(async () => {
     server = await testServer({ cache: await temporaryFolder() });
   });
+  after(() => server.stop());
 
   const completion = { model: "kjv-tiny", prompt: "In", max_tokens: 1 };
   const chat = { model: "kjv-tiny", messages: [{ role: "user", content: "In" }], max_tokens: 1 };
@@ -110,7 +111,7 @@ describe("a corrupt model file", () => {
     const broken = await copyModel(models, "broken");
     await copyModel(models, "sound");
     await writeFile(join(broken, "onnx", "model.onnx"), "this is no graph");
-    const server = await testServer({ models, cache: await temporaryFolder() });
+    await using server = await testServer({ models, cache: await temporaryFolder() });
 
     for (let attempt = 0; attempt < 2; attempt++) {
       const response = await post(server, "/v1/completions", { model: "broken", prompt: "In", max_tokens: 1 });
@@ -138,7 +139,7 @@ describe("a cache directory that cannot be written", () => {
     const file = join(await temporaryFolder(), "file");
     await writeFile(file, "");
     const lines: string[] = [];
-    const server = await testServer({
+    await using server = await testServer({
       cache: join(file, "cache"),
       log: (level, message) => lines.push(`${level} ${message}`),
     });
@@ -163,7 +164,7 @@ describe("a cache directory that cannot be written", () => {
 
 describe("an API key", () => {
   it("is asked for everywhere but at /health", async () => {
-    const server = await testServer({ cache: await temporaryFolder(), apiKey: "right" });
+    await using server = await testServer({ cache: await temporaryFolder(), apiKey: "right" });
     assert.equal((await fetch(`${server.url}/health`)).status, 200);
     for (const headers of [{}, { Authorization: "Bearer wrong" }, { Authorization: "right" }]) {
       const response = await fetch(`${server.url}/v1/models`, { headers });

@@ -1,7 +1,7 @@
 /** The official client gets from a warm model what PyTorch computed, from base and adapter. */
 
 import assert from "node:assert/strict";
-import { before, describe, it } from "node:test";
+import { after, before, describe, it } from "node:test";
 import type OpenAI from "openai";
 import type { RunningServer } from "../../src/compose/server.ts";
 import { REFERENCE_MAX_TOKENS, type ReferenceCase, referenceCases } from "../support/models.ts";
@@ -22,6 +22,7 @@ describe("the openai client", () => {
     client = openai(server);
     cases = await referenceCases();
   });
+  after(() => server.stop());
 
   for (const [model, view] of VIEWS) {
     it(`gets the greedy text of ${model} from completions`, async () => {

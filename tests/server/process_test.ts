@@ -9,16 +9,19 @@ import { once } from "node:events";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
-import { after, describe, it } from "node:test";
+import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { MODELS } from "../support/models.ts";
 import { requirePart } from "../support/parts.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 import { getJson, post } from "./support.ts";
 
+/** What runs a program on the runtime that runs this test. */
+const RUN = "Deno" in globalThis ? ["run", "-A"] : [];
+
 const SERVER = fileURLToPath(new URL("../../server.ts", import.meta.url));
 
-interface ServerProcess {
+interface ServerProcess extends Disposable {
   readonly child: ChildProcess;
   /** Resolves to its exit status, `null` if a signal ended it. */
   readonly ended: Promise<number | null>;
@@ -26,12 +29,11 @@ interface ServerProcess {
 }
 
 function start(...flags: string[]): ServerProcess {
-  const child = spawn(process.execPath, ["run", "-A", SERVER, ...flags], { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [...RUN, SERVER, ...flags], { stdio: ["ignore", "pipe", "pipe"] });
   const ended = once(child, "exit").then(([status]) => status as number | null);
-  after(() => child.kill("SIGKILL"));
   let output = "";
   for (const stream of [child.stdout!, child.stderr!]) stream.setEncoding("utf8").on("data", (text) => output += text);
-  return { child, ended, output: () => output };
+  return { child, ended, output: () => output, [Symbol.dispose]: () => void child.kill("SIGKILL") };
 }
 
 async function listening({ child, ended, output }: ServerProcess): Promise<{ url: string }> {
@@ -46,7 +48,7 @@ async function listening({ child, ended, output }: ServerProcess): Promise<{ url
 describe("the server's process", () => {
   it("says where it listens, which models it found and where the cache is", async () => {
     const cache = await temporaryFolder();
-    const server = start("--port", "0", "--models", MODELS, "--cache", cache);
+    using server = start("--port", "0", "--models", MODELS, "--cache", cache);
     await listening(server);
     assert.match(server.output(), /listens on http:\/\/127\.0\.0\.1:\d+/);
     assert.match(server.output(), /models {2}kjv-tiny, kjv-tiny\+fortunes/);
@@ -58,7 +60,7 @@ describe("the server's process", () => {
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     it(`finishes a running request on ${signal}, closes its database and exits 0`, async () => {
       const cache = await temporaryFolder();
-      const server = start("--port", "0", "--models", MODELS, "--cache", cache);
+      using server = start("--port", "0", "--models", MODELS, "--cache", cache);
       const { url } = await listening(server);
       const request = { model: "kjv-tiny", prompt: "And", max_tokens: 120, temperature: 1, seed: 3, stream: true };
       const response = await post({ url }, "/v1/completions", request);
@@ -80,7 +82,7 @@ describe("the server's process", () => {
   it("leaves databases that the sqlite3 shell opens and finds sound", async (context) => {
     if (!requirePart(context, "sqlite3")) return;
     const cache = await temporaryFolder();
-    const server = start("--port", "0", "--models", MODELS, "--cache", cache);
+    using server = start("--port", "0", "--models", MODELS, "--cache", cache);
     const { url } = await listening(server);
     for (const model of ["kjv-tiny", "kjv-tiny+fortunes"]) {
       await (await post({ url }, "/v1/completions", { model, prompt: "In", max_tokens: 2 })).text();
@@ -106,7 +108,7 @@ describe("the server's process", () => {
     ] as const
   ) {
     it(`refuses ${title} with exit status 2`, async () => {
-      const server = start(...flags);
+      using server = start(...flags);
       assert.equal(await server.ended, 2);
       assert.match(server.output(), message);
     });

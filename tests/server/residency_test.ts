@@ -31,7 +31,7 @@ describe("with room for one model", () => {
     await copyModel(models, "one");
     await copyModelWithOtherWeights(models, "two");
     const before = await workerThreads();
-    const server = await testServer({ models, cache: await temporaryFolder(), maxLoadedModels: 1 });
+    await using server = await testServer({ models, cache: await temporaryFolder(), maxLoadedModels: 1 });
 
     const answers: Record<string, string> = {};
     for (const model of ["one", "two", "one"]) {
@@ -56,7 +56,7 @@ describe("with room for one model", () => {
     const models = await temporaryFolder();
     await copyModel(models, "one");
     await copyModel(models, "same");
-    const server = await testServer({ models, cache: await temporaryFolder(), maxLoadedModels: 1 });
+    await using server = await testServer({ models, cache: await temporaryFolder(), maxLoadedModels: 1 });
     const first = await (await post(server, "/v1/completions", { ...PROMPT, model: "one" })).json();
     const second = await (await post(server, "/v1/completions", { ...PROMPT, model: "same" })).json();
     assert.equal(first.system_fingerprint, second.system_fingerprint);
@@ -69,7 +69,7 @@ describe("while a model loads", () => {
   it("health and stats answer, the request holds its lease already, and a cached answer is served", async () => {
     const runtime = await loadRuntime();
     const cache = await temporaryFolder();
-    const warm = await testServer({ cache });
+    await using warm = await testServer({ cache });
     await (await post(warm, "/v1/completions", { ...PROMPT, model: "kjv-tiny" })).text();
     await warm.stop();
 
@@ -78,7 +78,7 @@ describe("while a model loads", () => {
       await held.pass();
       return await loadOnnxBackend(runtime, base, signal);
     };
-    const server = await testServer({ cache }, load);
+    await using server = await testServer({ cache }, load);
     const waiting = post(server, "/v1/completions", { ...PROMPT, model: "kjv-tiny", max_tokens: 5 });
     await held.reached;
 
@@ -98,7 +98,7 @@ describe("while a model loads", () => {
 
 describe("while a model generates", () => {
   it("health and stats answer", async () => {
-    const server = await testServer({ cache: await temporaryFolder() });
+    await using server = await testServer({ cache: await temporaryFolder() });
     const long = { model: "kjv-tiny", prompt: "And", max_tokens: 200, temperature: 1, seed: 1, stream: true };
     const response = await post(server, "/v1/completions", long);
     const reader = response.body!.getReader();
@@ -114,7 +114,7 @@ describe("while a model generates", () => {
   });
 
   it("a client that goes away ends the work and leaves nothing in the cache", async () => {
-    const server = await testServer({ cache: await temporaryFolder() });
+    await using server = await testServer({ cache: await temporaryFolder() });
     const long = { model: "kjv-tiny", prompt: "And", max_tokens: 200, temperature: 1, seed: 2, stream: true };
     const response = await post(server, "/v1/completions", long);
     const reader = response.body!.getReader();

@@ -1,7 +1,7 @@
 /** The response cache in front of warm models: the same request is answered once by the model, then from disk. */
 
 import assert from "node:assert/strict";
-import { before, describe, it } from "node:test";
+import { after, before, describe, it } from "node:test";
 import { type RunningServer, startServer } from "../../src/compose/server.ts";
 import { MODELS } from "../support/models.ts";
 import { temporaryFolder } from "../support/temporary.ts";
@@ -14,6 +14,7 @@ describe("a repeated request", () => {
   before(async () => {
     server = await testServer({ cache: await temporaryFolder() });
   });
+  after(() => server.stop());
 
   it("is a hit with the same bytes, and the model does not run", async () => {
     const first = await post(server, "/v1/completions", REQUEST);
@@ -85,7 +86,7 @@ describe("a restarted server", () => {
     const answer = await (await post(first, "/v1/completions", REQUEST)).text();
     await first.stop();
 
-    const second = await testServer({ cache });
+    await using second = await testServer({ cache });
     const response = await post(second, "/v1/completions", REQUEST);
     assert.equal(response.headers.get("Cache-Status"), "warmcache; hit");
     assert.equal(await response.text(), answer);

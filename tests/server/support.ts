@@ -1,17 +1,14 @@
 /** A server of the real parts, in this process, on a port of its own. */
 
 import OpenAI from "openai";
-import { after } from "node:test";
 import { type RunningServer, type ServerOptions, startServerOn } from "../../src/compose/server.ts";
 import { loadRuntime } from "../../src/runtime/load.ts";
 import type { LoadBackend } from "../../src/warm/backend_cache.ts";
 import { MODELS } from "../support/models.ts";
 
-/** Starts a server that is stopped after the enclosing suite. */
+/** Starts a server; whoever starts it stops it. */
 export async function testServer(options: ServerOptions, load?: LoadBackend): Promise<RunningServer> {
-  const server = await startServerOn(await loadRuntime(), { port: 0, models: MODELS, ...options }, load);
-  after(() => server.stop());
-  return server;
+  return await startServerOn(await loadRuntime(), { port: 0, models: MODELS, ...options }, load);
 }
 
 /** The official client, unchanged but for its base URL; it does not repeat requests, so that tests see each answer. */

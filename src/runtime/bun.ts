@@ -1,0 +1,67 @@
+/**
+ * {@link Runtime} on Bun.
+ *
+ * @module
+ */
+
+import process from "node:process";
+import { fileDigester } from "./digest.ts";
+import { linuxRangeLocks } from "./linux_locks.ts";
+import { common, lockByDatabase, type LockDatabase } from "./node_common.ts";
+import type { HttpListener, RangeLocks, Runtime, ServeHttpOptions } from "./runtime.ts";
+import { spawnWebWorker } from "./web_worker.ts";
+
+/** As much of Bun as is used here. */
+interface BunGlobal {
+  readonly version: string;
+  serve(options: ServeHttpOptions): { readonly hostname: string; readonly port: number; stop(): Promise<void> };
+}
+interface BunFfi {
+  dlopen(library: string, symbols: object): { readonly symbols: Record<string, (...args: unknown[]) => number> };
+  ptr(bytes: Uint8Array): number;
+  readonly read: { i32(pointer: number, offset: number): number };
+}
+interface BunSqlite {
+  readonly Database: new (path: string) => LockDatabase;
+}
+
+declare const Bun: BunGlobal;
+
+/** The machine, seen through Bun. */
+export async function bunRuntime(): Promise<Runtime> {
+  const { Database } = await builtIn<BunSqlite>("bun:sqlite");
+  return {
+    ...common,
+    name: "bun",
+    version: Bun.version,
+    rangeLocks: rangeLocks(await builtIn<BunFfi>("bun:ffi")),
+    lockWholeFile: (path) => lockByDatabase(path, (name) => new Database(name)),
+    digestFile: fileDigester(spawnWebWorker),
+    spawnWorker: spawnWebWorker,
+    serveHttp,
+    environment: (name) => process.env[name],
+    args: process.argv.slice(2),
+  };
+}
+
+/** Other runtimes' type checkers do not know Bun's modules, so these are imported by a name that is not a literal. */
+async function builtIn<T>(name: string): Promise<T> {
+  return await import(name) as T;
+}
+
+function serveHttp(options: ServeHttpOptions): Promise<HttpListener> {
+  const server = Bun.serve(options);
+  return Promise.resolve({ hostname: server.hostname, port: server.port, shutdown: () => server.stop() });
+}
+
+function rangeLocks({ dlopen, ptr, read }: BunFfi): RangeLocks | undefined {
+  if (process.platform !== "linux") return undefined;
+  const { symbols } = dlopen("libc.so.6", {
+    fcntl: { args: ["i32", "i32", "ptr"], returns: "i32" },
+    __errno_location: { args: [], returns: "ptr" },
+  });
+  return linuxRangeLocks({
+    fcntl: (descriptor, command, argument) => symbols.fcntl!(descriptor, command, ptr(argument)),
+    errno: () => read.i32(symbols.__errno_location!(), 0),
+  });
+}

@@ -1,0 +1,86 @@
+/**
+ * What Deno, Node and Bun do alike, by way of the `node:` modules that all three have.
+ *
+ * @module
+ */
+
+import { createHash } from "node:crypto";
+import process from "node:process";
+import { setTimeout as startTimer } from "node:timers";
+import { nodeFiles } from "./node_files.ts";
+import type { Clock, Runtime, WholeFileLock } from "./runtime.ts";
+import { FileError } from "./runtime.ts";
+
+/** The parts of a {@link Runtime} that do not differ. */
+export type CommonRuntime = Pick<
+  Runtime,
+  "files" | "clock" | "sha256" | "onTerminationSignal" | "processId" | "exit"
+>;
+
+const clock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  sleep(duration, { signal, background = false } = {}) {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason);
+      const abort = (): void => {
+        clearTimeout(timer);
+        reject(signal!.reason);
+      };
+      const timer = startTimer(() => {
+        signal?.removeEventListener("abort", abort);
+        resolve();
+      }, duration);
+      if (background) timer.unref();
+      signal?.addEventListener("abort", abort, { once: true });
+    });
+  },
+};
+
+/** The parts of a {@link Runtime} that do not differ. */
+export const common: CommonRuntime = {
+  files: nodeFiles,
+  clock,
+  sha256: (bytes) => createHash("sha256").update(bytes).digest(),
+  onTerminationSignal(handler) {
+    const signals = process.platform === "win32" ? ["SIGINT", "SIGBREAK"] as const : ["SIGINT", "SIGTERM"] as const;
+    for (const signal of signals) process.on(signal, handler);
+    return () => {
+      for (const signal of signals) process.off(signal, handler);
+    };
+  },
+  processId: process.pid,
+  exit: (code) => process.exit(code),
+};
+
+/** As much of a runtime's built-in SQLite as a lock needs. */
+export interface LockDatabase {
+  exec(sql: string): unknown;
+  close(): void;
+}
+
+/** {@link Runtime.lockWholeFile} by a built-in SQLite: `BEGIN EXCLUSIVE` on an empty database takes its lock bytes. */
+export function lockByDatabase(path: string, open: (path: string) => LockDatabase): WholeFileLock | undefined {
+  // Not for SQLite to create: it would with mode 0644, and hide why it cannot. A file that is there already may be
+  // locked by this process, and closing another descriptor of it would end that lock.
+  if (!nodeFiles.exists(path)) nodeFiles.open(path, "create").close();
+  let database: LockDatabase | undefined;
+  try {
+    database = open(path);
+    // In memory: else a killed owner leaves a journal beside the file.
+    database.exec("PRAGMA journal_mode = MEMORY; PRAGMA busy_timeout = 0; BEGIN EXCLUSIVE");
+  } catch (error) {
+    database?.close();
+    // Not every runtime's errors carry SQLite's code; all carry its text.
+    const { message } = error as Error;
+    if (message === "database is locked") return undefined;
+    throw new FileError(`Cannot lock ${path}: ${message}`, "EIO", { cause: error });
+  }
+  let locked: LockDatabase | undefined = database;
+  return {
+    release() {
+      locked?.close();
+      locked = undefined;
+    },
+  };
+}
