@@ -6,6 +6,7 @@
  */
 
 import type { Runtime } from "../runtime/runtime.ts";
+import { siblingModule } from "../runtime/sibling.ts";
 import type {
   AdapterOptions,
   Backend,
@@ -22,6 +23,8 @@ import type {
 } from "./backend.ts";
 import { ModelError } from "./error.ts";
 import type { AppliedAdapter, Loaded } from "./protocol.ts";
+// Started by URL below; the import tells packers that it, and what it imports, belongs to the package.
+import type {} from "./worker.ts";
 import { WorkerLine } from "./worker_line.ts";
 
 /**
@@ -31,7 +34,7 @@ import { WorkerLine } from "./worker_line.ts";
  */
 export async function loadOnnxBackend(runtime: Runtime, base: ResolvedBase, signal?: AbortSignal): Promise<Backend> {
   signal?.throwIfAborted();
-  const line = new WorkerLine(runtime.spawnWorker(new URL("./worker.ts", import.meta.url), `model ${base.name}`));
+  const line = new WorkerLine(runtime.spawnWorker(siblingModule("worker", import.meta.url), `model ${base.name}`));
   try {
     return new OnnxBackend(base, line, await line.ask({ kind: "load", base }, signal));
   } catch (error) {

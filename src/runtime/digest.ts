@@ -7,6 +7,7 @@
 
 import type { DigestReply } from "./digest_worker.ts";
 import type { FileDigest, WorkerHandle } from "./runtime.ts";
+import { siblingModule } from "./sibling.ts";
 
 interface Waiting {
   readonly path: string;
@@ -24,7 +25,7 @@ export function fileDigester(spawn: (url: URL, name: string) => WorkerHandle): (
     worker = undefined;
   };
   const start = (): WorkerHandle => {
-    const started = spawn(new URL("./digest_worker.ts", import.meta.url), "digest");
+    const started = spawn(siblingModule("digest_worker", import.meta.url), "digest");
     started.onMessage((message) => {
       const reply = message as DigestReply;
       const { path, resolve, reject } = waiting.shift()!;

@@ -20,6 +20,6 @@ export function loadRuntime(): Promise<Runtime> {
 async function detect(): Promise<Runtime> {
   if ("Deno" in globalThis) return (await import("./deno.ts")).denoRuntime();
   if ("Bun" in globalThis) return await (await import("./bun.ts")).bunRuntime();
-  if ("process" in globalThis) return (await import("./node.ts")).nodeRuntime();
+  if ("process" in globalThis) return await (await import("./node.ts")).nodeRuntime();
   throw new TypeError("Cannot choose a runtime: no global named Deno, Bun or process found");
 }

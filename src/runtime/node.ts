@@ -4,7 +4,6 @@
  * @module
  */
 
-import { createRequire } from "node:module";
 import process from "node:process";
 import { DatabaseSync } from "node:sqlite";
 import { Worker } from "node:worker_threads";
@@ -14,12 +13,12 @@ import { common, lockByDatabase } from "./node_common.ts";
 import type { HttpListener, RangeLocks, Runtime, ServeHttpOptions, WorkerHandle } from "./runtime.ts";
 
 /** The machine, seen through Node. */
-export function nodeRuntime(): Runtime {
+export async function nodeRuntime(): Promise<Runtime> {
   return {
     ...common,
     name: "node",
     version: process.versions.node,
-    rangeLocks: rangeLocks(),
+    rangeLocks: await rangeLocks(),
     lockWholeFile: (path) => lockByDatabase(path, (name) => new DatabaseSync(name)),
     digestFile: fileDigester(spawnWorker),
     spawnWorker,
@@ -54,21 +53,11 @@ async function serveHttp({ hostname, port, fetch }: ServeHttpOptions): Promise<H
   };
 }
 
-/** As much of koffi as is used here; its own types are wider than anybody needs. */
-interface Koffi {
-  load(library: string): { func(signature: string): (...args: unknown[]) => number };
-  errno(): number;
-}
-
-function rangeLocks(): RangeLocks | undefined {
+async function rangeLocks(): Promise<RangeLocks | undefined> {
   if (process.platform !== "linux") return undefined;
-  let koffi: Koffi;
-  try {
-    koffi = createRequire(import.meta.url)("koffi");
-  } catch {
-    // Not installed, or no build for this machine: the built-in SQLite locks instead.
-    return undefined;
-  }
+  // Where it has no build for this machine, the built-in SQLite locks instead.
+  const koffi = await import("koffi").then((module) => module.default, () => undefined);
+  if (koffi === undefined) return undefined;
   const fcntl = koffi.load("libc.so.6").func("int fcntl(int descriptor, int command, _Inout_ uint8_t *argument)");
   return linuxRangeLocks({ fcntl, errno: () => koffi.errno() });
 }
