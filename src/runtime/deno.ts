@@ -4,12 +4,21 @@
  * @module
  */
 
+import { AsyncLocalStorage } from "node:async_hooks";
 import { createHash } from "node:crypto";
 import { DatabaseSync } from "node:sqlite";
 import { fileDigester } from "./digest.ts";
 import { linuxRangeLocks } from "./linux_locks.ts";
 import { nodeFiles } from "./node_files.ts";
-import type { Clock, HttpListener, RangeLocks, Runtime, ServeHttpOptions, WorkerHandle } from "./runtime.ts";
+import type {
+  CallContext,
+  Clock,
+  HttpListener,
+  RangeLocks,
+  Runtime,
+  ServeHttpOptions,
+  WorkerHandle,
+} from "./runtime.ts";
 import { FileError } from "./runtime.ts";
 
 /** The machine, seen through Deno. */
@@ -26,6 +35,7 @@ export function denoRuntime(): Runtime {
     spawnWorker,
     onTerminationSignal,
     serveHttp,
+    newCallContext,
     environment,
     args: Deno.args,
     processId: Deno.pid,
@@ -52,6 +62,11 @@ const clock: Clock = {
     });
   },
 };
+
+function newCallContext<T>(): CallContext<T> {
+  const storage = new AsyncLocalStorage<T>();
+  return { run: (value, work) => storage.run(value, work), current: () => storage.getStore() };
+}
 
 function spawnWorker(url: URL, name: string): WorkerHandle {
   const worker = new Worker(url, { type: "module", name });
