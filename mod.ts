@@ -28,6 +28,7 @@ export type { Entry, Usage } from "./src/cache/entry.ts";
 export type { IgnoreList } from "./src/cache/ignore_list.ts";
 export type { CacheEvent } from "./src/cache/journal.ts";
 export type { Sha256 } from "./src/cache/key.ts";
+export type { Production } from "./src/cache/production.ts";
 export type { Scope } from "./src/cache/scope.ts";
 export type { RefusedStore } from "./src/cache/shelf.ts";
 export type {
@@ -38,7 +39,7 @@ export type {
   Saved,
   StoreStatistics,
 } from "./src/cache/statistics.ts";
-export type { Clock, Milliseconds, SleepOptions } from "./src/runtime/runtime.ts";
+export type { CallContext, Clock, Milliseconds, SleepOptions } from "./src/runtime/runtime.ts";
 export { CacheError, type CacheErrorCode } from "./src/store/error.ts";
 export type {
   EntryFields,

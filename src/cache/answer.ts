@@ -47,14 +47,14 @@ export function readAnswer(answer: unknown, shape: SampleShape, stamp: AnswerSta
 
 /**
  * Reads an answer given as plain objects and lists. `undefined` for any other value (an instance of a class, a stream, a
- * text): serialised, it would come back as something else.
+ * text), and for one with such a value inside: serialised, it would come back as something else.
  */
 export function readJson(answer: unknown, shape: SampleShape, stamp: AnswerStamp): Answer | undefined {
-  if (!isPlain(answer)) return undefined;
   try {
-    return divide(answer, encodeText(JSON.stringify(answer)), shape, stamp);
+    const isJson = typeof answer === "object" && answer !== null && survivesJson(answer);
+    return isJson ? divide(answer, encodeText(JSON.stringify(answer)), shape, stamp) : undefined;
   } catch {
-    // A BigInt or a cycle inside: no JSON, but an answer all the same.
+    // A cycle inside, or more depth than the stack has: no JSON, but an answer all the same.
     return undefined;
   }
 }
@@ -83,9 +83,26 @@ function newSample(value: unknown, body: Uint8Array, stamp: AnswerStamp): NewSam
   };
 }
 
-function isPlain(value: unknown): boolean {
-  if (Array.isArray(value)) return true;
-  if (!isJsonObject(value) || typeof value.toJSON === "function") return false;
+/** Whether JSON gives a value back as it was, but for members that are `undefined`, which then are absent. */
+function survivesJson(value: unknown): boolean {
+  switch (typeof value) {
+    case "string":
+    case "boolean":
+      return true;
+    case "number":
+      return Number.isFinite(value);
+    case "object":
+      if (value === null) return true;
+      // A copy, because `every` passes over gaps.
+      if (Array.isArray(value)) return [...value].every(survivesJson);
+      return isPlain(value) && Object.values(value).every((member) => member === undefined || survivesJson(member));
+    default:
+      return false;
+  }
+}
+
+function isPlain(value: object): boolean {
+  if (typeof (value as { toJSON?: unknown }).toJSON === "function") return false;
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === null || Object.getPrototypeOf(prototype) === null;
 }

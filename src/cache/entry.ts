@@ -18,7 +18,9 @@ export interface Sample extends EntryFields {
 
 /** Tokens of an answer; `null` where the provider did not say. */
 export interface Usage {
+  /** Tokens in the prompt. */
   readonly promptTokens: number | null;
+  /** Tokens in the answer, what the model thought before it included. */
   readonly completionTokens: number | null;
 }
 
@@ -126,7 +128,8 @@ class SampledEntry implements Entry {
   }
 
   bytes(): Uint8Array {
-    return this.#body ??= this.#samples.length === 1 ? this.#first.bytes() : this.#join();
+    // A copy, for one row may be behind several entries, and what is done to the bytes of one must not show in another.
+    return this.#body ??= this.#samples.length === 1 ? this.#first.bytes().slice() : this.#join();
   }
 
   text(): string {

@@ -33,6 +33,13 @@ const REASONS: ReadonlyMap<unknown, Outcome> = new Map<unknown, Outcome>([
   ["content_filter", "content_filter"],
   ["refusal", "refusal"],
   ["error", "error"],
+  ["MAX_TOKENS", "length"],
+  ["SAFETY", "content_filter"],
+  ["RECITATION", "content_filter"],
+  ["BLOCKLIST", "content_filter"],
+  ["PROHIBITED_CONTENT", "content_filter"],
+  ["SPII", "content_filter"],
+  ["IMAGE_SAFETY", "content_filter"],
 ]);
 
 // A response that is neither completed nor incomplete is no answer, or not yet one.
@@ -54,16 +61,18 @@ export function worstOutcome(outcomes: readonly Outcome[]): Outcome {
 }
 
 /**
- * Classifies an answer by its shape: OpenAI's chat completions, completions and responses, Anthropic's messages. In any
- * other shape an answer without `error` counts as `stop`; what is no object or list is `invalid`.
+ * Classifies an answer by its shape: OpenAI's chat completions, completions and responses, Anthropic's messages,
+ * Gemini's `generateContent`. In any other shape an answer without `error` counts as `stop`; what is no object or list
+ * is `invalid`.
  */
 export function classify(answer: unknown): Outcome {
   if (Array.isArray(answer)) return answer.length === 0 ? "empty" : "stop";
   if (!isJsonObject(answer)) return "invalid";
-  if (isPresent(answer.error)) return "error";
+  if (isPresent(answer.error) || answer.object === "error") return "error";
   if ("choices" in answer) return ofChoices(answer.choices);
   if (answer.type === "message") return ofParts(answer.content, answer.stop_reason);
   if (answer.object === "response") return ofResponse(answer);
+  if ("candidates" in answer || "promptFeedback" in answer) return ofCandidates(answer);
   return Object.keys(answer).length === 0 ? "empty" : "stop";
 }
 
@@ -76,7 +85,7 @@ function ofChoice(choice: JsonObject): Outcome {
   if (isPresent(choice.error)) return "error";
   const message = isJsonObject(choice.message) ? choice.message : {};
   if (isPresent(message.refusal)) return "refusal";
-  const said = [choice.text, message.content, message.tool_calls, message.function_call, message.audio];
+  const said = [choice.text, message.content, message.tool_calls, message.function_call, message.audio, message.images];
   const thought = [message.reasoning_content, message.reasoning];
   return concluded(choice.finish_reason, [...said, ...thought].some(isPresent));
 }
@@ -85,7 +94,7 @@ function ofParts(content: unknown, reason: unknown): Outcome {
   if (!Array.isArray(content)) return "invalid";
   return concluded(
     reason,
-    content.some((part) => isJsonObject(part) && (part.type !== "text" || isPresent(part.text))),
+    content.some((part) => isJsonObject(part) && saysSomething(part)),
   );
 }
 
@@ -95,9 +104,26 @@ function ofResponse(response: JsonObject): Outcome {
   const details = isJsonObject(response.incomplete_details) ? response.incomplete_details : {};
   const output = Array.isArray(response.output) ? response.output.filter(isJsonObject) : [];
   const called = output.some((item) => item.type === "function_call" || item.type === "custom_tool_call");
-  const parts = output.flatMap((item) => (Array.isArray(item.content) ? item.content : []));
-  if (parts.some((part) => isJsonObject(part) && part.type === "refusal")) return "refusal";
-  return concluded(details.reason ?? (called ? "tool_calls" : "stop"), output.length > 0);
+  const parts = output.flatMap((item) => (Array.isArray(item.content) ? item.content.filter(isJsonObject) : []));
+  if (parts.some((part) => part.type === "refusal")) return "refusal";
+  const saidSomething = output.some((item) => item.type !== "message") || parts.some(saysSomething);
+  const reason = response.status === "incomplete" ? "length" : called ? "tool_calls" : "stop";
+  return concluded(details.reason ?? reason, saidSomething);
+}
+
+function ofCandidates({ candidates = [], promptFeedback }: JsonObject): Outcome {
+  if (!Array.isArray(candidates) || !candidates.every(isJsonObject)) return "invalid";
+  if (isJsonObject(promptFeedback) && isPresent(promptFeedback.blockReason)) return "content_filter";
+  return worstOutcome(candidates.map(({ content, finishReason }) => {
+    const parts = isJsonObject(content) && Array.isArray(content.parts) ? content.parts.filter(isJsonObject) : [];
+    const called = finishReason === "STOP" && parts.some((part) => "functionCall" in part);
+    return concluded(called ? "tool_calls" : finishReason, parts.some((part) => part.text !== ""));
+  }));
+}
+
+/** Whether a part of an answer is more than an empty text. */
+function saysSomething({ type, text }: JsonObject): boolean {
+  return (type !== "text" && type !== "output_text") || isPresent(text);
 }
 
 /** Joins the provider's word with whether it said anything: a filtered answer is filtered, said or not. */

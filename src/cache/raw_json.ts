@@ -18,14 +18,27 @@ export interface ParsedRequest {
  * Parses JSON text (RFC 8259). A body without `unkeyable` has canonical JSON.
  *
  * Unkeyable are: a name twice in one object (after unescaping), an integer beyond 2^53 - 1 in any notation, a number
- * that overflows or underflows, a lone surrogate, nesting deeper than {@link MAX_DEPTH}.
+ * that overflows or underflows, a lone surrogate, nesting deeper than {@link MAX_DEPTH}, and what the engine misreads.
  *
  * @throws SyntaxError with the position (in UTF-16 code units) when the text is not JSON.
  */
 export function parseRequest(text: string): ParsedRequest {
-  const unkeyable = new Scanner(text).scan();
-  const body: unknown = JSON.parse(text);
-  return unkeyable === undefined ? { body } : { body, unkeyable };
+  const { unkeyable, names, escaped } = new Scanner(text).scan();
+  if (unkeyable !== undefined) return { body: JSON.parse(text), unkeyable };
+  if (!escaped) return { body: JSON.parse(text) };
+  // V8 may take an escaped name for one it met before in that place: https://github.com/nodejs/node/issues/63785
+  const unseen = Map.groupBy(names, (name) => name);
+  const body: unknown = JSON.parse(text, function (name, value) {
+    if (!Array.isArray(this)) unseen.get(name)?.pop();
+    return value;
+  });
+  const misread = [...unseen].find(([, names]) => names.length > 0)?.[0];
+  return misread === undefined ? { body } : { body, unkeyable: `the name ${brief(misread)} was misread` };
+}
+
+/** Enough of a name to find it. */
+function brief(name: string): string {
+  return JSON.stringify(name.slice(0, 40));
 }
 
 const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
@@ -41,17 +54,20 @@ class Scanner {
   #at = 0;
   /** What is open: the names seen in an object, `null` for an array. */
   readonly #open: (Set<string> | null)[] = [];
+  /** Every name of every object. */
+  readonly #names: string[] = [];
+  #escaped = false;
   #unkeyable: string | undefined;
 
   constructor(text: string) {
     this.#text = text;
   }
 
-  /** The first reason against keying the text, if there is one. */
-  scan(): string | undefined {
+  /** The first reason against keying the text, if any; all its names, and whether one was written with an escape. */
+  scan(): { unkeyable: string | undefined; names: readonly string[]; escaped: boolean } {
     if (!this.#text.isWellFormed()) this.#refuse("a lone surrogate");
     do this.#value(); while (this.#next());
-    return this.#unkeyable;
+    return { unkeyable: this.#unkeyable, names: this.#names, escaped: this.#escaped };
   }
 
   /** Passes what may start a value, up to its first scalar or empty composite. */
@@ -105,9 +121,12 @@ class Scanner {
 
   #name(): void {
     if (this.#peek() !== '"') this.#fail();
+    const start = this.#at;
     const name = this.#string();
+    this.#names.push(name);
+    if (this.#at - start !== name.length + 2) this.#escaped = true;
     const names = this.#open.at(-1)!;
-    if (names.has(name)) this.#refuse(`the name ${JSON.stringify(name.slice(0, 40))} appears twice`);
+    if (names.has(name)) this.#refuse(`the name ${brief(name)} appears twice`);
     names.add(name);
     if (this.#peek() !== ":") this.#fail();
     this.#at++;

@@ -6,29 +6,38 @@
  */
 
 import { refuseUnknownOptions } from "../runtime/options.ts";
-import type { Clock, Milliseconds } from "../runtime/runtime.ts";
+import type { CallContext, Clock, Milliseconds } from "../runtime/runtime.ts";
 import { CacheError } from "../store/error.ts";
 import type { Placement, Store } from "../store/store.ts";
 import { type AnswerReader, type AnswerStamp, readAnswer, readJson } from "./answer.ts";
+import { valueAsSent } from "./canonical.ts";
 import { type Entry, entryOf } from "./entry.ts";
 import type { IgnoreList } from "./ignore_list.ts";
 import { type CacheEvent, Journal } from "./journal.ts";
 import type { JsonObject } from "./json.ts";
 import type { Sha256 } from "./key.ts";
+import { type Production, Productions } from "./production.ts";
 import { type BypassedRequest, type CacheRequest, isKeyed, readRequest, type RequestDefaults } from "./request.ts";
 import { ONE_SAMPLE, type SampleShape } from "./samples.ts";
 import { type Scope, SCOPE_OPTIONS } from "./scope.ts";
-import { type Bought, entryFor, settle, type Settled } from "./settled.ts";
+import { appliesTo, type Bought, entryFor, isShareable, settle, type Settled } from "./settled.ts";
 import { type Lookup, type RefusedStore, Shelf, type Written } from "./shelf.ts";
-import { SingleFlight } from "./single_flight.ts";
+import { type Landed, SingleFlight } from "./single_flight.ts";
 import type { CacheStatistics, LookupOutcome, StoreStatistics } from "./statistics.ts";
 
 /** What a {@link ResponseCache} is made of. */
 export interface ResponseCacheOptions {
   /** Where entries live. The cache closes it. */
   readonly store: Store;
+  /** Stamps entries and measures how long calls take. */
   readonly clock: Clock;
+  /** Hashes requests into keys. */
   readonly sha256: Sha256;
+  /**
+   * Tells a request apart that is made by what produces the very answer to it, such as a client over a caching fetch
+   * that is called by {@link ResponseCache.wrap}: that goes round the cache. Without one it waits for itself for ever.
+   */
+  readonly callContext?: CallContext<Production>;
   /** Namespace of requests whose scope names none; empty by default. */
   readonly namespace?: string;
   /** How long an answer may be served after it was stored; for ever by default. */
@@ -46,6 +55,7 @@ export interface ResponseCacheOptions {
 
 /** What became of one call; the caller passes an empty one in and reads it afterwards. */
 export interface CacheStatus {
+  /** How the request fared; absent after a `put`, which looks nothing up. */
   outcome?: LookupOutcome;
   /** Whether something was stored. */
   stored?: boolean;
@@ -63,7 +73,17 @@ export interface CacheCallOptions extends Scope {
   readonly bypass?: string | undefined;
 }
 
-const CACHE_OPTIONS = ["store", "clock", "sha256", "namespace", "ttl", "ignore", "refusedStore", "report"];
+const CACHE_OPTIONS = [
+  "store",
+  "clock",
+  "sha256",
+  "callContext",
+  "namespace",
+  "ttl",
+  "ignore",
+  "refusedStore",
+  "report",
+];
 const CALL_OPTIONS = [...SCOPE_OPTIONS, "status", "bypass"];
 
 /** How to get an answer that is not there. */
@@ -91,12 +111,19 @@ export class ResponseCache implements AsyncDisposable {
   readonly #journal: Journal;
   readonly #shelf: Shelf;
   readonly #flights = new SingleFlight<Settled>();
+  readonly #productions: Productions;
   #closed: Promise<void> | undefined;
 
-  /** @throws TypeError for an option that does not exist or has a wrong type; RangeError for a `ttl` that is not positive. */
+  /**
+   * Makes a cache on a store.
+   *
+   * @throws TypeError for an option that does not exist or has a wrong type; RangeError for a `ttl` that is not
+   * positive.
+   */
   constructor(options: ResponseCacheOptions) {
     refuseUnknownOptions("make a cache", options, CACHE_OPTIONS);
-    const { store, clock, sha256, namespace = "", ttl, ignore = {}, refusedStore = "throw", report } = options;
+    const { store, clock, sha256, callContext, report = () => {} } = options;
+    const { namespace = "", ttl, ignore = {}, refusedStore = "throw" } = options;
     if (typeof namespace !== "string") throw new TypeError(`Cannot use a namespace that is no string: ${namespace}`);
     if (ttl !== undefined && !(ttl > 0 && Number.isFinite(ttl))) {
       throw new RangeError(`Cannot keep answers for a ttl that is no positive number of milliseconds: ${ttl}`);
@@ -115,8 +142,9 @@ export class ResponseCache implements AsyncDisposable {
     this.#clock = clock;
     this.#defaults = { namespace, ignore, sha256 };
     this.#ttl = ttl;
-    this.#journal = new Journal(clock, report ?? (() => {}));
+    this.#journal = new Journal(clock, report);
     this.#shelf = new Shelf(store, this.#journal, refusedStore);
+    this.#productions = new Productions(callContext);
   }
 
   /**
@@ -168,8 +196,11 @@ export class ResponseCache implements AsyncDisposable {
   /**
    * The answer to a request: from the cache, else from `produce`, which is then stored. `produce` gets the body, with
    * `n` reduced to the samples that are missing, and is called once however many callers want the same at the same time.
-   * An answer is JSON: plain objects and lists. Another value is returned, but not stored; so is a stream, for which the
-   * cache is bypassed.
+   * An answer is JSON: plain objects and lists, all the way down. Another value is returned, but not stored, and then
+   * everybody calls for one of their own; so is a stream, for which the cache is bypassed.
+   *
+   * Whoever waits for another's call gets its error too, unless that call was aborted or asked for more samples. A call
+   * from within `produce` for the same request goes round the cache: {@link ResponseCacheOptions.callContext}.
    *
    * @throws what `produce` throws; and before it is called, as {@link get} does, and TypeError when the body was changed
    * while the cache looked it up.
@@ -180,8 +211,8 @@ export class ResponseCache implements AsyncDisposable {
     options: CacheCallOptions = {},
   ): Promise<T> {
     refuseUnknownOptions("wrap a call", options, CALL_OPTIONS);
-    const streamed = (body as { stream?: unknown } | null)?.stream === true ? "the answer is a stream" : undefined;
-    const bypass = options.bypass ?? streamed;
+    const { stream } = Object(valueAsSent(body, "")) as { stream?: unknown };
+    const bypass = options.bypass ?? (stream ? "the answer is a stream" : undefined);
     const answered = await this.#answer({ body, produce, read: readJson, options: { ...options, bypass } });
     const { settled: { produced }, led, entry } = answered;
     // Whoever called the provider keeps the very value; everybody else gets a value of their own.
@@ -257,13 +288,13 @@ export class ResponseCache implements AsyncDisposable {
   async #answer<B extends object>(supplier: Supplier<B>): Promise<Answered> {
     this.#assertOpen();
     const { body, options } = supplier;
-    const request = readRequest(body, options, this.#defaults, options.bypass);
+    const request = this.#unlessProducing(readRequest(body, options, this.#defaults, options.bypass));
     const wanted = isKeyed(request) ? request.shape.samples : 1;
     const { value: settled, led } = isKeyed(request)
-      ? await this.#flights.run(request.id, wanted, () => this.#lead(request, supplier))
+      ? await this.#fly(request, supplier)
       : { value: await this.#goRound(request, supplier), led: true };
     const { outcome, stored, why, failure } = settled;
-    const entry = entryFor(settled, wanted);
+    const entry = entryFor(settled, wanted, led);
     const shared = !led && outcome !== "hit";
     if (shared) this.#journal.tallies.count(request.model, "shared");
     else if (!led) this.#journal.tallies.lookup(request.model, outcome);
@@ -273,11 +304,25 @@ export class ResponseCache implements AsyncDisposable {
     return { settled, led, entry };
   }
 
+  /** A request whose answer the caller is about to make would wait for itself. */
+  #unlessProducing(request: CacheRequest | BypassedRequest): CacheRequest | BypassedRequest {
+    if (!isKeyed(request) || !this.#productions.includes(request.id)) return request;
+    return { model: request.model, body: request.body, bypass: "the call produces the answer to this very request" };
+  }
+
+  /** Answers for all who want the same at the same time, as far as one answer will do. */
+  async #fly<B extends object>(request: CacheRequest, supplier: Supplier<B>): Promise<Landed<Settled>> {
+    const wanted = request.shape.samples;
+    const lead = (): Promise<Settled> => this.#lead(request, supplier);
+    const landed = await this.#flights.run(request.id, wanted, lead, (settled) => appliesTo(settled, wanted));
+    return landed.led || isShareable(landed.value) ? landed : await this.#flights.run(Symbol(), wanted, lead);
+  }
+
   /** Answers without the cache. */
   async #goRound<B extends object>(request: BypassedRequest, supplier: Supplier<B>): Promise<Settled> {
     const { outcome, samples, why } = bypassed(request);
     this.#count(request.model, outcome, why);
-    const bought = await this.#buy(request.model, ONE_SAMPLE, supplier, supplier.body);
+    const bought = await this.#buy(request.model, ONE_SAMPLE, supplier.read, () => supplier.produce(supplier.body));
     return settle({ outcome, stored: false, why, asked: 1 }, samples, bought);
   }
 
@@ -293,7 +338,8 @@ export class ResponseCache implements AsyncDisposable {
     const reused = shape.fixed ? [] : samples;
     const gap = { ...shape, samples: asked - reused.length };
     const toSend = reused.length === 0 ? supplier.body : { ...sent, n: gap.samples } as object as B;
-    const bought = await this.#buy(model, gap, supplier, toSend);
+    const produce = (): Promise<unknown> => this.#productions.run(request.id, () => supplier.produce(toSend));
+    const bought = await this.#buy(model, gap, supplier.read, produce);
     // After a dead row in the first place an answer would never be found.
     const placement = shape.fixed || (samples.length === 0 && outcome !== "miss") ? "replace" : "append";
     const written = outcome === "bypass" ? undefined : await this.#keep(request, bought, placement);
@@ -301,16 +347,21 @@ export class ResponseCache implements AsyncDisposable {
   }
 
   /** Calls the provider. What it throws is part of the result, so that followers get it too. */
-  async #buy<B extends object>(model: string, shape: SampleShape, supplier: Supplier<B>, body: B): Promise<Bought> {
+  async #buy(
+    model: string,
+    shape: SampleShape,
+    read: AnswerReader,
+    produce: () => Promise<unknown>,
+  ): Promise<Bought> {
     const started = this.#clock.monotonic();
     let value: unknown;
     try {
-      value = await supplier.produce(body);
+      value = await produce();
     } catch (error) {
       return { failure: { error } };
     }
     const latency = Math.round(this.#clock.monotonic() - started);
-    return { produced: { value }, answer: supplier.read(value, shape, this.#stamp(model, latency)) };
+    return { produced: { value }, answer: read(value, shape, this.#stamp(model, latency)) };
   }
 
   /** Stores what was bought, where there is something to store. */

@@ -51,8 +51,31 @@ export function settle(known: Circumstances, reused: readonly Sample[], bought: 
   return alone ? { ...known, samples, body, produced } : { ...known, samples: [...reused, ...samples] };
 }
 
-/** The answer for a caller who wants `samples`; `undefined` when there is no JSON to make it of. */
-export function entryFor(settled: Settled, samples: number): Entry | undefined {
-  if (settled.samples.length === 0) return undefined;
-  return entryOf(settled.samples.slice(0, samples), samples === settled.asked ? settled.body : undefined);
+/** Whether others can have it too. What is no JSON may be for one reader only: a stream is. */
+export function isShareable({ samples, failure }: Settled): boolean {
+  return failure !== undefined || (samples.length > 0 && !samples.some(({ outcome }) => outcome === "invalid"));
+}
+
+/**
+ * Whether one who wants `samples` would have fared the same. Who asked for more may have been refused for that, and who
+ * gave up gave up for nobody else.
+ */
+export function appliesTo({ asked, samples, failure }: Settled, wanted: number): boolean {
+  if (failure !== undefined) return wanted === asked && !gaveUp(failure.error);
+  return wanted === asked || !samples.some(({ outcome }) => outcome === "error");
+}
+
+/** Whether an error is what an `AbortSignal` makes of a call. */
+function gaveUp(error: unknown): boolean {
+  return error instanceof Error && (error.name === "AbortError" || error.name === "TimeoutError");
+}
+
+/**
+ * The answer for a caller who wants `samples`; `undefined` when there is no JSON to make it of. Only the one who asked
+ * gets the very bytes: what others do to theirs is theirs alone.
+ */
+export function entryFor({ asked, samples, body }: Settled, wanted: number, led: boolean): Entry | undefined {
+  if (samples.length === 0) return undefined;
+  const whole = wanted === asked ? body : undefined;
+  return entryOf(samples.slice(0, wanted), led ? whole : whole?.slice());
 }

@@ -18,16 +18,26 @@ export interface Landed<T> {
 
 /** Flights under way, by key. */
 export class SingleFlight<T> {
-  readonly #flights = new Map<string, Flight<T>>();
+  readonly #flights = new Map<string | symbol, Flight<T>>();
 
   /**
    * Runs `work`, or joins the flight under way for `key` if that brings at least `size`. Who wants more waits for it to
-   * land, however it does, and then flies for the rest. Followers get the leader's value, or its error.
+   * land, however it does, and then flies for the rest. Followers get the leader's error, or its value if it `suits`
+   * them; whom it does not suit fly again.
    */
-  async run(key: string, size: number, work: () => Promise<T>): Promise<Landed<T>> {
+  async run(
+    key: string | symbol,
+    size: number,
+    work: () => Promise<T>,
+    suits: (value: T) => boolean = () => true,
+  ): Promise<Landed<T>> {
     for (let flight; (flight = this.#flights.get(key)) !== undefined;) {
-      if (size <= flight.size) return { value: await flight.result, led: false };
-      await Promise.allSettled([flight.result]);
+      if (size > flight.size) {
+        await Promise.allSettled([flight.result]);
+      } else {
+        const value = await flight.result;
+        if (suits(value)) return { value, led: false };
+      }
     }
     const flight = { size, result: Promise.resolve().then(work) };
     this.#flights.set(key, flight);
@@ -38,8 +48,10 @@ export class SingleFlight<T> {
     }
   }
 
-  /** Resolves when every flight that is under way now has landed, one way or the other. */
+  /** Resolves when nothing flies any more: who waits for a flight to land may fly after it. */
   async landed(): Promise<void> {
-    await Promise.allSettled([...this.#flights.values()].map((flight) => flight.result));
+    while (this.#flights.size > 0) {
+      await Promise.allSettled([...this.#flights.values()].map((flight) => flight.result));
+    }
   }
 }

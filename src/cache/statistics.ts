@@ -21,7 +21,9 @@ export type LookupOutcome = "hit" | "miss" | "stale" | "expired" | "corrupt" | "
 
 /** What answers from the cache would have cost. Unknown amounts count as 0. */
 export interface Saved {
+  /** Tokens of prompts, each counted once however many samples the answer had. */
   readonly promptTokens: number;
+  /** Tokens of completions, all samples together. */
   readonly completionTokens: number;
   /** Millionths of a US dollar. */
   readonly costMicrodollars: number;
@@ -33,10 +35,15 @@ export interface Saved {
 export interface Counts {
   /** `hits + misses + stale + expired + corrupt + shared`: every request but those that bypassed the cache. */
   readonly lookups: number;
+  /** Requests answered from the store. */
   readonly hits: number;
+  /** Requests whose answer was not there, or not for all samples, or could not be looked for. */
   readonly misses: number;
+  /** Requests whose answer was written under an older schema version. */
   readonly stale: number;
+  /** Requests whose answer was too old to be served. */
   readonly expired: number;
+  /** Requests whose answer was there, but broken. */
   readonly corrupt: number;
   /** Requests that did not ask the cache. */
   readonly bypassed: number;
@@ -44,6 +51,7 @@ export interface Counts {
   readonly shared: number;
   /** Answers stored; one with several samples counts once. */
   readonly writes: number;
+  /** Answers the store could not write; the callers got them all the same. */
   readonly failedWrites: number;
   /** Requests the store could not be asked about; each is also a miss or bypassed, unless the error was thrown. */
   readonly failedLookups: number;
@@ -55,15 +63,21 @@ export interface Counts {
 
 /** How much the store holds; `null` where it cannot say now. */
 export interface StoreStatistics {
+  /** Which backend it is: `sqlite`, `memory`, … */
   readonly name: string;
+  /** Where it lives, for people: a directory, a URL. */
   readonly location: string;
+  /** Stored answers, each sample counted as one. */
   readonly entries: number | null;
+  /** Bytes of the answers as they are returned. */
   readonly bodyBytes: number | null;
+  /** Bytes of the answers as stored, compressed. */
   readonly storedBytes: number | null;
 }
 
 /** The store's last failure. */
 export interface LastError {
+  /** What the store said. */
   readonly message: string;
   /** Milliseconds since 1970. */
   readonly time: number;
@@ -73,7 +87,9 @@ export interface LastError {
 export interface CacheStatistics extends Counts {
   /** The same counts by the model that was asked. */
   readonly perModel: Readonly<Record<string, Counts>>;
+  /** What the store holds now. */
   readonly store: StoreStatistics;
+  /** The last time the store failed; `null` if it never did. */
   readonly lastError: LastError | null;
 }
 

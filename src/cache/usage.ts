@@ -15,16 +15,26 @@ export interface AnswerFacts {
   readonly completionTokens: number | null;
 }
 
-/** Reads an answer of OpenAI's or Anthropic's shape. */
+/** Reads an answer of OpenAI's, Anthropic's or Gemini's shape. */
 export function readFacts(answer: unknown): AnswerFacts {
   const facts = isJsonObject(answer) ? answer : {};
-  const usage = isJsonObject(facts.usage) ? facts.usage : {};
+  const usage = [facts.usage, facts.usageMetadata].find(isJsonObject) ?? {};
   return {
-    modelAnswered: typeof facts.model === "string" ? facts.model : null,
-    fingerprint: typeof facts.system_fingerprint === "string" ? facts.system_fingerprint : null,
+    modelAnswered: textOf(facts.model) ?? textOf(facts.modelVersion),
+    fingerprint: textOf(facts.system_fingerprint),
     promptTokens: promptTokens(usage),
-    completionTokens: count(usage.completion_tokens) ?? count(usage.output_tokens),
+    completionTokens: count(usage.completion_tokens) ?? count(usage.output_tokens) ?? candidateTokens(usage),
   };
+}
+
+function textOf(value: unknown): string | null {
+  return typeof value === "string" ? value : null;
+}
+
+/** Gemini counts its thoughts apart from what it said; all of it was bought. */
+function candidateTokens(usage: JsonObject): number | null {
+  const said = count(usage.candidatesTokenCount);
+  return said === null ? null : said + (count(usage.thoughtsTokenCount) ?? 0);
 }
 
 /** Anthropic counts what its prompt cache read or wrote apart from `input_tokens`; all of it was prompt. */
@@ -32,7 +42,8 @@ function promptTokens(usage: JsonObject): number | null {
   const read = count(usage.cache_read_input_tokens) ?? 0;
   const written = count(usage.cache_creation_input_tokens) ?? 0;
   const input = count(usage.input_tokens);
-  return count(usage.prompt_tokens) ?? (input === null ? null : input + read + written);
+  return count(usage.prompt_tokens) ?? count(usage.promptTokenCount) ??
+    (input === null ? null : input + read + written);
 }
 
 function count(value: unknown): number | null {

@@ -16,7 +16,10 @@ export type Checksum = (bytes: Uint8Array, seed?: bigint) => bigint;
 
 let loaded: Promise<Checksum> | undefined;
 
-/** Loads XXH64, once per process. */
+/** Loads XXH64, once per process; a failed load is tried again by the next call. */
 export function loadChecksum(): Promise<Checksum> {
-  return loaded ??= xxhash().then((api) => api.h64Raw);
+  return loaded ??= xxhash().then((api) => api.h64Raw).catch((error) => {
+    loaded = undefined;
+    throw error;
+  });
 }

@@ -80,7 +80,7 @@ export async function openCacheOn(runtime: Runtime, options: OpenCacheOptions): 
     store: await openStore(runtime, options),
     clock: runtime.clock,
     sha256: runtime.sha256,
-    ...defined({ namespace, ttl, ignore, refusedStore, report }),
+    ...defined({ callContext: runtime.newCallContext?.(), namespace, ttl, ignore, refusedStore, report }),
   });
 }
 

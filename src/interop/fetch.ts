@@ -3,17 +3,20 @@
  *
  * Cached are POSTs of JSON to chat completions, completions and messages, each exactly as the provider answers it.
  * Streams, failures, and whatever else the client asks for go through untouched. The entry is found by what is asked of
- * whom, not by who asks: the API key is not part of it.
+ * whom, not by who asks: the API key is not part of it. Other headers are not part of it either, so a request that
+ * switches a beta on by one goes round the cache.
  *
  * @module
  */
 
 import { endpointKind } from "../cache/ignore_list.ts";
+import { decodeText, isJsonObject, type JsonObject } from "../cache/json.ts";
 import { parseRequest } from "../cache/raw_json.ts";
 import type { CacheStatus, ResponseCache } from "../cache/response_cache.ts";
+import { sampleShape } from "../cache/samples.ts";
 import { providerAt, type Upstreams } from "../cache/upstreams.ts";
 
-export type { Upstreams } from "../cache/upstreams.ts";
+export type { ResponseCache, Upstreams };
 
 /** How to fetch. */
 export interface CachedFetchOptions {
@@ -42,14 +45,15 @@ class Failure {
 interface Question {
   readonly url: URL;
   readonly text: string;
-  readonly body: Record<string, unknown>;
+  readonly body: JsonObject;
   readonly bypass: string | undefined;
 }
 
 /**
  * Wraps `fetch`. Responses say in `X-Warmcache` whether they were a `hit` or what else.
  *
- * @throws what `cache.wrap` throws before anything is fetched, and what the wrapped `fetch` throws.
+ * @throws what `cache.wrap` throws before anything is fetched, what the wrapped `fetch` throws, and the reason of the
+ * request's signal as soon as that is aborted. Others who wait for the same answer are then asked for anew.
  */
 export function cachedFetch(cache: ResponseCache, options: CachedFetchOptions = {}): typeof fetch {
   const { fetch: send = globalThis.fetch, upstreams = {} } = options;
@@ -61,21 +65,18 @@ export function cachedFetch(cache: ResponseCache, options: CachedFetchOptions = 
     const { url, text, body, bypass } = question;
     let fresh: Response | undefined;
     const status: CacheStatus = {};
+    const ask = async (missing: JsonObject): Promise<Uint8Array> => {
+      const { response, answer } = await exchange(send, request, missing === body ? text : JSON.stringify(missing));
+      if (!response.ok || !isJson(response.headers)) throw new Failure(response, answer);
+      fresh = response;
+      return answer;
+    };
     try {
-      const entry = await cache.wrapEntry(
-        body,
-        async (missing) => {
-          const sent = missing === body ? text : JSON.stringify(missing);
-          const response = await send(new Request(request.url, { ...initOf(request), body: sent }));
-          const answer = new Uint8Array(await response.arrayBuffer());
-          if (!response.ok || !isJson(response.headers)) throw new Failure(response, answer);
-          fresh = response;
-          return answer;
-        },
-        { provider: providerAt(url.origin, upstreams), endpoint: url.pathname, bypass, status },
-      );
-      const bytes = entry.bytes() as Uint8Array<ArrayBuffer>;
-      return marked(rebuilt(fresh, bytes), status);
+      request.signal.throwIfAborted();
+      const scope = { provider: providerAt(url.origin, upstreams), endpoint: url.pathname };
+      const answer = cache.wrapEntry(body, ask, { ...scope, bypass, status });
+      const entry = await unlessAborted(answer, request.signal);
+      return marked(rebuilt(fresh, entry.bytes() as Uint8Array<ArrayBuffer>), status);
     } catch (error) {
       if (error instanceof Failure) return marked(error.toResponse(), status);
       throw error;
@@ -88,25 +89,57 @@ async function readQuestion(request: Request): Promise<Question | undefined> {
   if (request.method !== "POST" || !isJson(request.headers) || url.search !== "") return undefined;
   const kind = endpointKind(url.pathname);
   if (kind !== "chat_completions" && kind !== "completions" && kind !== "messages") return undefined;
-  const text = await request.clone().text();
+  const bytes = new Uint8Array(await request.clone().arrayBuffer());
   try {
+    const text = decodeText(bytes);
     const { body, unkeyable } = parseRequest(text);
-    if (typeof body !== "object" || body === null || Array.isArray(body)) return undefined;
-    if ((body as { stream?: unknown }).stream === true) return undefined;
-    return { url, text, body: body as Question["body"], bypass: unkeyable };
+    if (!isJsonObject(body) || body.stream) return undefined;
+    sampleShape(url.pathname, body);
+    const beta = request.headers.has("anthropic-beta")
+      ? "a header changes what is answered: anthropic-beta"
+      : undefined;
+    return { url, text, body, bypass: unkeyable ?? beta };
   } catch {
-    // No JSON: the provider knows best what to say to it.
+    // No JSON, or no number of samples: the provider knows best what to say to it.
     return undefined;
   }
 }
 
-function isJson(headers: Headers): boolean {
-  return /^application\/json\b/i.test(headers.get("Content-Type") ?? "");
+/**
+ * Sends a request with another body, and reads the answer.
+ *
+ * @throws AbortError, whatever the reason, when the request's signal is aborted: it is nobody else's.
+ */
+async function exchange(
+  send: typeof fetch,
+  request: Request,
+  body: string,
+): Promise<{ response: Response; answer: Uint8Array<ArrayBuffer> }> {
+  // From the request itself: a runtime keeps things in it that no script can see, such as a proxy.
+  const outgoing = new Request(request, { body });
+  outgoing.headers.delete("Content-Length");
+  try {
+    const response = await send(outgoing);
+    return { response, answer: new Uint8Array(await response.arrayBuffer()) };
+  } catch (error) {
+    throw request.signal.aborted ? new DOMException("The caller gave up", "AbortError") : error;
+  }
 }
 
-/** Everything about a request but its URL and its body. */
-function initOf({ method, headers, signal, redirect, credentials }: Request): RequestInit {
-  return { method, headers, signal, redirect, credentials };
+/** What a promise brings, unless the signal is aborted before. */
+async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const abort = (): void => reject(signal.reason);
+  signal.addEventListener("abort", abort, { once: true });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+function isJson(headers: Headers): boolean {
+  return /^application\/json\s*(?:;|$)/i.test(headers.get("Content-Type") ?? "");
 }
 
 /** A response with these bytes: the provider's own headers where it was asked, less those of the transport. */
@@ -114,7 +147,8 @@ function rebuilt(source: Response | undefined, body: Uint8Array<ArrayBuffer>): R
   const headers = new Headers(source?.headers ?? { "Content-Type": "application/json" });
   for (const name of ["Content-Encoding", "Content-Length", "Transfer-Encoding"]) headers.delete(name);
   const { status = 200, statusText = "" } = source ?? {};
-  return new Response(body, { status, statusText, headers });
+  // A status such as 204 may not have a body, not even an empty one.
+  return new Response(body.length === 0 ? null : body, { status, statusText, headers });
 }
 
 function marked(response: Response, { outcome = "miss" }: CacheStatus): Response {

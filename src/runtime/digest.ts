@@ -44,7 +44,9 @@ export function fileDigester(spawn: (url: URL, name: string) => WorkerHandle): (
 
   return (path) =>
     new Promise((resolve, reject) => {
+      // Started before anybody waits: when it cannot be, nobody may be left in the queue, or all answers go one too far.
+      worker ??= start();
       waiting.push({ path, resolve, reject });
-      (worker ??= start()).post(path);
+      worker.post(path);
     });
 }

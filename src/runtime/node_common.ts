@@ -4,17 +4,18 @@
  * @module
  */
 
+import { AsyncLocalStorage } from "node:async_hooks";
 import { createHash } from "node:crypto";
 import process from "node:process";
 import { setTimeout as startTimer } from "node:timers";
 import { nodeFiles } from "./node_files.ts";
-import type { Clock, Runtime, WholeFileLock } from "./runtime.ts";
+import type { CallContext, Clock, Runtime, WholeFileLock } from "./runtime.ts";
 import { FileError } from "./runtime.ts";
 
 /** The parts of a {@link Runtime} that do not differ. */
 export type CommonRuntime = Pick<
   Runtime,
-  "files" | "clock" | "sha256" | "onTerminationSignal" | "processId" | "exit"
+  "files" | "clock" | "sha256" | "newCallContext" | "onTerminationSignal" | "processId" | "exit"
 >;
 
 const clock: Clock = {
@@ -42,6 +43,10 @@ export const common: CommonRuntime = {
   files: nodeFiles,
   clock,
   sha256: (bytes) => createHash("sha256").update(bytes).digest(),
+  newCallContext<T>(): CallContext<T> {
+    const storage = new AsyncLocalStorage<T>();
+    return { run: (value, work) => storage.run(value, work), current: () => storage.getStore() };
+  },
   onTerminationSignal(handler) {
     const signals = process.platform === "win32" ? ["SIGINT", "SIGBREAK"] as const : ["SIGINT", "SIGTERM"] as const;
     for (const signal of signals) process.on(signal, handler);

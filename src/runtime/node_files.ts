@@ -87,11 +87,13 @@ export function statOf(descriptor: number): FileStat {
 class NodeFile implements OpenFile {
   readonly descriptor: number;
   readonly #path: string;
+  readonly #identity: FileStat;
   #open = true;
 
   constructor(path: string, descriptor: number) {
     this.#path = path;
     this.descriptor = descriptor;
+    this.#identity = statOf(descriptor);
   }
 
   read(target: Uint8Array, position: number): number {
@@ -125,6 +127,17 @@ class NodeFile implements OpenFile {
 
   size(): number {
     return attempt(`measure ${this.#path}`, () => fs.fstatSync(this.descriptor).size);
+  }
+
+  isInPlace(): boolean {
+    const { inode, device } = this.#identity;
+    try {
+      const { ino, dev } = fs.statSync(this.#path, { bigint: true });
+      return ino === inode && dev === device;
+    } catch {
+      // What cannot be reached is not in place either: opening it anew says why.
+      return false;
+    }
   }
 
   close(): void {
@@ -165,7 +178,8 @@ function toFileError(action: string, error: unknown): FileError {
   return new FileError(`Cannot ${action}: ${reason}`, typeof code === "string" ? code : "EIO", { cause: error });
 }
 
+/** Nothing is there, or only a symbolic link to itself. */
 function isMissing(error: unknown): boolean {
   const code = (error as { code?: unknown }).code;
-  return code === "ENOENT" || code === "ENOTDIR";
+  return code === "ENOENT" || code === "ENOTDIR" || code === "ELOOP";
 }

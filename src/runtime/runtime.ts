@@ -41,6 +41,8 @@ export interface Runtime {
   onTerminationSignal(handler: (signal: string) => void): () => void;
   /** Listens for HTTP requests. Resolves once the port is bound. */
   serveHttp(options: ServeHttpOptions): Promise<HttpListener>;
+  /** Makes a {@link CallContext}; absent where the machine cannot tell who calls on whose behalf (browsers). */
+  readonly newCallContext?: <T>() => CallContext<T>;
   /** An environment variable, or `undefined` when it is unset or may not be read. */
   environment(name: string): string | undefined;
   /** What the command line said after the program's name. */
@@ -49,6 +51,14 @@ export interface Runtime {
   readonly processId: number;
   /** Ends the process. */
   exit(code: number): never;
+}
+
+/** A value that follows a chain of calls through everything it awaits, and is seen by no other chain. */
+export interface CallContext<T> {
+  /** Calls `work`; until it and all it started are done, {@link CallContext.current} is `value` there. */
+  run<R>(value: T, work: () => R): R;
+  /** The value of the innermost {@link CallContext.run} around the caller. */
+  current(): T | undefined;
 }
 
 /** The time and the passing of it, injected so that tests need not wait. */
@@ -136,6 +146,8 @@ export interface OpenFile {
   sync(): void;
   /** Size in bytes. */
   size(): number;
+  /** Whether its path still leads to it: nobody has removed, renamed or replaced it. Asked for after closing, too. */
+  isInPlace(): boolean;
   /** Closes it; closing twice is no error. */
   close(): void;
 }

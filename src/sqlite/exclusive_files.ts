@@ -15,6 +15,7 @@ export class ExclusiveFiles implements DatabaseFiles {
   readonly #files: Files;
   readonly #locks: RangeLocks | undefined;
   readonly #path: string;
+  readonly #opened = new Map<FilePart, OpenFile>();
   #logged = 0;
 
   /** `path` is the database's real path; without `locks` a foreign SQLite cannot be kept out. */
@@ -24,7 +25,7 @@ export class ExclusiveFiles implements DatabaseFiles {
     this.#path = path;
   }
 
-  /** Bytes written to the write-ahead log since {@link resetLogged}. */
+  /** Bytes in the write-ahead log since {@link resetLogged}, those that a killed owner left there included. */
   get logged(): number {
     return this.#logged;
   }
@@ -36,6 +37,8 @@ export class ExclusiveFiles implements DatabaseFiles {
 
   open(part: FilePart): DatabaseFile {
     const file = this.#files.open(this.#path + part, part === "" ? "write" : "create");
+    this.#opened.set(part, file);
+    if (part === "-wal") this.#logged = file.size();
     return new OwnedFile(file, {
       locks: part === "" ? this.#locks : undefined,
       onWrite: part === "-wal" ? (bytes) => void (this.#logged += bytes) : () => {},
@@ -48,7 +51,13 @@ export class ExclusiveFiles implements DatabaseFiles {
   }
 
   remove(part: FilePart): void {
-    this.#files.remove(this.#path + part);
+    // Where the folder was removed and made again, what lies there now is the log of another owner.
+    if (this.isInPlace(part) ?? true) this.#files.remove(this.#path + part);
+  }
+
+  /** Whether what was last opened as `part` is still what lies there; `undefined` when it was never opened. */
+  isInPlace(part: FilePart): boolean | undefined {
+    return this.#opened.get(part)?.isInPlace();
   }
 
   /** A new file survives a power failure only once its directory is on the disk as well. */

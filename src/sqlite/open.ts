@@ -31,8 +31,9 @@ export interface OpenDatabaseOptions {
   /** How long to try for the lock. */
   readonly lockTimeout: Milliseconds;
   /**
-   * Creates the tables of a new file, or refuses one by throwing. Called before the log is turned on, so that the header
-   * of a database always says whose it is, whatever happens to the log.
+   * Creates the tables of a new file, or refuses one by throwing. Called in a transaction, so that a file is either
+   * empty or has all of them, and before the log is turned on, so that the header of a database always says whose it is,
+   * whatever happens to the log.
    */
   readonly schema: (driver: SqlDriver) => void;
 }
@@ -105,12 +106,17 @@ export class OwnedDatabase {
     return this.#files.logged;
   }
 
+  /** Whether its file is still there. Somebody may have removed or replaced it: what is written now would be lost. */
+  get isInPlace(): boolean {
+    return this.#files.isInPlace("") === true;
+  }
+
   /**
    * Whether the log still lies beside the database. Where there are no range locks, a foreign SQLite that looked into
    * the database has removed it on leaving, and what is written to it now would be lost with this process.
    */
   get hasLog(): boolean {
-    return this.#files.exists("-wal");
+    return this.#files.isInPlace("-wal") === true;
   }
 
   /**
@@ -147,11 +153,12 @@ function connect(
 ): WasmDatabase | undefined {
   const driver = new WasmDatabase(engine, path, files);
   try {
-    // Exclusive before the first access, else SQLite asks for shared memory. auto_vacuum before the first table.
-    driver.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA busy_timeout = 0");
-    driver.exec(`PRAGMA synchronous = ${synchronous}; PRAGMA wal_autocheckpoint = 0`);
+    // Exclusive before the first access, else SQLite asks for shared memory.
+    driver.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA busy_timeout = 0; PRAGMA wal_autocheckpoint = 0");
+    // auto_vacuum goes before the first table, and writes: by itself it would make a database that is nobody's.
+    driver.exec(`PRAGMA synchronous = ${synchronous}; BEGIN; PRAGMA auto_vacuum = INCREMENTAL`);
     schema(driver);
-    driver.exec("PRAGMA journal_mode = WAL");
+    driver.exec("COMMIT; PRAGMA journal_mode = WAL");
     return driver;
   } catch (error) {
     driver.close();

@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { Milliseconds, Runtime } from "../runtime/runtime.ts";
+import type { Milliseconds, OpenFile, RangeLocks, Runtime } from "../runtime/runtime.ts";
 import { LOCK_LENGTH, LOCK_START } from "./database_files.ts";
 import { SqliteError } from "./error.ts";
 
@@ -66,10 +66,7 @@ export function keepOwnersAway(runtime: Runtime, path: string): OwnerLock | unde
   const owner = ownerPath(path);
   if (!files.exists(owner)) return { release() {} };
   if (!rangeLocks) return runtime.lockWholeFile(owner);
-  const file = files.open(owner, "read");
-  if (rangeLocks.tryLock(file.descriptor, LOCK_START, LOCK_LENGTH, "shared")) return { release: () => file.close() };
-  file.close();
-  return undefined;
+  return lockFile(rangeLocks, files.open(owner, "read"), "shared");
 }
 
 /** Calls `attempt` until it returns something or `timeout` has been waited for, without blocking the thread. */
@@ -118,10 +115,18 @@ function parseHolder(note: string): Holder | undefined {
 function tryExclusive(runtime: Runtime, path: string): OwnerLock | undefined {
   const { files, rangeLocks } = runtime;
   if (!rangeLocks) return runtime.lockWholeFile(ownerPath(path));
-  const file = files.open(ownerPath(path), "create");
-  if (rangeLocks.tryLock(file.descriptor, LOCK_START, LOCK_LENGTH, "exclusive")) return { release: () => file.close() };
-  file.close();
-  return undefined;
+  return lockFile(rangeLocks, files.open(ownerPath(path), "create"), "exclusive");
+}
+
+/** Locks a file for as long as it stays open; closes it when it cannot. */
+function lockFile(locks: RangeLocks, file: OpenFile, mode: "shared" | "exclusive"): OwnerLock | undefined {
+  let locked = false;
+  try {
+    locked = locks.tryLock(file.descriptor, LOCK_START, LOCK_LENGTH, mode);
+  } finally {
+    if (!locked) file.close();
+  }
+  return locked ? { release: () => file.close() } : undefined;
 }
 
 function ownerPath(path: string): string {

@@ -25,7 +25,7 @@ describe("entryOf", () => {
   it("gives one sample as it is", () => {
     const one = sample("a");
     const entry = entryOf([one]);
-    assert.equal(entry.bytes(), one.bytes());
+    assert.deepEqual(entry.bytes(), one.bytes());
     assert.equal(entry.text(), '{"id":"a","choices":[{"index":0,"text":"a"}]}');
     const { usage, ...facts } = entryFacts(entry);
     const { promptTokens, completionTokens, ...fields } = FIELDS;

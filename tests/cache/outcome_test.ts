@@ -24,6 +24,10 @@ const response = (rest: object): object => ({
   output: [{ type: "message", content: [{ type: "output_text", text: "hi" }] }],
   ...rest,
 });
+const gemini = (parts: object[] | undefined, finishReason?: string): object => ({
+  candidates: [{ content: { role: "model", parts }, finishReason, index: 0 }],
+  modelVersion: "gemini-2.5-flash",
+});
 const says = [{ type: "text", text: "hi" }];
 
 describe("classify", () => {
@@ -45,6 +49,7 @@ describe("classify", () => {
     ["chat that only thought until it was cut", chat({ content: "", reasoning_content: "hm" }, "length"), "length"],
     ["chat that claims tool calls without any", chat({ content: null, tool_calls: [] }, "tool_calls"), "empty"],
     ["chat that answered in sound", chat({ content: null, audio: { data: "" } }), "stop"],
+    ["chat that answered in pictures", chat({ content: "", images: [{ type: "image_url" }] }), "stop"],
     ["chat without a reason", chat({ content: "hi" }, null), "stop"],
     ["chat with a reason of the server's own", chat({ content: "hi" }, "eos_token"), "stop"],
     ["chat that failed on the way", chat({ content: "h" }, "error"), "error"],
@@ -79,6 +84,30 @@ describe("classify", () => {
     ["a response that was cancelled", response({ status: "cancelled" }), "error"],
     ["a response not there yet", response({ status: "in_progress" }), "invalid"],
     ["a response of nothing", response({ output: [] }), "empty"],
+    [
+      "a response of an empty text",
+      response({ output: [{ type: "message", content: [{ type: "output_text", text: "" }] }] }),
+      "empty",
+    ],
+    ["a response of a message without parts", response({ output: [{ type: "message", content: [] }] }), "empty"],
+    ["a response that only thought until it was cut", {
+      ...response({ output: [{ type: "reasoning", summary: [] }] }),
+      status: "incomplete",
+      incomplete_details: { reason: "max_output_tokens" },
+    }, "length"],
+    ["a response cut short for no reason given", response({ status: "incomplete" }), "length"],
+    ["Gemini that ended", gemini([{ text: "hi" }], "STOP"), "stop"],
+    ["Gemini cut short", gemini([{ text: "hi" }], "MAX_TOKENS"), "length"],
+    ["Gemini that thought until it was cut", gemini(undefined, "MAX_TOKENS"), "empty"],
+    ["Gemini that calls", gemini([{ functionCall: { name: "f", args: {} } }], "STOP"), "tool_calls"],
+    ["Gemini that said nothing", gemini([{ text: "" }], "STOP"), "empty"],
+    ["Gemini that stopped for safety", gemini(undefined, "SAFETY"), "content_filter"],
+    ["Gemini that would have recited", gemini([{ text: "hi" }], "RECITATION"), "content_filter"],
+    ["Gemini whose call was malformed", gemini(undefined, "MALFORMED_FUNCTION_CALL"), "empty"],
+    ["Gemini that blocked the prompt", { promptFeedback: { blockReason: "SAFETY" } }, "content_filter"],
+    ["Gemini without candidates", { candidates: [], modelVersion: "gemini-2.5-flash" }, "empty"],
+    ["Gemini whose candidates are no list", { candidates: "two" }, "invalid"],
+    ["a self-hosted server's error", { object: "error", message: "no such model", code: 404 }, "error"],
     ["an error with status 200", { error: { message: "quota", code: 429 } }, "error"],
     ["an error as text", { error: "quota" }, "error"],
     ["an error of null, which is none", { error: null, answer: 1 }, "stop"],

@@ -143,6 +143,24 @@ describe("ResponseCache", () => {
       assert.deepEqual({ hits, misses }, { hits: 3, misses: 2 });
     });
 
+    it("gives duplicates bytes of their own", async () => {
+      const { cache, provider, store } = openTestCache();
+      const answer = provider.choices(1);
+      await cache.put(ask("cats"), answer);
+      const lookup = store.lookup.bind(store);
+      store.lookup = async (model, wants) =>
+        (await lookup(model, wants)).map((found) => ({
+          ...found,
+          entries: found.entries.map((entry) => {
+            const bytes = entry.bytes();
+            return { ...entry, bytes: () => bytes };
+          }),
+        }));
+      const [first, second] = await cache.getMany([ask("cats"), ask("cats")]);
+      first!.bytes().fill(0);
+      assert.deepEqual(second!.json(), answer);
+    });
+
     it("of nothing is nothing", async () => {
       const { cache, store } = openTestCache();
       assert.deepEqual(await cache.getMany([]), []);
@@ -337,6 +355,23 @@ describe("ResponseCache", () => {
       await asked;
       await closed;
       assert.equal(store.puts.length, 1);
+    });
+
+    it("waits for those too who wait for such a call, to buy what it did not bring", async () => {
+      const { cache, provider, store } = openTestCache();
+      const door = gate();
+      const asked = [1, 3].map((n) =>
+        cache.wrap(ask("cats", { n }), async (body) => {
+          await door.pass();
+          return await provider.answer(body);
+        })
+      );
+      await door.reached;
+      const closed = cache.close();
+      door.open();
+      assert.deepEqual((await Promise.all(asked)).map((answer) => saidBy(answer).length), [1, 3]);
+      await closed;
+      assert.deepEqual(store.puts.map(({ entries }) => entries), [1, 2]);
     });
 
     it("is what `await using` does", async () => {

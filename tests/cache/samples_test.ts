@@ -224,6 +224,12 @@ describe("readFacts", () => {
     assert.deepEqual({ promptTokens, completionTokens }, { promptTokens: 213, completionTokens: 5 });
   });
 
+  it("reads Gemini's names, and counts as completion what it thought", () => {
+    const usageMetadata = { promptTokenCount: 3, candidatesTokenCount: 5, thoughtsTokenCount: 40, totalTokenCount: 48 };
+    const { modelAnswered, promptTokens, completionTokens } = readFacts({ modelVersion: "gemini", usageMetadata });
+    assert.deepEqual([modelAnswered, promptTokens, completionTokens], ["gemini", 3, 45]);
+  });
+
   it("makes nothing up", () => {
     const nothing = { modelAnswered: null, fingerprint: null, promptTokens: null, completionTokens: null };
     const strange = { model: 4, system_fingerprint: null, usage: { prompt_tokens: "3", completion_tokens: -1 } };

@@ -87,6 +87,34 @@ describe("SingleFlight", () => {
     assert.equal((await large).value, 2);
   });
 
+  it("lets those fly again whom a landed value does not suit, once for all of them", async () => {
+    const flights = new SingleFlight<string>();
+    let runs = 0;
+    const first = flights.run("k", 5, () => Promise.resolve("too large"));
+    const suits = (value: string): boolean => value !== "too large";
+    const others = [1, 2].map(() => flights.run("k", 1, () => Promise.resolve(`run ${++runs}`), suits));
+    assert.deepEqual(await Promise.all([first, ...others]), [
+      { value: "too large", led: true },
+      { value: "run 1", led: true },
+      { value: "run 1", led: false },
+    ]);
+  });
+
+  it("counts as landed only when those who waited for a flight have landed too", async () => {
+    const flights = new SingleFlight<number>();
+    const door = gate();
+    let landed = 0;
+    const work = async (): Promise<number> => {
+      await door.pass();
+      return ++landed;
+    };
+    const callers = [flights.run("k", 1, work), flights.run("k", 2, work), flights.run("k", 3, work)];
+    const all = flights.landed().then(() => landed);
+    door.open();
+    assert.equal(await all, 3);
+    await Promise.all(callers);
+  });
+
   it("says when all flights have landed", async () => {
     const flights = new SingleFlight<number>();
     await flights.landed();

@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
+import { AsyncLocalStorage } from "node:async_hooks";
 import { describe, it } from "node:test";
+import type { Production } from "../../src/cache/production.ts";
 import type { CacheStatus } from "../../src/cache/response_cache.ts";
+import type { CallContext } from "../../src/runtime/runtime.ts";
 import { CacheError } from "../../src/store/error.ts";
 import { gate } from "../support/gate.ts";
-import { ask, type ChatAnswer, openTestCache, saidBy } from "./support.ts";
+import { ask, type ChatAnswer, type ChatRequest, openTestCache, saidBy } from "./support.ts";
 
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
 
@@ -201,6 +204,8 @@ describe("ResponseCache.wrap", () => {
   });
 
   describe("when an answer is not one to keep", () => {
+    const cycle: Record<string, unknown> = { text: "a" };
+    cycle.self = cycle;
     const answers: [what: string, answer: unknown][] = [
       ["an error with status 200", { error: { message: "overloaded" } }],
       ["an empty answer", { choices: [{ index: 0, message: { content: "" }, finish_reason: "stop" }] }],
@@ -209,9 +214,15 @@ describe("ResponseCache.wrap", () => {
       ["nothing", undefined],
       ["null", null],
       ["an instance of a class", new (class Answer {})()],
+      ["a cycle inside", cycle],
       ["a stream", new ReadableStream()],
       ["bytes, which wrapEntry is for", bytesOf("{}")],
       ["a BigInt inside", { choices: [{ index: 0n, text: "a" }] }],
+      ["a Map inside, which JSON would empty", { choices: [{ text: "a" }], seen: new Map([[1, 2]]) }],
+      ["a Date inside, which JSON would make a text", { choices: [{ text: "a" }], at: new Date(0) }],
+      ["an infinity inside, which JSON would make null", { choices: [{ text: "a", logprob: -Infinity }] }],
+      ["a gap inside, which JSON would make null", { choices: [{ text: "a" }], ids: [1, undefined] }],
+      ["a response beside the answer", { data: { choices: [{ text: "a" }] }, response: new Response() }],
     ];
     for (const [what, answer] of answers) {
       it(`returns ${what}, stores nothing, and says so`, async () => {
@@ -226,6 +237,13 @@ describe("ResponseCache.wrap", () => {
         assert.equal(provider.calls.length, 1);
       });
     }
+
+    it("takes members that are undefined for absent", async () => {
+      const { cache, provider } = openTestCache();
+      const answer = provider.choices(1);
+      await cache.wrap(ask("cats"), () => Promise.resolve({ ...answer, service_tier: undefined }));
+      assert.deepEqual((await cache.get(ask("cats")))?.json(), answer);
+    });
 
     it("stores a truncated answer, marked as one", async () => {
       const { cache, provider } = openTestCache();
@@ -293,6 +311,68 @@ describe("ResponseCache.wrap", () => {
       const answers = await Promise.all([1, 2, 3].map(() => cache.wrap(ask("cats"), empty)));
       assert.equal(calls, 1);
       for (const answer of answers) assert.deepEqual(answer, { choices: [], call: 1 });
+    });
+
+    it("does not pass the error of a call for more on to who wants fewer", async () => {
+      const { cache, provider } = openTestCache();
+      await cache.wrap(ask("stored", { n: 2 }), provider.answer);
+      const upToTwo = (body: ChatRequest): Promise<ChatAnswer> =>
+        body.n! > 2 ? Promise.reject(new RangeError("n is too large")) : provider.answer(body);
+      for (const topic of ["stored", "new"]) {
+        const [many, two, one] = await Promise.allSettled(
+          [200, 2, 1].map((n) => cache.wrap(ask(topic, { n }), upToTwo)),
+        );
+        assert.equal(many!.status === "rejected" && many!.reason instanceof RangeError, true);
+        assert.equal(two!.status === "fulfilled" && saidBy(two!.value).length, 2);
+        assert.equal(one!.status === "fulfilled" && saidBy(one!.value).length, 1);
+      }
+      assert.equal(provider.calls.length, 2, "what was stored was served, what was not was bought once");
+      const error = { error: { message: "n is too large" } };
+      const answers = await Promise.all([
+        cache.wrap<object>(ask("in the body", { n: 200 }), () => Promise.resolve(error)),
+        cache.wrap(ask("in the body"), provider.answer),
+      ]);
+      assert.equal(answers[0], error);
+      assert.equal(saidBy(answers[1]).length, 1);
+    });
+
+    it("does not make others give up who asked the same", async () => {
+      const { cache, provider } = openTestCache();
+      for (const name of ["AbortError", "TimeoutError"]) {
+        const gaveUp = (): Promise<never> => Promise.reject(new DOMException("gave up", name));
+        const [first, ...others] = await Promise.allSettled([
+          cache.wrap(ask(name), gaveUp),
+          ...[1, 2].map(() => cache.wrap(ask(name), provider.answer)),
+        ]);
+        assert.equal(first!.status === "rejected" && first!.reason.name, name);
+        for (const other of others) assert.equal(other.status, "fulfilled");
+      }
+      assert.equal(provider.calls.length, 2);
+    });
+
+    it("shares nothing that only one can read", async () => {
+      const { cache } = openTestCache();
+      const answers = [1, 2, 3].map((n) => cache.wrap(ask("cats"), () => Promise.resolve(new Response(`${n}`))));
+      assert.deepEqual(await Promise.all(answers.map(async (answer) => await (await answer).text())), ["1", "2", "3"]);
+      assert.equal((await cache.stats()).misses, 3);
+      const [value, entry] = await Promise.all([
+        cache.wrap<object>(ask("cats"), () => Promise.resolve(bytesOf("{}"))),
+        cache.wrapEntry(ask("cats"), () => Promise.resolve(bytesOf('{"choices":[{"text":"hi"}]}'))),
+      ]);
+      assert.deepEqual(value, bytesOf("{}"));
+      assert.equal(entry.text(), '{"choices":[{"text":"hi"}]}');
+    });
+
+    it("gives every caller of wrapEntry bytes of its own", async () => {
+      const { cache } = openTestCache();
+      const raw = '{"choices":[{"text":"hi"}]}';
+      for (let round = 0; round < 2; round++) {
+        const produce = (): Promise<Uint8Array> => Promise.resolve(bytesOf(raw));
+        const [first, second, third] = await Promise.all([1, 2, 3].map(() => cache.wrapEntry(ask("cats"), produce)));
+        first!.bytes().fill(0);
+        second!.bytes().fill(0);
+        assert.equal(third!.text(), raw);
+      }
     });
 
     it("keeps different requests apart", async () => {
@@ -393,6 +473,23 @@ describe("ResponseCache.wrap", () => {
       assert.equal(store.puts.length, 1);
     });
 
+    it("for a stream however the request says so", async () => {
+      const { cache, provider } = openTestCache();
+      await cache.wrap(ask("cats"), provider.answer);
+      const streams: object[] = [
+        { ...ask("cats"), stream: 1 },
+        { toJSON: () => ({ ...ask("cats"), stream: true }) },
+      ];
+      for (const body of streams) {
+        const status: CacheStatus = {};
+        await cache.wrap(body, () => Promise.resolve(new ReadableStream()), { status });
+        assert.equal(status.outcome, "bypass");
+      }
+      const status: CacheStatus = {};
+      await cache.wrap({ ...ask("cats"), stream: null } as object, () => Promise.reject(new Error()), { status });
+      assert.equal(status.outcome, "hit");
+    });
+
     it("for a reason of the caller's, who may then ask what has no key", async () => {
       const { cache, provider, store, events } = openTestCache();
       const body = { ...ask("cats"), seed: 2 ** 60, weight: NaN };
@@ -407,7 +504,7 @@ describe("ResponseCache.wrap", () => {
     it("for a response whose answer hangs on more than the request", async () => {
       const { cache, store } = openTestCache();
       const scope = { endpoint: "/v1/responses" };
-      const answer = { object: "response", status: "completed", output: [{ type: "message", content: [] }] };
+      const answer = { object: "response", status: "completed", output: [{ type: "reasoning", summary: [] }] };
       const states = [{ conversation: "conv_1" }, { conversation: { id: "c" } }, { background: true }];
       for (const state of states) {
         const body = { model: "gpt-5", input: "Hi", ...state };
@@ -482,6 +579,58 @@ describe("ResponseCache.wrap", () => {
       await assert.rejects(followed, TypeError);
       assert.equal(provider.calls.length, 0);
     });
+  });
+});
+
+describe("ResponseCache.wrap, called by what produces the same answer,", () => {
+  const callContext = (): CallContext<Production> => {
+    const storage = new AsyncLocalStorage<Production>();
+    return { run: (value, work) => storage.run(value, work), current: () => storage.getStore() };
+  };
+
+  it("goes round the cache instead of waiting for itself", async () => {
+    const { cache, provider, store } = openTestCache({ callContext: callContext() });
+    const status: CacheStatus = {};
+    const inner = async (body: ChatRequest): Promise<ChatAnswer> => {
+      await Promise.resolve();
+      return await cache.wrap(body, provider.answer, { status });
+    };
+    await cache.wrap(ask("cats"), provider.answer);
+    const answer = await cache.wrap(ask("cats", { n: 3 }), inner);
+    assert.equal(status.outcome, "bypass");
+    assert.match(status.why ?? "", /produces/);
+    assert.deepEqual(saidBy(answer), ["text 1", "text 2", "text 3"]);
+    assert.deepEqual(provider.calls.map(({ n }) => n), [undefined, 2]);
+    assert.deepEqual(store.puts.map(({ entries }) => entries), [1, 2], "nothing is stored twice");
+  });
+
+  it("does so through a request between them, and only while the answer is being made", async () => {
+    const { cache, provider } = openTestCache({ callContext: callContext() });
+    let later: Promise<ChatAnswer> | undefined;
+    const door = gate();
+    const answer = await cache.wrap(ask("cats"), () => {
+      later = door.pass().then(() => cache.wrap(ask("cats"), provider.answer));
+      return cache.wrap(ask("dogs"), () => cache.wrap(ask("cats"), provider.answer));
+    });
+    door.open();
+    assert.deepEqual(await later, answer);
+    const { bypassed, hits } = await cache.stats();
+    assert.deepEqual({ bypassed, hits }, { bypassed: 1, hits: 1 });
+  });
+
+  it("lets everybody else join", async () => {
+    const { cache, provider } = openTestCache({ callContext: callContext() });
+    const door = gate();
+    const inner = async (body: ChatRequest): Promise<ChatAnswer> => {
+      await door.pass();
+      return await cache.wrap(body, provider.answer);
+    };
+    const asked = cache.wrap(ask("cats"), inner);
+    await door.reached;
+    const followed = cache.wrap(ask("cats"), provider.answer);
+    door.open();
+    assert.deepEqual(await followed, await asked);
+    assert.equal(provider.calls.length, 1);
   });
 });
 

@@ -7,7 +7,8 @@ import { copyFile, mkdir, readdir, readFile, stat, symlink, writeFile } from "no
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
 import { loadRuntime } from "../../src/runtime/load.ts";
-import type { Runtime } from "../../src/runtime/runtime.ts";
+import type { Files, OpenFile, Runtime } from "../../src/runtime/runtime.ts";
+import { FileError } from "../../src/runtime/runtime.ts";
 import type { SqlDriver } from "../../src/sqlite/driver.ts";
 import type { OwnedDatabase } from "../../src/sqlite/open.ts";
 import { openOwnedDatabase, readDatabase } from "../../src/sqlite/open.ts";
@@ -208,6 +209,34 @@ describe("a foreign SQLite", () => {
     const owned = openOwnedDatabase({ ...options, lockTimeout: 10_000 });
     shell.stdin.end();
     (await owned).close();
+  });
+
+  it("whose locks cannot be asked for is an error, and no file stays open", async (context) => {
+    if (!machine.rangeLocks) return context.skip("the C library cannot be called here");
+    const path = join(await temporaryFolder(), "unlockable.sqlite");
+    const options = { path, create: true, synchronous: "normal", lockTimeout: 0, schema: create } as const;
+    (await openOwnedDatabase({ ...options, runtime: machine })).close();
+    const tryLock = (): never => {
+      throw new FileError("Cannot lock: no locks available", "ENOLCK");
+    };
+    const open = new Set<OpenFile>();
+    const files: Files = {
+      ...machine.files,
+      open(path, mode) {
+        const file = machine.files.open(path, mode);
+        open.add(file);
+        const close = (): void => {
+          open.delete(file);
+          Object.getPrototypeOf(file).close.call(file);
+        };
+        return Object.assign(file, { close });
+      },
+    };
+    const runtime = { ...machine, files, rangeLocks: { ...machine.rangeLocks, tryLock } };
+    await assert.rejects(openOwnedDatabase({ ...options, runtime }), { name: "FileError", code: "ENOLCK" });
+    await assert.rejects(readDatabase(runtime, path, count), { name: "FileError", code: "ENOLCK" });
+    assert.equal(open.size, 0);
+    (await openOwnedDatabase({ ...options, runtime: machine })).close();
   });
 
   it("is kept out while we own the database, where range locks are to be had", async (context) => {

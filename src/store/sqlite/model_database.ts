@@ -20,7 +20,6 @@ import {
   requestRow,
   StoredRow,
 } from "./entry_row.ts";
-import { inTransaction } from "./schema.ts";
 
 /** Nothing was found, and nothing was wrong. */
 export const MISS: Found = Object.freeze({
@@ -34,7 +33,9 @@ export const MISS: Found = Object.freeze({
 const CHECKPOINT_BYTES = 4 * 1024 * 1024;
 /** A caller who never lets the event loop turn must not grow the log for ever. */
 const LONGEST_LOG = 16 * CHECKPOINT_BYTES;
+/** Access counts that are kept in memory at most, and those that are written at once: 9 ms of work. */
 const MOST_ACCESSES = 65_536;
+const ACCESSES_AT_ONCE = 2048;
 
 interface Access {
   count: number;
@@ -93,7 +94,7 @@ export class ModelDatabase {
     const now = this.#clock.now();
     const find = (want: Want): Found => this.#find(want, now);
     const found = wants.length < 2 ? wants.map(find) : this.#inReadTransaction(() => wants.map(find));
-    if (this.#accesses.size > MOST_ACCESSES) this.#tryWriteAccesses();
+    if (this.#accesses.size > MOST_ACCESSES) this.#tryWriteAccesses(ACCESSES_AT_ONCE);
     return found;
   }
 
@@ -117,6 +118,11 @@ export class ModelDatabase {
     this.broken ||= !hasLog;
   }
 
+  /** Whether what is put here will be found by whoever opens the database next. */
+  get isInPlace(): boolean {
+    return this.#owned.isInPlace;
+  }
+
   /** How much it holds. */
   size(): StoreSize {
     return measure(this.#driver);
@@ -127,9 +133,9 @@ export class ModelDatabase {
     return this.#accesses.size > 0 || this.#owned.logged > CHECKPOINT_BYTES;
   }
 
-  /** Writes the gathered access counts and keeps the log short. */
+  /** Writes some of the gathered access counts and keeps the log short. */
   maintain(): void {
-    this.#tryWriteAccesses();
+    this.#tryWriteAccesses(ACCESSES_AT_ONCE);
     if (this.#owned.logged > CHECKPOINT_BYTES) this.#owned.checkpoint();
   }
 
@@ -137,7 +143,7 @@ export class ModelDatabase {
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    if (!this.broken) this.#tryWriteAccesses();
+    if (!this.broken) this.#tryWriteAccesses(this.#accesses.size);
     this.#owned.close();
   }
 
@@ -196,10 +202,10 @@ export class ModelDatabase {
     access.last = now;
   }
 
-  #tryWriteAccesses(): void {
+  #tryWriteAccesses(most: number): void {
     if (this.#accesses.size === 0) return;
-    const accesses = [...this.#accesses];
-    this.#accesses.clear();
+    const accesses = this.#accesses.entries().take(most).toArray();
+    for (const [name] of accesses) this.#accesses.delete(name);
     try {
       inTransaction(this.#driver, () => {
         for (const [name, { count, last }] of accesses) {
@@ -220,6 +226,23 @@ export function measure(driver: SqlDriver): StoreSize {
     return { entries, bodyBytes, storedBytes };
   } finally {
     statement.finalize();
+  }
+}
+
+/** Runs `action` in a write transaction: all of it happens, or nothing. */
+function inTransaction<T>(driver: SqlDriver, action: () => T): T {
+  driver.exec("BEGIN IMMEDIATE");
+  try {
+    const result = action();
+    driver.exec("COMMIT");
+    return result;
+  } catch (error) {
+    try {
+      driver.exec("ROLLBACK");
+    } catch {
+      // SQLite has rolled back by itself: a full disk, an I/O error.
+    }
+    throw error;
   }
 }
 

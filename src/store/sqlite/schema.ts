@@ -100,7 +100,8 @@ export function inspectFile(files: Files, path: string): "missing" | "empty" | "
 }
 
 /**
- * Creates the tables of a new database, or brings those of an older one up to date.
+ * Creates the tables of a new database, or brings those of an older one up to date. Has to be called in a transaction:
+ * the header is written with the tables, so no moment shows a file of ours without our mark.
  *
  * @throws CacheError `foreign_file` or `newer_schema`.
  */
@@ -108,40 +109,17 @@ export function applySchema(driver: SqlDriver, path: string, model: string): voi
   const version = numberOf(driver, "PRAGMA user_version");
   const applicationId = numberOf(driver, "PRAGMA application_id");
   if (version === 0 && applicationId === 0 && numberOf(driver, "SELECT count(*) FROM sqlite_schema") === 0) {
-    inTransaction(driver, () => {
-      // The header is written with the tables, so no moment shows a file of ours without our mark.
-      driver.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${FILE_VERSION}`);
-      driver.exec(TABLES);
-      const statement = driver.prepare("INSERT INTO meta (name, value) VALUES ('model', ?)");
-      statement.run(model);
-      statement.finalize();
-    });
+    driver.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${FILE_VERSION}`);
+    driver.exec(TABLES);
+    const statement = driver.prepare("INSERT INTO meta (name, value) VALUES ('model', ?)");
+    statement.run(model);
+    statement.finalize();
     return;
   }
   refuseForeign(path, applicationId, version);
-  for (let from = version; from < FILE_VERSION; from++) {
-    inTransaction(driver, () => {
-      driver.exec(MIGRATIONS[from - 1]!);
-      driver.exec(`PRAGMA user_version = ${from + 1}`);
-    });
-  }
-}
-
-/** Runs `action` in a write transaction: all of it happens, or nothing. */
-export function inTransaction<T>(driver: SqlDriver, action: () => T): T {
-  driver.exec("BEGIN IMMEDIATE");
-  try {
-    const result = action();
-    driver.exec("COMMIT");
-    return result;
-  } catch (error) {
-    try {
-      driver.exec("ROLLBACK");
-    } catch {
-      // SQLite has rolled back by itself: a full disk, an I/O error.
-    }
-    throw error;
-  }
+  if (version === FILE_VERSION) return;
+  for (const migration of MIGRATIONS.slice(version - 1)) driver.exec(migration);
+  driver.exec(`PRAGMA user_version = ${FILE_VERSION}`);
 }
 
 function refuseForeign(path: string, applicationId: number, version: number): void {

@@ -9,6 +9,7 @@
 import { LRUCache } from "lru-cache";
 import { loadChecksum } from "../../codec/checksum.ts";
 import { loadZstd } from "../../codec/zstd.ts";
+import { refuseUnknownOptions } from "../../runtime/options.ts";
 import type { Milliseconds, Runtime } from "../../runtime/runtime.ts";
 import { openOwnedDatabase, readDatabase } from "../../sqlite/open.ts";
 import { CacheError } from "../error.ts";
@@ -35,13 +36,13 @@ export interface SqliteStoreOptions {
   readonly maxOpenDatabases?: number;
 }
 
-const OPTIONS: ReadonlySet<string> = new Set<keyof SqliteStoreOptions>([
+const OPTIONS: readonly string[] = [
   "runtime",
   "directory",
   "synchronous",
   "lockTimeout",
   "maxOpenDatabases",
-]);
+];
 
 /** Nobody asked for anything for so long: a good time to write access counts and to shorten logs. */
 const IDLE: Milliseconds = 500;
@@ -54,9 +55,7 @@ const MOST_POSTPONED = 20;
  * @throws TypeError, RangeError when an option is wrong.
  */
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<Store> {
-  for (const name of Object.keys(options)) {
-    if (!OPTIONS.has(name)) throw new TypeError(`Cannot open a SQLite store: unknown option: ${name}`);
-  }
+  refuseUnknownOptions("open a SQLite store", options, OPTIONS);
   const { runtime, directory, synchronous = "normal", lockTimeout = 1000, maxOpenDatabases = 16 } = options;
   if (synchronous !== "normal" && synchronous !== "full") {
     throw new TypeError(`Cannot open a SQLite store: synchronous must be "normal" or "full": ${synchronous}`);
@@ -146,11 +145,19 @@ class SqliteStore implements Store {
   #use<T>(model: string, create: boolean, use: (database: ModelDatabase) => T): MaybePromise<T | undefined> {
     this.#refuseClosed();
     const database = this.#open.get(model);
-    if (database) return this.#run(model, database, use);
-    if (!create && !this.#opening.has(model) && !this.#options.runtime.files.exists(this.#path(model))) {
-      return undefined;
-    }
+    // Somebody cleared the folder: an answer put into what they removed would be lost.
+    if (database && create && !database.isInPlace) this.#open.delete(model);
+    else if (database) return this.#run(model, database, use);
+    if (!create && !this.#opening.has(model) && !this.#isThere(model)) return undefined;
     return this.#useOpened(model, create, use);
+  }
+
+  #isThere(model: string): boolean {
+    try {
+      return this.#options.runtime.files.exists(this.#path(model));
+    } catch (error) {
+      throw toCacheError(error);
+    }
   }
 
   async #useOpened<T>(model: string, create: boolean, use: (database: ModelDatabase) => T): Promise<T | undefined> {

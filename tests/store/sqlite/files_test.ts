@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdir, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { cp, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import type { TestContext } from "node:test";
@@ -115,6 +115,17 @@ describe("a directory that cannot be used", () => {
     await store.close();
   });
 
+  it("that this program may not look into: lookups and puts say why", async () => {
+    const exists = (): never => {
+      throw new Error("Requires read access");
+    };
+    const runtime = { ...machine, files: { ...machine.files, exists } };
+    const store = await openStore(join(folder, "forbidden"), { runtime });
+    await assert.rejects(find(store, "a"), { ...unavailable, message: "Requires read access" });
+    await assert.rejects(put(store, "a"), unavailable);
+    await store.close();
+  });
+
   it("a directory where the database should be", async () => {
     const directory = join(folder, "in_the_way");
     const path = await filled(directory);
@@ -208,6 +219,65 @@ describe("a directory that cannot be used", () => {
       assert.deepEqual(await texts(store, "a"), ["a"]);
       await store.close();
     });
+  });
+});
+
+describe("a folder that is cleared while the store is open", () => {
+  let folder: string;
+  before(async () => {
+    folder = await temporaryFolder();
+  });
+
+  const ways: Record<string, (directory: string) => Promise<unknown>> = {
+    "the whole of it": (directory) => rm(directory, { recursive: true }),
+    "its databases only": async (directory) => rm(await databaseIn(directory)),
+    "by moving it away": (directory) => rename(directory, `${directory}.old`),
+  };
+  for (const [how, clear] of Object.entries(ways)) {
+    it(`${how}: what is put afterwards is kept`, async () => {
+      const directory = join(folder, how.replaceAll(" ", "_"));
+      const store = await openStore(directory);
+      await put(store, "a");
+      await clear(directory);
+      for (const word of ["b", "c"]) await put(store, word);
+      await store.close();
+      const again = await openStore(directory);
+      for (const word of ["b", "c"]) assert.deepEqual(await texts(again, word), [word]);
+      assert.deepEqual(await texts(again, "a"), []);
+      await again.close();
+    });
+  }
+
+  it("for a file in its place: what is put is refused, until there is a folder again", async () => {
+    const directory = join(folder, "file");
+    const store = await openStore(directory);
+    await put(store, "a");
+    await rm(directory, { recursive: true });
+    await writeFile(directory, "");
+    await assert.rejects(put(store, "b"), { name: "CacheError", code: "unavailable" });
+    await rm(directory);
+    await put(store, "c");
+    assert.deepEqual(await texts(store, "c"), ["c"]);
+    await store.close();
+  });
+
+  it("and taken by another owner: closing the first one takes nothing from it", async () => {
+    const directory = join(folder, "second");
+    const first = await openStore(directory);
+    await put(first, "a");
+    await rm(directory, { recursive: true });
+    const second = await openStore(directory);
+    await put(second, "b");
+    await first.close();
+    // What a crash of the second would leave.
+    const left = join(folder, "left");
+    await cp(directory, left, { recursive: true });
+    await second.close();
+    for (const place of [left, directory]) {
+      const again = await openStore(place);
+      assert.deepEqual(await texts(again, "b"), ["b"]);
+      await again.close();
+    }
   });
 });
 

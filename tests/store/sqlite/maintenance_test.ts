@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { readFile, stat } from "node:fs/promises";
+import { cp, readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, it } from "node:test";
 import type { Runtime } from "../../../src/runtime/runtime.ts";
@@ -63,6 +64,34 @@ describe("access counts", () => {
     assert.ok((await stat(`${path}-wal`)).size > size);
     await store.close();
   });
+
+  it("are written some at a time, so that no other caller waits long", async () => {
+    const directory = await temporaryFolder();
+    const { runtime, gates } = sleeper();
+    const store = await openStore(directory, { runtime });
+    const words = Array.from({ length: 3000 }, (_, index) => `${index}`);
+    for (const word of words) await store.put(MODEL, requestOf(word), [entryOf(word)], "append");
+    await store.lookup(MODEL, words.map((word) => ({ key: keyOf(word), samples: 1 })));
+    const written = async (): Promise<number> => {
+      // What a crash would leave.
+      const left = await temporaryFolder();
+      await cp(directory, left, { recursive: true });
+      return accessesIn(await databaseIn(left)).length;
+    };
+    assert.equal(await written(), 0);
+    // The first moment was not quiet, the second is.
+    for (const _moment of ["busy", "quiet"]) {
+      const [current, next] = [gates.at(-1)!, gate()];
+      await current.reached;
+      gates.push(next);
+      current.open();
+      await next.reached;
+    }
+    const some = await written();
+    assert.ok(some > 0 && some < words.length, `${some}`);
+    await store.close();
+    assert.equal(accessesIn(await databaseIn(directory)).length, words.length);
+  });
 });
 
 describe("the log", () => {
@@ -81,5 +110,25 @@ describe("the log", () => {
     assert.ok((await stat(path)).size > 5_000_000);
     assert.equal((await find(store, "b")).entries.length, 1);
     await store.close();
+  });
+
+  it("that killed owners left behind counts, so that it does not grow for ever", async () => {
+    const folder = await temporaryFolder();
+    let directory = join(folder, "0");
+    for (let owner = 1; owner <= 4; owner++) {
+      const { runtime, gates } = sleeper();
+      const store = await openStore(directory, { runtime });
+      await store.put(MODEL, requestOf(`${owner}`), [entryOf(new Uint8Array(randomBytes(1_500_000)))], "append");
+      if (owner === 4) {
+        await gates[0]!.reached;
+        gates[0]!.open();
+        await new Promise((resolve) => setTimeout(resolve));
+        assert.ok((await stat(await databaseIn(directory))).size > 6_000_000);
+      }
+      // What a crash would leave.
+      directory = join(folder, `${owner}`);
+      await cp(join(folder, `${owner - 1}`), directory, { recursive: true });
+      await store.close();
+    }
   });
 });

@@ -1,0 +1,43 @@
+/** Files whose place changes, and folders with broken links in them. */
+
+import assert from "node:assert/strict";
+import { rename, rm, symlink, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { before, describe, it } from "node:test";
+import { loadRuntime } from "../../src/runtime/load.ts";
+import type { Files } from "../../src/runtime/runtime.ts";
+import { temporaryFolder } from "../support/temporary.ts";
+
+describe("files", () => {
+  let files: Files;
+  before(async () => {
+    ({ files } = await loadRuntime());
+  });
+
+  it("isInPlace is false once the file was removed, renamed or replaced, and asked for after closing too", async () => {
+    const folder = await temporaryFolder();
+    const path = join(folder, "file");
+    const file = files.open(path, "create");
+    assert.equal(file.isInPlace(), true);
+    await rename(path, join(folder, "elsewhere"));
+    assert.equal(file.isInPlace(), false);
+    await writeFile(path, "another");
+    assert.equal(file.isInPlace(), false);
+    await rename(join(folder, "elsewhere"), path);
+    assert.equal(file.isInPlace(), true);
+    file.close();
+    assert.equal(file.isInPlace(), true);
+    await rm(folder, { recursive: true });
+    assert.equal(file.isInPlace(), false);
+  });
+
+  it("list leaves out links that lead nowhere or to themselves", async () => {
+    const folder = await temporaryFolder();
+    await writeFile(join(folder, "file"), "");
+    await symlink("nowhere", join(folder, "dangling"));
+    await symlink("loop", join(folder, "loop"));
+    assert.deepEqual(await files.list(folder), [{ name: "file", isFile: true, isDirectory: false }]);
+    assert.equal(await files.stat(join(folder, "loop")), undefined);
+    assert.equal(await files.realPath(join(folder, "loop")), undefined);
+  });
+});
