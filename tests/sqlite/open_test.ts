@@ -71,7 +71,7 @@ for (const [name, runtime] of runtimes) {
       assert.equal(new Date(note.since).toISOString(), note.since);
       owned.close();
       owned.close();
-      assert.deepEqual(await readdir(own), ["d.sqlite", "d.sqlite-owner"]);
+      assert.deepEqual((await readdir(own)).sort(), ["d.sqlite", "d.sqlite-owner"]);
       assert.equal((await stat(`${path}-owner`)).size, 0);
       for (const file of [path, `${path}-owner`]) assert.equal((await stat(file)).mode & 0o777, 0o600);
     });

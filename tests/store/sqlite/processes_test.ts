@@ -6,16 +6,16 @@ import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { copyFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import process from "node:process";
 import { createInterface } from "node:readline";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { requirePart } from "../../support/parts.ts";
+import { HERE, requireRuntime, type RuntimeName } from "../../support/runtimes.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 import { databaseIn, entryOf, find, machine, MODEL, openStore, requestOf, texts } from "./fixture.ts";
 
 const WRITER = fileURLToPath(new URL("./writer.ts", import.meta.url));
-const PERMISSIONS = ["--allow-read", "--allow-write", "--allow-env", "--allow-sys"];
+const WITHOUT_FFI = ["--allow-read", "--allow-write", "--allow-env", "--allow-sys"];
 
 interface Writer {
   readonly child: ChildProcess;
@@ -26,9 +26,8 @@ interface Writer {
   kill(): Promise<void>;
 }
 
-function startWriter(directory: string, count: number, ffi: boolean): Writer {
-  const permissions = ffi ? [...PERMISSIONS, "--allow-ffi"] : PERMISSIONS;
-  const child = spawn(process.execPath, ["run", "--no-prompt", ...permissions, WRITER, directory, String(count)], {
+function startWriter([executable, ...args]: readonly [string, ...string[]], directory: string, count: number): Writer {
+  const child = spawn(executable, [...args, WRITER, directory, String(count)], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const stored = new Set<number>();
@@ -55,16 +54,22 @@ function startWriter(directory: string, count: number, ffi: boolean): Writer {
   };
 }
 
-for (const [name, ffi] of [["with --allow-ffi", true], ["without --allow-ffi", false]] as const) {
-  describe(`a second process ${name}`, () => {
-    it("keeps this one out, is named, and when killed loses nothing it had acknowledged", async () => {
+const writers: [title: string, runtime: RuntimeName, permissions?: string[]][] = [
+  [`on ${HERE}`, HERE],
+  ["on deno without --allow-ffi", "deno", WITHOUT_FFI],
+];
+for (const [title, runtime, permissions] of writers) {
+  describe(`a second process ${title}`, () => {
+    it("keeps this one out, is named, and when killed loses nothing it had acknowledged", async (context) => {
+      const command = requireRuntime(context, runtime, permissions);
+      if (!command) return;
       const directory = await temporaryFolder();
-      const writer = startWriter(directory, 2000, ffi);
+      const writer = startWriter(command, directory, 2000);
       try {
         await writer.reached(0);
-        for (const runtime of [machine, { ...machine, rangeLocks: undefined }]) {
-          const store = await openStore(directory, { runtime });
-          const held = new RegExp(`process ${writer.child.pid} \\(deno .*\\) has held it since 2`);
+        for (const here of [machine, { ...machine, rangeLocks: undefined }]) {
+          const store = await openStore(directory, { runtime: here });
+          const held = new RegExp(`process ${writer.child.pid} \\(${runtime} .*\\) has held it since 2`);
           await assert.rejects(find(store, "0"), { name: "CacheError", code: "locked", message: held });
           const put = Promise.resolve(store.put(MODEL, requestOf("mine"), [entryOf("mine")], "append"));
           await assert.rejects(put, { name: "CacheError", code: "locked" });
