@@ -22,6 +22,8 @@ interface Settings {
   readonly cache: string;
   readonly maxLoadedModels: number;
   readonly apiKey?: string;
+  /** Seconds. */
+  readonly drainTimeout: number;
   readonly config?: string;
   readonly logLevel: LogLevel;
 }
@@ -30,18 +32,17 @@ interface Settings {
 export async function serve(args: readonly string[]): Promise<void> {
   const runtime = await loadRuntime();
   const settings = await readSettings(runtime, args);
+  const { config: _, logLevel, drainTimeout, ...options } = settings;
   let server: RunningServer;
   try {
-    server = await startServerOn(runtime, {
-      ...settings,
-      log: lineLog(settings.logLevel, runtime.clock, (line) => console.error(line)),
-    });
+    const log = lineLog(logLevel, runtime.clock, (line) => console.error(line));
+    server = await startServerOn(runtime, { ...options, log });
   } catch (error) {
     console.error(`warmcache: ${(error as Error).message}`);
     return runtime.exit(error instanceof TypeError || error instanceof RangeError ? USAGE_ERROR : 1);
   }
   greet(server, settings);
-  await untilStopped(runtime, server);
+  await untilStopped(runtime, server, drainTimeout);
 }
 
 function greet({ url, models }: RunningServer, settings: Settings): void {
@@ -54,7 +55,7 @@ function greet({ url, models }: RunningServer, settings: Settings): void {
   console.log(`  cache   ${settings.cache}`);
 }
 
-async function untilStopped(runtime: Runtime, server: RunningServer): Promise<void> {
+async function untilStopped(runtime: Runtime, server: RunningServer, drainTimeout: number): Promise<void> {
   const asked = Promise.withResolvers<string>();
   let signals = 0;
   const forget = runtime.onTerminationSignal((signal) => {
@@ -63,6 +64,11 @@ async function untilStopped(runtime: Runtime, server: RunningServer): Promise<vo
     asked.resolve(signal);
   });
   console.log(`${await asked.promise}: finishing running requests; once more to stop at once`);
+  // A client that neither reads nor leaves would keep the process for ever.
+  runtime.clock.sleep(drainTimeout * 1000, { background: true }).then(() => {
+    console.error(`warmcache: requests still run after ${drainTimeout} s: stopping at once`);
+    runtime.exit(1);
+  });
   await server.stop();
   forget();
   console.log("stopped");
@@ -105,6 +111,10 @@ function serveCommand(): Command {
         .argParser(integerBetween(1, 1000)),
     )
     .addOption(option("--api-key <key>", "bearer token that requests have to carry", "WARMCACHE_API_KEY"))
+    .addOption(
+      option("--drain-timeout <seconds>", "how long running requests may take to end", "WARMCACHE_DRAIN_TIMEOUT")
+        .default(30).argParser(integerBetween(0, 86400)),
+    )
     .addOption(
       option("--config <file>", "settings file (default: warmcache.json, if it is there)", "WARMCACHE_CONFIG"),
     )

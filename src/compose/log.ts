@@ -36,7 +36,7 @@ export function warmEventLine(event: WarmEvent): [LogLevel, string] {
     case "load_failed":
       return ["error", `loading ${base} failed: ${event.error.message}`];
     case "load_aborted":
-      return ["info", `loading ${base} was given up: nobody waits for it`];
+      return ["info", `loading ${base} was given up: nobody waits for it, and another needs the room`];
     case "evicted":
       return ["info", `evicted ${base} (${event.reason}), ${mebibytes(event.bytes)} given back`];
     case "close_failed":

@@ -9,6 +9,7 @@ import { Activity } from "../http/activity.ts";
 import { createApp } from "../http/app.ts";
 import { loadOnnxBackend } from "../model/onnx_backend.ts";
 import { loadRuntime } from "../runtime/load.ts";
+import { refuseUnknownOptions } from "../runtime/options.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { BackendCache, type LoadBackend } from "../warm/backend_cache.ts";
 import { Catalogue, type Listing } from "../warm/catalogue.ts";
@@ -47,13 +48,23 @@ export interface RunningServer extends AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+const OPTIONS: Record<keyof ServerOptions, true> = {
+  host: true,
+  port: true,
+  models: true,
+  cache: true,
+  maxLoadedModels: true,
+  apiKey: true,
+  log: true,
+};
+
 const LOOPBACK = new Set(["127.0.0.1", "::1", "localhost"]);
 
 /**
  * Starts a server.
  *
- * @throws TypeError for an address off this machine without an API key; RangeError for a limit below 1;
- * the system's error when the port is taken.
+ * @throws TypeError for a misspelled option, an empty API key, or an address off this machine without one; RangeError
+ * for a limit below 1; the system's error when the port is taken.
  */
 export async function startServer(options: ServerOptions = {}): Promise<RunningServer> {
   return await startServerOn(await loadRuntime(), options);
@@ -63,8 +74,9 @@ export async function startServer(options: ServerOptions = {}): Promise<RunningS
 export async function startServerOn(
   runtime: Runtime,
   options: ServerOptions,
-  load: LoadBackend = (base, signal) => loadOnnxBackend(runtime, base, signal),
+  load?: LoadBackend,
 ): Promise<RunningServer> {
+  refuseUnknownOptions("start a server", options, Object.keys(OPTIONS));
   const {
     host = "127.0.0.1",
     port = 8787,
@@ -74,6 +86,8 @@ export async function startServerOn(
     apiKey,
     log = () => {},
   } = options;
+  // Else a variable that was left empty would look like protection, and no request could ever pass.
+  if (apiKey === "") throw new TypeError("Cannot start a server with an empty API key: leave it out, or give one");
   if (!LOOPBACK.has(host) && apiKey === undefined) {
     throw new TypeError(`Refusing to listen on ${host}:${port} without an API key: pass one, or listen on 127.0.0.1`);
   }
@@ -90,7 +104,10 @@ export async function startServerOn(
     maxLoaded: maxLoadedModels,
     clock,
     identify: (spec, options) => identifier.identify(spec, options),
-    load,
+    load: load ?? (async (base, signal) => {
+      const knownAdapterWeights = await catalogue.adapterWeights(base.name);
+      return await loadOnnxBackend(runtime, base, { signal, knownAdapterWeights });
+    }),
     log: (event) => log(...warmEventLine(event)),
   });
   const cache = await openCacheOn(runtime, {

@@ -13,7 +13,7 @@ import type { ResolvedModel } from "../warm/identity.ts";
 import { parseModelName } from "../warm/spec.ts";
 import { cacheStatus } from "./cache_status.ts";
 import { type AnswerHead, headOf, type StoredAnswer, type TextEndpoint } from "./endpoint.ts";
-import { invalidRequest } from "./errors.ts";
+import { invalidRequest, isAbort } from "./errors.ts";
 import { ChoiceCollector, type ChoiceEvent, generateChoices } from "./generation.ts";
 import type { ServerParts } from "./parts.ts";
 import type { TextRequest } from "./request_fields.ts";
@@ -24,6 +24,8 @@ const MOST_ATTEMPTS = 3;
 
 /** A request that has been read, and the model it is for. */
 interface Asked {
+  /** The request as it came; its signal says when the client has gone. */
+  readonly raw: Request;
   readonly body: Record<string, unknown>;
   /** Why the cache must not answer or keep it, when the body cannot be keyed safely. */
   readonly bypass: string | undefined;
@@ -35,21 +37,32 @@ interface Asked {
 export function textRoute(endpoint: TextEndpoint, parts: ServerParts): (context: Context) => Promise<Response> {
   return async (context) => {
     parts.activity.request();
-    const { body, unkeyable } = readJson(await context.req.text());
+    const { body, unkeyable } = readJson(await readText(context));
     const request = endpoint.read(body);
     const spec = parseModelName(request.model);
-    for (let attempt = 1;; attempt++) {
-      const asked = { body, bypass: unkeyable, request, model: await parts.backends.identify(spec) };
+    const { raw } = context.req;
+    for (let attempt = 1;;) {
+      const asked = { raw, body, bypass: unkeyable, request, model: await parts.backends.identify(spec) };
       try {
         return request.stream
           ? await streamedAnswer(endpoint, parts, asked)
           : await wholeAnswer(endpoint, parts, asked);
       } catch (error) {
+        // Somebody else's request, whose answer this one was to share, was given up: one of those who wait goes on.
+        if (isAbort(error) && !raw.signal.aborted) continue;
         const changed = error instanceof ModelError && error.code === "identity_changed";
-        if (!changed || attempt === MOST_ATTEMPTS) throw error;
+        if (!changed || attempt++ === MOST_ATTEMPTS) throw error;
       }
     }
   };
+}
+
+async function readText(context: Context): Promise<string> {
+  try {
+    return await context.req.text();
+  } catch (error) {
+    throw invalidRequest(`The body of the request broke off: ${(error as Error).message}`);
+  }
 }
 
 function readJson(text: string): { body: Record<string, unknown>; unkeyable: string | undefined } {
@@ -99,8 +112,13 @@ async function* replayChunks(
   request: TextRequest,
   stored: StoredAnswer,
 ): AsyncGenerator<object> {
-  yield* endpoint.replay(stored);
+  for (const chunk of endpoint.replay(stored)) yield beforeUsage(request, chunk);
   if (request.includeUsage) yield endpoint.usageChunk(headOf(stored), stored.usage);
+}
+
+/** Where the usage comes at the end, OpenAI's other chunks have none by name. */
+function beforeUsage({ includeUsage }: TextRequest, chunk: object): object {
+  return includeUsage ? { ...chunk, usage: null } : chunk;
 }
 
 /** Sends as it generates, and stores the whole answer once the last token is there; an aborted one leaves nothing. */
@@ -111,17 +129,20 @@ async function* liveChunks(endpoint: TextEndpoint, parts: ServerParts, asked: As
   const toChunks = endpoint.chunker(head, request);
   for await (const event of generate(parts, asked)) {
     collector.add(event);
-    yield* toChunks(event);
+    for (const chunk of toChunks(event)) yield beforeUsage(request, chunk);
   }
   const answer = endpoint.answer(head, request, collector.choices, collector.usage);
   await parts.cache.put(body, answer, scopeOf(endpoint, asked)).catch(parts.report);
   if (request.includeUsage) yield endpoint.usageChunk(head, collector.usage);
 }
 
-/** Generates under a lease, which the request holds before the model's load starts and until its last event. */
+/**
+ * Generates under a lease, which the request holds before the model's load starts and until its last event. A client
+ * that goes away ends the wait and the work.
+ */
 async function* generate(parts: ServerParts, asked: Asked): AsyncGenerator<ChoiceEvent> {
-  const { request: { prompts, n, sampling, seed = parts.randomSeed() }, model } = asked;
-  await using lease = await parts.backends.lease(model.spec);
+  const { raw: { signal }, request: { prompts, n, sampling, seed = parts.randomSeed() }, model } = asked;
+  await using lease = await parts.backends.lease(model.spec, { signal });
   if (lease.identity !== model.identity) {
     throw new ModelError(
       "identity_changed",
@@ -130,7 +151,7 @@ async function* generate(parts: ServerParts, asked: Asked): AsyncGenerator<Choic
   }
   const done = parts.activity.run();
   try {
-    yield* generateChoices(lease.view, { prompts, n, sampling, seed });
+    yield* generateChoices(lease.view, { prompts, n, sampling, seed }, signal);
   } finally {
     done();
   }

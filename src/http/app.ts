@@ -44,9 +44,17 @@ export function createApp(parts: ServerParts): Hono {
   healthRoutes(app, parts);
   for (const endpoint of [completions, chatCompletions]) {
     app.post(endpoint.path, textRoute(endpoint, parts));
+    app.all(endpoint.path, (context) => wrongMethod(context.req.method, endpoint.path));
   }
   modelRoutes(app, parts);
   return app;
+}
+
+function wrongMethod(method: string, path: string): never {
+  throw new ApiError(405, "invalid_request_error", `Not allowed to ${method} on ${path}, only to POST`, {
+    code: "method_not_allowed",
+    headers: { Allow: "POST" },
+  });
 }
 
 function tooLarge(): never {

@@ -6,16 +6,15 @@
 
 import { z } from "zod";
 import type { ScoredToken } from "../model/backend.ts";
-import { type AnswerHead, headOf, type TextEndpoint } from "./endpoint.ts";
+import { type AnswerHead, finiteLogprob, headOf, type TextEndpoint } from "./endpoint.ts";
 import { invalidRequest } from "./errors.ts";
 import type { ChoiceEvent, Usage } from "./generation.ts";
-import { finiteLogprob } from "./logprob.ts";
 import { empty, readBody, readCommon, refuseUnsupported, wantsLogprobs } from "./request_fields.ts";
 
 const textPart = z.object({ type: z.literal("text"), text: z.string() });
 
 const schema = z.object({
-  messages: z.array(z.object({
+  messages: z.array(z.looseObject({
     role: z.enum(["system", "developer", "user", "assistant"]),
     content: z.union([z.string(), z.array(textPart)]),
   })).min(1),
@@ -47,10 +46,11 @@ export const chatCompletions: TextEndpoint = {
     if (!empty(fields.top_logprobs) && !fields.logprobs) {
       throw invalidRequest("Invalid value for 'top_logprobs': it needs 'logprobs' to be true", "top_logprobs");
     }
-    const messages = fields.messages.map(({ role, content }) => ({
-      role,
-      content: typeof content === "string" ? content : content.map(({ text }) => text).join(""),
-    }));
+    const messages = fields.messages.map((message, index) => {
+      refuseUnsupported(message, { tool_calls: empty, function_call: empty, audio: empty }, ["messages", index]);
+      const { role, content } = message;
+      return { role, content: typeof content === "string" ? content : content.map(({ text }) => text).join("") };
+    });
     return {
       ...common,
       prompts: [{ messages }],
@@ -128,12 +128,10 @@ function finishChunk(head: AnswerHead, index: number, reason: string): object {
   return chunk(head, { index, delta: {}, logprobs: null, finish_reason: reason });
 }
 
-function logprobEntry({ text, bytes, logprob, top }: ScoredToken): object {
-  return { token: text, bytes, logprob: finiteLogprob(logprob!), top_logprobs: top.map(alternative) };
+function logprobEntry(token: ScoredToken): object {
+  return { ...logprobOf(token), top_logprobs: token.top.map(logprobOf) };
 }
 
-/** An alternative's bytes are told by its text, unless it is only part of a character. */
-function alternative({ text, logprob }: ScoredToken["top"][number]): object {
-  const bytes = text.includes("\uFFFD") ? null : [...new TextEncoder().encode(text)];
-  return { token: text, bytes, logprob: finiteLogprob(logprob) };
+function logprobOf({ text, bytes, logprob }: Omit<ScoredToken, "top">): object {
+  return { token: text, bytes, logprob: finiteLogprob(logprob!) };
 }

@@ -5,10 +5,9 @@
  */
 
 import { z } from "zod";
-import type { Prompt, ScoredToken } from "../model/backend.ts";
-import { type AnswerHead, headOf, type TextEndpoint } from "./endpoint.ts";
+import type { Prompt, ScoredToken, Token } from "../model/backend.ts";
+import { type AnswerHead, finiteLogprob, headOf, type TextEndpoint } from "./endpoint.ts";
 import type { Choice, ChoiceEvent, Usage } from "./generation.ts";
-import { finiteLogprob } from "./logprob.ts";
 import { empty, readBody, readCommon, refuseUnsupported, wantsLogprobs } from "./request_fields.ts";
 
 const tokenIds = z.array(z.number().int().min(0)).min(1);
@@ -119,18 +118,21 @@ function logprobs(tokens: Choice["tokens"], start: number): object {
 /** The alternatives by text, the chosen token always among them; of two tokens with one text the likelier stays. */
 function alternatives(token: ScoredToken): Record<string, number> {
   const byText = new Map<string, number>();
-  for (const { text, logprob } of token.top) if (!byText.has(text)) byText.set(text, finiteLogprob(logprob));
+  for (const other of token.top) {
+    const text = tokenText(other);
+    if (!byText.has(text)) byText.set(text, finiteLogprob(other.logprob));
+  }
   byText.set(tokenText(token), finiteLogprob(token.logprob!));
   return Object.fromEntries(byText);
 }
 
 /** A token's text; one that is only part of a character is written as its bytes, as OpenAI does. */
-function tokenText({ text, bytes }: ScoredToken): string {
+function tokenText({ text, bytes }: Token): string {
   if (!text.includes("\uFFFD")) return text;
   return `bytes:${bytes.map((byte) => `\\x${byte.toString(16).padStart(2, "0")}`).join("")}`;
 }
 
 /** Characters that begin in a token: bytes of UTF-8 that continue none. */
-function characters({ bytes }: ScoredToken): number {
+function characters({ bytes }: Token): number {
   return bytes.filter((byte) => (byte & 0xc0) !== 0x80).length;
 }

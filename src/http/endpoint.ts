@@ -49,3 +49,11 @@ export interface StoredAnswer extends AnswerHead {
 export function headOf({ id, created, model, system_fingerprint }: StoredAnswer): AnswerHead {
   return { id, created, model, system_fingerprint };
 }
+
+/** OpenAI's value for what is too unlikely to have a number; JSON has no infinity. */
+const UNLIKELY = -9999;
+
+/** A log-probability as JSON can carry it. */
+export function finiteLogprob(logprob: number): number {
+  return Number.isFinite(logprob) ? logprob : UNLIKELY;
+}

@@ -57,8 +57,14 @@ export function errorResponse(error: ApiError): Response {
 export function toApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
   if (error instanceof ModelError) return fromModelError(error);
+  if (isAbort(error)) return new ApiError(499, "invalid_request_error", "The client closed the request");
   if (error instanceof HTTPException) return new ApiError(error.status, "invalid_request_error", error.message);
   return new ApiError(500, "server_error", "The server had an error while processing your request", { cause: error });
+}
+
+/** Whether work ended because whoever it was for went away. */
+export function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === "AbortError";
 }
 
 /** Clients ignore a longer `Retry-After` and retry at once instead. */

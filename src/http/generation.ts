@@ -14,7 +14,10 @@ export interface GenerationPlan {
   readonly prompts: readonly Prompt[];
   readonly n: number;
   readonly sampling: Sampling;
-  /** Choice `i` is sampled with seed `seed + i`, so that samples of one request differ and can be repeated. */
+  /**
+   * Sample `s` of prompt `p` is drawn with `seed + s * prompts + p`: no two choices of a request share a seed, and a
+   * choice keeps its own whatever `n` is, since a stored one may answer a request for fewer.
+   */
   readonly seed: number;
 }
 
@@ -41,16 +44,16 @@ export interface ChoiceEvent {
   readonly event: GenerateEvent;
 }
 
-/** Generates all choices, one after the other. */
+/** Generates all choices, one after the other, until the signal is aborted. */
 export async function* generateChoices(
   view: View,
-  plan: GenerationPlan,
+  { prompts, n, sampling, seed }: GenerationPlan,
+  signal: AbortSignal,
 ): AsyncGenerator<ChoiceEvent> {
-  let index = 0;
-  for (const prompt of plan.prompts) {
-    for (let sample = 0; sample < plan.n; sample++, index++) {
-      const seed = (plan.seed + index) >>> 0;
-      for await (const event of view.generate({ ...plan.sampling, prompt, seed })) yield { index, event };
+  for (const [position, prompt] of prompts.entries()) {
+    for (let sample = 0; sample < n; sample++) {
+      const request = { ...sampling, prompt, seed: (seed + sample * prompts.length + position) >>> 0 };
+      for await (const event of view.generate(request, signal)) yield { index: position * n + sample, event };
     }
   }
 }

@@ -5,6 +5,7 @@
  */
 
 import type { Hono } from "hono";
+import type { CacheStatistics } from "../cache/statistics.ts";
 import type { ServerParts } from "./parts.ts";
 
 /** Adds the routes. */
@@ -31,7 +32,21 @@ export function healthRoutes(app: Hono, parts: ServerParts): void {
       mean_run_seconds: runs === 0 ? null : runSeconds / runs,
       cached_backends: backends.loaded().filter(({ state }) => state === "warm").length,
       max_loaded_models: backends.maxLoaded,
-      cache: await cache.stats(),
+      cache: statisticsBody(await cache.stats()),
     });
   });
+}
+
+/** The cache's statistics with the names HTTP clients expect; the models in them keep theirs. */
+function statisticsBody({ perModel, ...statistics }: CacheStatistics): object {
+  const models = Object.entries(perModel).map(([model, counts]) => [model, snakeCased(counts)]);
+  return { ...snakeCased(statistics) as object, per_model: Object.fromEntries(models) };
+}
+
+function snakeCased(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  const fields = Object.entries(value).map(([name, field]) => {
+    return [name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`), snakeCased(field)];
+  });
+  return Object.fromEntries(fields);
 }

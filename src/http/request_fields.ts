@@ -95,13 +95,19 @@ export const empty: Harmless = (value) =>
 /**
  * Refuses known fields with a meaning this server cannot give them.
  *
+ * @param path Where `body` is in the request, if it is not the whole of it.
  * @throws ApiError 400 with code `unsupported_parameter`.
  */
-export function refuseUnsupported(body: Record<string, unknown>, fields: Record<string, Harmless>): void {
+export function refuseUnsupported(
+  body: Record<string, unknown>,
+  fields: Record<string, Harmless>,
+  path: readonly PropertyKey[] = [],
+): void {
   for (const [field, harmless] of Object.entries(fields)) {
     if (Object.hasOwn(body, field) && !harmless(body[field])) {
+      const param = paramOf([...path, field]);
       const value = JSON.stringify(body[field]).slice(0, 80);
-      throw invalidRequest(`Unsupported parameter: '${field}': ${value}`, field, "unsupported_parameter");
+      throw invalidRequest(`Unsupported parameter: '${param}': ${value}`, param, "unsupported_parameter");
     }
   }
 }

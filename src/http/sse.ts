@@ -19,19 +19,25 @@ export function eventStream(
   report: (error: unknown) => void,
 ): Response {
   const iterator = chunks[Symbol.asyncIterator]();
+  let cancelled = false;
   const body = new ReadableStream<Uint8Array>({
     async pull(controller) {
+      let last = "[DONE]";
       try {
         const { done, value } = await iterator.next();
+        if (cancelled) return;
         if (!done) return controller.enqueue(event(JSON.stringify(value)));
-        controller.enqueue(event("[DONE]"));
       } catch (error) {
-        report(error);
-        controller.enqueue(event(JSON.stringify(errorBody(toApiError(error)))));
+        if (cancelled) return;
+        const failure = toApiError(error);
+        if (failure.status >= 500) report(error);
+        last = JSON.stringify(errorBody(failure));
       }
+      controller.enqueue(event(last));
       controller.close();
     },
     async cancel() {
+      cancelled = true;
       await iterator.return?.();
     },
   });

@@ -33,12 +33,9 @@ export interface ResolvedBase {
     readonly tokenizer: ContentFile;
     readonly tokenizerConfig?: ContentFile;
     readonly generationConfig?: ContentFile;
+    /** Takes precedence over the template in `tokenizerConfig`. */
+    readonly chatTemplate?: ContentFile;
   };
-  /**
-   * Weights of the adapters that lie beside the base. Only the names of the layers they target are read from these,
-   * to give the graph its inputs; an adapter that is used comes as a {@link ResolvedAdapter} with its digest.
-   */
-  readonly knownAdapterWeights: readonly string[];
 }
 
 /** An adapter in PEFT layout, resolved to files whose content is known. */
@@ -145,17 +142,21 @@ export type GenerateEvent =
     readonly text: string;
   };
 
-/** A token, and how likely it was. */
-export interface ScoredToken {
+/** A token, as it is shown. */
+export interface Token {
   readonly id: number;
   /** Its own text; part of a character shows as U+FFFD. */
   readonly text: string;
   /** Its own bytes in UTF-8; tokens joined give the exact text. */
   readonly bytes: readonly number[];
+}
+
+/** A token, and how likely it was. */
+export interface ScoredToken extends Token {
   /** Natural logarithm of its probability; `null` for a first token, or when none were asked for. */
   readonly logprob: number | null;
   /** The likeliest tokens at its place, likeliest first; the identical number where it is among them. */
-  readonly top: readonly { readonly id: number; readonly text: string; readonly logprob: number }[];
+  readonly top: readonly (Token & { readonly logprob: number })[];
 }
 
 /** Result of {@link View.logprobs}. */

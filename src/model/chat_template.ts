@@ -1,5 +1,7 @@
 /**
- * A conversation as the text a model was trained to continue, by its own Jinja template.
+ * A conversation as the text a model was trained to continue, by its own Jinja template. The text depends on template
+ * and conversation alone, since answers to it are kept: a template is not told the date. Most that would use it have a
+ * fixed one instead; one that insists is refused.
  *
  * @module
  */
@@ -13,21 +15,25 @@ import type { JsonObject } from "./model_files.ts";
 export type ChatTemplate = (messages: readonly ChatMessage[]) => string;
 
 /**
- * Reads the chat template of a `tokenizer_config.json`: its only one, or the one named `default`.
+ * Reads a chat template: that of `chat_template.jinja` where there is one, else of `tokenizer_config.json`, its only one
+ * or the one named `default`.
  *
+ * @param config The contents of `tokenizer_config.json`.
+ * @param file The contents of `chat_template.jinja`.
  * @returns `undefined` when the model has none.
  * @throws Error when it is not a template.
  */
-export function readChatTemplate(config: JsonObject): ChatTemplate | undefined {
-  const source = templateSource(config.chat_template);
+export function readChatTemplate(config: JsonObject, file?: string): ChatTemplate | undefined {
+  const source = file ?? templateSource(config.chat_template);
   if (source === undefined) return undefined;
-  const template = new Template(source);
+  const template = new Template(WITHOUT_DATE + source);
   const specialTokens = Object.fromEntries(SPECIAL_TOKENS.map((name) => [name, tokenContent(config[name])]));
   return (messages) => {
     try {
       return template.render({ ...specialTokens, messages, add_generation_prompt: true });
     } catch (error) {
-      const reason = (error as Error).message;
+      const hint = source.includes("strftime_now") ? " (strftime_now is not there: answers are kept)" : "";
+      const reason = `${(error as Error).message}${hint}`;
       throw new ModelError("invalid_request", `The model's chat template refuses these messages: ${reason}`, {
         parameter: "messages",
         cause: error,
@@ -35,6 +41,9 @@ export function readChatTemplate(config: JsonObject): ChatTemplate | undefined {
     }
   };
 }
+
+/** The library's one global that changes by itself. The expression keeps a line break after it, which a block would eat. */
+const WITHOUT_DATE = "{% set strftime_now = undefined %}{{ '' }}";
 
 const SPECIAL_TOKENS = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { GenerateEvent, GenerateRequest, ScoredToken } from "./backend.ts";
+import type { GenerateEvent, GenerateRequest, ScoredToken, Token } from "./backend.ts";
 import { Distribution } from "./distribution.ts";
 import { ModelError } from "./error.ts";
 import type { Feeds } from "./graph.ts";
@@ -117,11 +117,15 @@ function describe(
   distribution: Distribution | undefined,
   topLogprobs: number | undefined,
 ): ScoredToken {
-  const { text, bytes } = tokenizer.token(id);
-  const token = { id, text, bytes: [...bytes] };
+  const token = shown(tokenizer, id);
   if (distribution === undefined || topLogprobs === undefined) return { ...token, logprob: null, top: [] };
   const top = distribution.likeliest(topLogprobs).map((other) => {
-    return { id: other, text: tokenizer.token(other).text, logprob: distribution.logprob(other) };
+    return { ...shown(tokenizer, other), logprob: distribution.logprob(other) };
   });
   return { ...token, logprob: distribution.logprob(id), top };
+}
+
+function shown(tokenizer: TextTokenizer, id: number): Token {
+  const { text, bytes } = tokenizer.token(id);
+  return { id, text, bytes: [...bytes] };
 }

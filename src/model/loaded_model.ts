@@ -10,7 +10,7 @@ import type { ResolvedBase } from "./backend.ts";
 import { readChatTemplate } from "./chat_template.ts";
 import { generate, type Generator } from "./generate.ts";
 import { readModelConfig } from "./model_config.ts";
-import { loadFailure, readJson } from "./model_files.ts";
+import { loadFailure, readJson, readText } from "./model_files.ts";
 import type { OnnxRuntime } from "./ort.ts";
 import { targetModules } from "./peft.ts";
 import type { ViewTask } from "./protocol.ts";
@@ -30,15 +30,22 @@ export interface LoadedModel extends Generator {
  *
  * @throws ModelError `model_load_failed`, `identity_changed`
  */
-export async function loadModel(runtime: Runtime, onnx: OnnxRuntime, base: ResolvedBase): Promise<LoadedModel> {
+export async function loadModel(
+  runtime: Runtime,
+  onnx: OnnxRuntime,
+  base: ResolvedBase,
+  knownAdapterWeights: readonly string[],
+): Promise<LoadedModel> {
   try {
     const { files } = base;
     const tokenizerConfig = files.tokenizerConfig ? await readJson(runtime, files.tokenizerConfig) : {};
     const generation = files.generationConfig && await readJson(runtime, files.generationConfig);
     const config = readModelConfig(await readJson(runtime, files.config), generation);
     const tokenizer = new TextTokenizer(await readJson(runtime, files.tokenizer), tokenizerConfig);
-    const chatTemplate = readChatTemplate(tokenizerConfig);
-    const session = await CausalSession.open(runtime, onnx, base, config, knownModules(runtime, base));
+    const template = files.chatTemplate && await readText(runtime, files.chatTemplate);
+    const chatTemplate = readChatTemplate(tokenizerConfig, template);
+    const modules = knownModules(runtime, knownAdapterWeights);
+    const session = await CausalSession.open(runtime, onnx, base, config, modules);
     const { vocabularySize } = await session.score([0], {});
     return {
       session,
@@ -75,8 +82,8 @@ export async function* perform(
 }
 
 /** Modules of the adapters that lie beside the base. A broken one does not concern the base; it fails when it is used. */
-function knownModules({ files }: Runtime, { knownAdapterWeights }: ResolvedBase): ReadonlySet<string> {
-  const names = knownAdapterWeights.flatMap((path) => {
+function knownModules({ files }: Runtime, adapterWeights: readonly string[]): ReadonlySet<string> {
+  const names = adapterWeights.flatMap((path) => {
     try {
       return readTensorNames(files, path);
     } catch {

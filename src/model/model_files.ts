@@ -26,15 +26,24 @@ export async function readContent(runtime: Runtime, file: ContentFile): Promise<
 }
 
 /**
+ * The text of a file whose content was promised.
+ *
+ * @throws ModelError `identity_changed`
+ */
+export async function readText(runtime: Runtime, file: ContentFile): Promise<string> {
+  return new TextDecoder().decode(await readContent(runtime, file));
+}
+
+/**
  * The JSON object in a file whose content was promised.
  *
  * @throws ModelError `identity_changed`; Error when it is not a JSON object.
  */
 export async function readJson(runtime: Runtime, file: ContentFile): Promise<JsonObject> {
-  const bytes = await readContent(runtime, file);
+  const text = await readText(runtime, file);
   let value: unknown;
   try {
-    value = JSON.parse(new TextDecoder().decode(bytes));
+    value = JSON.parse(text);
   } catch (error) {
     throw new Error(`${file.path} is not JSON: ${(error as Error).message}`, { cause: error });
   }

@@ -27,16 +27,30 @@ import type { AppliedAdapter, Loaded } from "./protocol.ts";
 import type {} from "./worker.ts";
 import { WorkerLine } from "./worker_line.ts";
 
+/** How to load. */
+export interface LoadOptions {
+  readonly signal?: AbortSignal;
+  /**
+   * Paths of the weights of adapters that will be used. Only the names of the layers they target are read from these,
+   * to give the graph its inputs; an adapter that is not among them costs a second session.
+   */
+  readonly knownAdapterWeights?: readonly string[];
+}
+
 /**
  * Loads a base into a Worker of its own. Aborting ends the Worker and rejects with the signal's reason.
  *
  * @throws ModelError `model_load_failed`, `identity_changed`; the Worker is gone then.
  */
-export async function loadOnnxBackend(runtime: Runtime, base: ResolvedBase, signal?: AbortSignal): Promise<Backend> {
+export async function loadOnnxBackend(
+  runtime: Runtime,
+  base: ResolvedBase,
+  { signal, knownAdapterWeights = [] }: LoadOptions = {},
+): Promise<Backend> {
   signal?.throwIfAborted();
   const line = new WorkerLine(runtime.spawnWorker(siblingModule("worker", import.meta.url), `model ${base.name}`));
   try {
-    return new OnnxBackend(base, line, await line.ask({ kind: "load", base }, signal));
+    return new OnnxBackend(base, line, await line.ask({ kind: "load", base, knownAdapterWeights }, signal));
   } catch (error) {
     line.end();
     if (!(error instanceof ModelError) || error.code !== "worker_failed") throw error;

@@ -36,10 +36,14 @@ export function encodePrompt(encoder: PromptEncoder, prompt: Prompt): EncodedPro
   return encoded;
 }
 
-function encodeByKind({ tokenizer, chatTemplate }: PromptEncoder, prompt: Prompt): EncodedPrompt {
-  if ("ids" in prompt) return { ids: prompt.ids, text: tokenizer.decode(prompt.ids), parameter: "prompt" };
+function encodeByKind(encoder: PromptEncoder, prompt: Prompt): EncodedPrompt {
+  const { tokenizer, chatTemplate } = encoder;
+  if ("ids" in prompt) {
+    checkLength(encoder, prompt.ids.length, 0, "prompt");
+    return { ids: prompt.ids, text: tokenizer.decode(prompt.ids), parameter: "prompt" };
+  }
   if ("text" in prompt) {
-    const ids = tokenizer.encode(prompt.text, { addSpecialTokens: true });
+    const ids = encodeText(encoder, prompt.text, true, "prompt");
     return { ids, text: prompt.text, parameter: "prompt" };
   }
   if (chatTemplate === undefined) {
@@ -48,7 +52,29 @@ function encodeByKind({ tokenizer, chatTemplate }: PromptEncoder, prompt: Prompt
     });
   }
   const text = chatTemplate(prompt.messages);
-  return { ids: tokenizer.encode(text, { addSpecialTokens: false }), text, parameter: "messages" };
+  return { ids: encodeText(encoder, text, false, "messages"), text, parameter: "messages" };
+}
+
+/** No tokenizer in use makes one token of more characters; the longest are runs of spaces. */
+const MOST_CHARACTERS_A_TOKEN = 256;
+
+/**
+ * The ids of a text. One that cannot fit the context is refused unread: to encode 10 MB takes seconds, in which the
+ * Worker serves nobody.
+ *
+ * @throws ModelError `prompt_too_long`
+ */
+export function encodeText(
+  { tokenizer, contextLength }: PromptEncoder,
+  text: string,
+  addSpecialTokens: boolean,
+  parameter: string,
+): readonly number[] {
+  if (text.length > contextLength * MOST_CHARACTERS_A_TOKEN) {
+    const message = `The model's context holds ${contextLength} tokens: ${text.length} characters in ${parameter}`;
+    throw new ModelError("prompt_too_long", message, { parameter });
+  }
+  return tokenizer.encode(text, { addSpecialTokens });
 }
 
 /**

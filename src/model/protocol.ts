@@ -39,6 +39,7 @@ export type Task = LoadTask | ViewTask;
 export interface LoadTask {
   readonly kind: "load";
   readonly base: ResolvedBase;
+  readonly knownAdapterWeights: readonly string[];
 }
 
 /** Ask a view of the loaded base. */

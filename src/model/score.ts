@@ -10,7 +10,14 @@ import { Distribution } from "./distribution.ts";
 import { ModelError } from "./error.ts";
 import type { Feeds } from "./graph.ts";
 import type { Logits } from "./logits.ts";
-import { checkLength, checkTokens, type EncodedPrompt, encodePrompt, type PromptEncoder } from "./prompt.ts";
+import {
+  checkLength,
+  checkTokens,
+  type EncodedPrompt,
+  encodePrompt,
+  encodeText,
+  type PromptEncoder,
+} from "./prompt.ts";
 import type { CausalSession } from "./session.ts";
 
 /** What scoring needs of a loaded model. */
@@ -42,7 +49,7 @@ export async function rollingLogprobs(
   text: string,
   signal?: AbortSignal,
 ): Promise<RollingLogprobs> {
-  const ids = scorer.tokenizer.encode(text, { addSpecialTokens: true });
+  const ids = encodeText(scorer, text, true, "text");
   checkTokens(scorer, ids, "text");
   checkLength(scorer, ids.length, 0, "text");
   const logits = await scorer.session.score(ids, adapter, signal);
@@ -77,10 +84,11 @@ export async function nextToken(
  * A completion's ids after a prompt: what the tokenizer makes of both together, where that begins with the prompt's own
  * ids; else of the completion alone, since the prompt is given and no token may reach over its end.
  */
-function encodeCompletion({ tokenizer }: Scorer, prompt: EncodedPrompt, completion: string): readonly number[] {
-  const together = tokenizer.encode(prompt.text + completion, { addSpecialTokens: prompt.parameter === "prompt" });
+function encodeCompletion(scorer: Scorer, prompt: EncodedPrompt, completion: string): readonly number[] {
+  const special = prompt.parameter === "prompt";
+  const together = encodeText(scorer, prompt.text + completion, special, "completion");
   const begins = prompt.ids.every((id, index) => id === together[index]);
-  return begins ? together.slice(prompt.ids.length) : tokenizer.encode(completion, { addSpecialTokens: false });
+  return begins ? together.slice(prompt.ids.length) : encodeText(scorer, completion, false, "completion");
 }
 
 function tokenLogprobs(ids: readonly number[], logits: Logits, from: number): number[] {

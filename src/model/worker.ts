@@ -58,12 +58,12 @@ async function serve(call: number, task: Task): Promise<void> {
   }
 }
 
-async function* load({ base }: LoadTask): AsyncGenerator<Loaded> {
+async function* load({ base, knownAdapterWeights }: LoadTask): AsyncGenerator<Loaded> {
   try {
     onnx = await loadOnnxRuntime(base.device);
   } catch (error) {
     throw loadFailure(base.name, error);
   }
-  model = await loadModel(await loadRuntime(), onnx, base);
+  model = await loadModel(await loadRuntime(), onnx, base, knownAdapterWeights);
   yield { contextLength: model.contextLength };
 }

@@ -164,10 +164,7 @@ export class BackendCache {
     if (this.#emptied !== undefined) return this.#emptied.promise;
     this.#emptied = Promise.withResolvers();
     for (const waiter of this.#queue.splice(0)) waiter.refuse(closed());
-    for (const slot of [...this.#slots.values()]) {
-      if (slot.state === "loading") this.#abortLoad(slot, closed());
-      else this.#retire(slot, "shutdown");
-    }
+    for (const slot of [...this.#slots.values()]) this.#retire(slot, "shutdown");
     this.#schedule();
     return this.#emptied.promise;
   }
@@ -221,13 +218,16 @@ export class BackendCache {
     else this.#schedule();
   }
 
-  /** A waiting request went away. One that was served or refused meanwhile is found nowhere. */
+  /**
+   * A waiting request went away. One that was served or refused meanwhile is found nowhere. A load goes on without it,
+   * until its place is needed: a client that gives up too early asks again, and would never see a slow load's end.
+   */
   #abandon(waiter: Waiter, reason: unknown): void {
     waiter.refuse(reason);
     const place = this.#queue.indexOf(waiter);
     if (place >= 0) this.#queue.splice(place, 1);
     const slot = [...this.#slots.values()].find(({ waiting }) => waiting.delete(waiter));
-    if (slot !== undefined && --slot.leases === 0) this.#abortLoad(slot, reason);
+    if (slot !== undefined) slot.leases--;
     this.#schedule();
   }
 
@@ -295,25 +295,19 @@ export class BackendCache {
     this.#gone(slot);
   }
 
-  /** Its place stays taken until the load has come to its end. */
-  #abortLoad(slot: Slot, reason: unknown): void {
-    for (const waiter of slot.waiting) waiter.refuse(reason);
-    slot.waiting.clear();
-    slot.leases = 0;
-    this.#leave(slot);
-    slot.abort.abort(reason);
-  }
-
+  /** Takes a base out of use. Its place stays taken until its load has come to its end, or its Worker is gone. */
   #retire(slot: Slot, reason: EvictionReason): void {
+    const { state } = slot;
     slot.evictedFor = reason;
-    this.#leave(slot);
-    if (slot.leases === 0) void this.#close(slot);
-  }
-
-  #leave(slot: Slot): void {
     slot.state = "draining";
     this.#slots.delete(slot.base.identity);
     this.#leaving.add(slot);
+    if (state === "loading") {
+      for (const waiter of slot.waiting) waiter.refuse(closed());
+      slot.waiting.clear();
+      slot.leases = 0;
+      slot.abort.abort(closed());
+    } else if (slot.leases === 0) void this.#close(slot);
   }
 
   async #close(slot: Slot): Promise<void> {

@@ -5,7 +5,7 @@
  * ```text
  * <directory>/<base>/                  or <directory>/<organisation>/<base>/
  *   config.json  tokenizer.json  onnx/model.onnx
- *   tokenizer_config.json  generation_config.json          (these two may be missing)
+ *   tokenizer_config.json  generation_config.json  chat_template.jinja          (these may be missing)
  *   adapters/<adapter>/adapter_config.json  adapter_model.safetensors
  * ```
  *
@@ -14,8 +14,9 @@
 
 import type { ModelKind } from "../model/backend.ts";
 import { ModelError } from "../model/error.ts";
-import type { Files, Runtime } from "../runtime/runtime.ts";
+import type { Files, FileStat, Runtime } from "../runtime/runtime.ts";
 import { refuseUnknownOptions } from "../runtime/options.ts";
+import { type LocatedFile, stateOf } from "./file_digests.ts";
 import { checkName, formatModelName, isAdapterName, isBaseName, type ModelName } from "./spec.ts";
 
 /** Where to look, and with what. */
@@ -44,8 +45,6 @@ export interface LocatedModel {
   readonly base: FilesOf<typeof BASE>;
   /** Present when an adapter was named. */
   readonly adapter?: FilesOf<typeof ADAPTER>;
-  /** Weights of every usable adapter beside the base. */
-  readonly knownAdapterWeights: readonly string[];
 }
 
 /** Files by role, as paths inside the folder of a base or an adapter. */
@@ -55,12 +54,16 @@ interface Layout {
 }
 
 type FilesOf<L extends Layout> =
-  & { readonly [Role in keyof L["required"]]: string }
-  & { readonly [Role in keyof L["optional"]]?: string };
+  & { readonly [Role in keyof L["required"]]: LocatedFile }
+  & { readonly [Role in keyof L["optional"]]?: LocatedFile };
 
 const BASE = {
   required: { graph: "onnx/model.onnx", config: "config.json", tokenizer: "tokenizer.json" },
-  optional: { tokenizerConfig: "tokenizer_config.json", generationConfig: "generation_config.json" },
+  optional: {
+    tokenizerConfig: "tokenizer_config.json",
+    generationConfig: "generation_config.json",
+    chatTemplate: "chat_template.jinja",
+  },
 } as const;
 
 const ADAPTER = {
@@ -77,14 +80,13 @@ interface Folder<L extends Layout> {
   readonly problem?: string;
 }
 
-/** The models directory without symbolic links; `undefined` when it is missing. Asked for anew by every call. */
-type Root = string | undefined;
-
 /** The models in one directory. */
 export class Catalogue {
   /** The models directory. */
   readonly directory: string;
   readonly #files: Files;
+  /** Files that were found inside the directory, by path, in this state: following links anew would show nothing else. */
+  readonly #inside = new Map<string, string>();
 
   constructor(options: CatalogueOptions) {
     refuseUnknownOptions("open a catalogue", options, ["runtime", "directory"]);
@@ -99,9 +101,8 @@ export class Catalogue {
    */
   async list(): Promise<Listing[]> {
     const listings: Listing[] = [];
-    const root = await this.#files.realPath(this.directory);
-    for (const name of await this.#baseNames(root)) {
-      const [base, adapters] = await Promise.all([this.#base(root, name), this.#adapters(root, name)]);
+    for (const name of await this.#baseNames()) {
+      const [base, adapters] = await Promise.all([this.#base(name), this.#adapters(name)]);
       listings.push({ id: name, kind: "onnx", created: base.created, ...problem(base.problem) });
       for (const adapter of adapters) {
         listings.push({
@@ -124,17 +125,23 @@ export class Catalogue {
    */
   async locate(name: ModelName): Promise<LocatedModel> {
     checkName(name);
-    const root = await this.#files.realPath(this.directory);
-    const [base, adapters] = await Promise.all([this.#base(root, name.base), this.#adapters(root, name.base)]);
-    const adapter = adapters.find((folder) => folder.name === name.adapter)?.files;
-    if (base.files === undefined || (name.adapter !== undefined && adapter === undefined)) {
+    const [base, adapter] = await Promise.all([
+      this.#base(name.base),
+      name.adapter === undefined ? undefined : this.#adapter(name.base, name.adapter),
+    ]);
+    if (base.files === undefined || (adapter !== undefined && adapter.files === undefined)) {
       throw await this.#notFound(formatModelName(name));
     }
-    return {
-      base: base.files,
-      ...(adapter === undefined ? {} : { adapter }),
-      knownAdapterWeights: adapters.flatMap(({ files }) => files === undefined ? [] : [files.weights]),
-    };
+    return { base: base.files, ...(adapter?.files === undefined ? {} : { adapter: adapter.files }) };
+  }
+
+  /**
+   * Paths of the weights of every usable adapter beside a base.
+   *
+   * @throws FileError when the directory cannot be read.
+   */
+  async adapterWeights(base: string): Promise<string[]> {
+    return (await this.#adapters(base)).flatMap(({ files }) => files === undefined ? [] : [files.weights.path]);
   }
 
   async #notFound(id: string): Promise<ModelError> {
@@ -148,11 +155,11 @@ export class Catalogue {
   }
 
   /** Names of folders that look like a base, directly in the directory or one level down. */
-  async #baseNames(root: Root): Promise<string[]> {
+  async #baseNames(): Promise<string[]> {
     const names: string[] = [];
     for (const name of await this.#folders(this.directory)) {
       if (await this.#looksLikeBase(name)) names.push(name);
-      else if (await this.#isInside(root, `${this.directory}/${name}`)) {
+      else if (await this.#isInside(`${this.directory}/${name}`)) {
         for (const child of await this.#folders(`${this.directory}/${name}`)) {
           if (await this.#looksLikeBase(`${name}/${child}`)) names.push(`${name}/${child}`);
         }
@@ -167,47 +174,50 @@ export class Catalogue {
     return found.some((stat) => stat !== undefined);
   }
 
-  #base(root: Root, name: string): Promise<Folder<typeof BASE>> {
-    return this.#gather(root, `${this.directory}/${name}`, BASE, name, isBaseName(name));
+  #base(name: string): Promise<Folder<typeof BASE>> {
+    return this.#gather(`${this.directory}/${name}`, BASE, name, isBaseName(name));
   }
 
-  async #adapters(root: Root, base: string): Promise<Folder<typeof ADAPTER>[]> {
+  #adapter(base: string, name: string): Promise<Folder<typeof ADAPTER>> {
+    return this.#gather(`${this.directory}/${base}/adapters/${name}`, ADAPTER, name, isAdapterName(name));
+  }
+
+  async #adapters(base: string): Promise<Folder<typeof ADAPTER>[]> {
     const directory = `${this.directory}/${base}/adapters`;
-    if (!await this.#isInside(root, directory)) return [];
-    const names = await this.#folders(directory);
-    return await Promise.all(
-      names.map((name) => this.#gather(root, `${directory}/${name}`, ADAPTER, name, isAdapterName(name))),
-    );
+    if (!await this.#isInside(directory)) return [];
+    return await Promise.all((await this.#folders(directory)).map((name) => this.#adapter(base, name)));
   }
 
-  async #gather<L extends Layout>(
-    root: Root,
-    path: string,
-    layout: L,
-    name: string,
-    nameable: boolean,
-  ): Promise<Folder<L>> {
-    const files: Record<string, string> = {};
+  async #gather<L extends Layout>(path: string, layout: L, name: string, nameable: boolean): Promise<Folder<L>> {
+    const files: Record<string, LocatedFile> = {};
     const problems = nameable ? [] : ["its name has characters that no request can ask for, or is too long"];
     let created = 0;
     const parts = Object.entries({ ...layout.required, ...layout.optional });
     await Promise.all(parts.map(async ([role, part]) => {
       const file = `${path}/${part}`;
-      const [stat, inside] = await Promise.all([this.#files.stat(file), this.#isInside(root, file)]);
+      const stat = await this.#files.stat(file);
       if (stat?.isFile !== true) {
         if (role in layout.required) problems.push(`it lacks ${part}`);
         return;
       }
       created = Math.max(created, Number(stat.mtimeNs / NANOSECONDS_PER_SECOND));
-      if (inside) files[role] = file;
+      if (await this.#isFileInside(file, stat)) files[role] = { path: file, stat };
       else problems.push(`its ${part} lies outside the models directory`);
     }));
     if (problems.length > 0) return { name, created, problem: problems.sort().join(" and ") };
     return { name, created, files: files as FilesOf<L> };
   }
 
-  async #isInside(root: Root, path: string): Promise<boolean> {
-    const real = await this.#files.realPath(path);
+  async #isFileInside(path: string, stat: FileStat): Promise<boolean> {
+    const state = stateOf(stat);
+    if (this.#inside.get(path) === state) return true;
+    const inside = await this.#isInside(path);
+    if (inside) this.#inside.set(path, state);
+    return inside;
+  }
+
+  async #isInside(path: string): Promise<boolean> {
+    const [root, real] = await Promise.all([this.#files.realPath(this.directory), this.#files.realPath(path)]);
     return root !== undefined && real !== undefined && real.startsWith(`${root}/`);
   }
 

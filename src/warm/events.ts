@@ -22,7 +22,7 @@ export type WarmEvent =
     | { readonly type: "loaded"; readonly seconds: number; readonly bytes: number }
     /** `error` is what every waiting request gets; `identity_changed` is not followed by a cooldown. */
     | { readonly type: "load_failed"; readonly error: ModelError }
-    /** Nobody waited for it any more. */
+    /** Nobody waited for it any more, and its place was needed. */
     | { readonly type: "load_aborted" }
     /** Its Worker is gone; `bytes` is what it held. */
     | { readonly type: "evicted"; readonly reason: EvictionReason; readonly bytes: number }
@@ -31,5 +31,5 @@ export type WarmEvent =
     | { readonly type: "worker_lost"; readonly error: Error | undefined }
   );
 
-/** Why a base was evicted: to make room for another, because nobody waited for it, or because all are. */
-export type EvictionReason = "room" | "unwanted" | "shutdown";
+/** Why a base was evicted: to make room for another, or because all are. */
+export type EvictionReason = "room" | "shutdown";

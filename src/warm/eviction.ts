@@ -7,7 +7,6 @@
 
 /** A base in memory, or on its way there, as far as the decision looks at it. */
 export interface Resident {
-  readonly state: string;
   /** Requests that use it or wait for it. */
   readonly leases: number;
   /** Grows with every use of any base; the smallest is the least recently used. */
@@ -23,15 +22,15 @@ export interface Room {
 }
 
 /**
- * The bases to evict so that the wanted ones find room, least recently used first. Fewer than needed when the others
- * are leased or loading. `residents` are those that stay unless they are chosen; places already being emptied are
- * neither counted nor chosen again.
+ * The bases to evict so that the wanted ones find room, least recently used first; one whose load nobody waits for any
+ * more may be among them. Fewer than needed when the others are leased. `residents` are those that stay unless they are
+ * chosen; places already being emptied are neither counted nor chosen again.
  */
 export function chooseVictims<R extends Resident>(residents: Iterable<R>, { maxLoaded, wanted }: Room): R[] {
   const all = [...residents];
   const needed = Math.max(0, all.length + wanted - maxLoaded);
   return all
-    .filter(({ state, leases }) => state === "warm" && leases === 0)
+    .filter(({ leases }) => leases === 0)
     .sort((one, other) => one.lastUse - other.lastUse)
     .slice(0, needed);
 }

@@ -22,6 +22,12 @@ export interface FileDigestsOptions {
   readonly log?: (message: string) => void;
 }
 
+/** A file that was just seen, in the state it was in. */
+export interface LocatedFile {
+  readonly path: string;
+  readonly stat: FileStat;
+}
+
 /** How to ask for a digest. */
 export interface DigestOptions {
   /** Reads the file even when its digest is remembered: somebody found other bytes in it. */
@@ -60,17 +66,17 @@ export class FileDigests {
   }
 
   /**
-   * The content of a file as it is now.
+   * The content of a file that was just seen.
    *
    * @throws ModelError `model_load_failed`: it cannot be read, or changes all the time.
    */
-  async digest(path: string, { fresh = false }: DigestOptions = {}): Promise<ContentFile> {
+  async digest({ path, stat }: LocatedFile, { fresh = false }: DigestOptions = {}): Promise<ContentFile> {
     await (this.#loaded ??= this.#load());
+    const remembered = this.#memo.get(path);
+    if (remembered?.state === stateOf(stat) && !fresh) return { path, sha256: remembered.sha256 };
     let failure: unknown;
     for (let reads = 0; reads < MAX_READS; reads++) {
       const state = await this.#state(path);
-      const remembered = this.#memo.get(path);
-      if (remembered?.state === state && !fresh) return { path, sha256: remembered.sha256 };
       try {
         const { sha256, stat } = await this.#read(path, state);
         if (stateOf(stat) === state) return { path, sha256 };
@@ -154,7 +160,7 @@ export class FileDigests {
 const NANOSECONDS_PER_MILLISECOND = 1_000_000n;
 
 /** Everything that changes with a file's content, as one text. */
-function stateOf({ size, mtimeNs, ctimeNs, inode, device }: FileStat): string {
+export function stateOf({ size, mtimeNs, ctimeNs, inode, device }: FileStat): string {
   return [size, mtimeNs, ctimeNs, inode, device].join(" ");
 }
 

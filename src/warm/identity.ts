@@ -7,7 +7,7 @@
  *
  * ```text
  * base     ["warmcache base",1,["kind",…],["graph",sha256],["config",sha256],["tokenizer",sha256],
- *           ["tokenizer_config",sha256|null],["generation_config",sha256|null],
+ *           ["tokenizer_config",sha256|null],["generation_config",sha256|null],["chat_template",sha256|null],
  *           ["dtype",…],["device",…],["graph_rewrite",version]]
  * adapter  ["warmcache adapter",1,["config",sha256],["weights",sha256]]
  * view     ["warmcache view",1,["base",identity],["adapter",identity|null],["scale",number]]
@@ -19,7 +19,7 @@
 import type { ContentFile, ResolvedAdapter, ResolvedBase } from "../model/backend.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { Catalogue, LocatedModel } from "./catalogue.ts";
-import { type DigestingRuntime, type DigestOptions, FileDigests } from "./file_digests.ts";
+import { type DigestingRuntime, type DigestOptions, FileDigests, type LocatedFile } from "./file_digests.ts";
 import { refuseUnknownOptions } from "../runtime/options.ts";
 import type { ModelSpec } from "./spec.ts";
 
@@ -87,39 +87,23 @@ export class Identifier {
   }
 
   async #resolveBase(spec: ModelSpec, located: LocatedModel, options: DigestOptions): Promise<ResolvedBase> {
-    const { graph, config, tokenizer, tokenizerConfig, generationConfig } = await this.#digestAll(
-      located.base,
-      options,
-    );
+    const files = await this.#digestAll(located.base, options);
     const device = spec.device === "auto" ? "wasm" : spec.device;
     const identity = this.#hash([
       "warmcache base",
       1,
       ["kind", spec.kind],
-      ["graph", graph.sha256],
-      ["config", config.sha256],
-      ["tokenizer", tokenizer.sha256],
-      ["tokenizer_config", tokenizerConfig?.sha256 ?? null],
-      ["generation_config", generationConfig?.sha256 ?? null],
+      ["graph", files.graph.sha256],
+      ["config", files.config.sha256],
+      ["tokenizer", files.tokenizer.sha256],
+      ["tokenizer_config", files.tokenizerConfig?.sha256 ?? null],
+      ["generation_config", files.generationConfig?.sha256 ?? null],
+      ["chat_template", files.chatTemplate?.sha256 ?? null],
       ["dtype", spec.dtype],
       ["device", device],
       ["graph_rewrite", GRAPH_REWRITE_VERSION],
     ]);
-    return {
-      kind: spec.kind,
-      name: spec.base,
-      identity,
-      dtype: spec.dtype,
-      device,
-      files: {
-        graph,
-        config,
-        tokenizer,
-        ...(tokenizerConfig === undefined ? {} : { tokenizerConfig }),
-        ...(generationConfig === undefined ? {} : { generationConfig }),
-      },
-      knownAdapterWeights: located.knownAdapterWeights,
-    };
+    return { kind: spec.kind, name: spec.base, identity, dtype: spec.dtype, device, files };
   }
 
   async #resolveAdapter(
@@ -138,12 +122,12 @@ export class Identifier {
     return { name: spec.adapter, identity, files };
   }
 
-  async #digestAll<F extends Readonly<Record<string, string | undefined>>>(
-    paths: F,
+  async #digestAll<F extends { readonly [Role in keyof F]?: LocatedFile }>(
+    files: F,
     options: DigestOptions,
   ): Promise<{ readonly [Role in keyof F]: ContentFile }> {
-    const digested = Object.entries(paths).map(async ([role, path]) =>
-      [role, await this.#digests.digest(path!, options)] as const
+    const digested = Object.entries<LocatedFile>(files as Record<string, LocatedFile>).map(async ([role, file]) =>
+      [role, await this.#digests.digest(file, options)] as const
     );
     return Object.fromEntries(await Promise.all(digested)) as { [Role in keyof F]: ContentFile };
   }

@@ -52,7 +52,7 @@ export function coldSlot(base: ResolvedBase): Slot {
     leases: 0,
     backend: undefined,
     loadSeconds: null,
-    evictedFor: "unwanted",
+    evictedFor: "shutdown",
     lastUse: 0,
     lastUsed: 0,
     lastAdapter: null,

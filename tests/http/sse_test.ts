@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { ModelError } from "../../src/model/error.ts";
 import { eventStream } from "../../src/http/sse.ts";
+import { gate } from "../support/gate.ts";
 
 describe("eventStream", () => {
   it("sends one event per chunk and [DONE]", async () => {
@@ -41,6 +42,23 @@ describe("eventStream", () => {
     await reader.read();
     await reader.cancel();
     assert.equal(ended, true);
+  });
+
+  it("says nothing when the client goes away while it waits for a chunk", async () => {
+    const reports: unknown[] = [];
+    const model = gate();
+    const waiting = (async function* () {
+      yield { a: 1 };
+      await model.pass();
+      throw new Error("the wait was ended");
+    })();
+    const reader = eventStream(waiting, {}, (error) => reports.push(error)).body!.getReader();
+    await reader.read();
+    await model.reached;
+    const cancelled = reader.cancel();
+    model.open();
+    await cancelled;
+    assert.deepEqual(reports, []);
   });
 
   it("asks for no more than the client reads", async () => {

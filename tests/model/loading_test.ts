@@ -9,7 +9,8 @@ import { ModelError } from "../../src/model/error.ts";
 import { loadOnnxBackend } from "../../src/model/onnx_backend.ts";
 import { loadRuntime } from "../../src/runtime/load.ts";
 import type { Runtime } from "../../src/runtime/runtime.ts";
-import { contentFile, greedy, KJV_TINY, resolveAdapter, resolveBase } from "./kjv.ts";
+import { contentFile, KJV_TINY, referenceCases, resolveAdapter, resolveBase } from "../support/models.ts";
+import { greedy } from "./requests.ts";
 import { safetensors } from "./safetensors.ts";
 
 let directory: string;
@@ -125,14 +126,17 @@ describe("loadOnnxBackend", () => {
 
   it("ends the Worker when loading is aborted", async () => {
     const controller = new AbortController();
-    const loading = loadOnnxBackend(runtime, base, controller.signal);
+    const loading = loadOnnxBackend(runtime, base, { signal: controller.signal });
     assert.equal(running, 1);
     controller.abort(new Error("no longer wanted"));
     await assert.rejects(loading, /no longer wanted/);
   });
 
   it("starts no Worker when it was aborted before", async () => {
-    await assert.rejects(loadOnnxBackend(runtime, base, AbortSignal.abort(new Error("too late"))), /too late/);
+    await assert.rejects(
+      loadOnnxBackend(runtime, base, { signal: AbortSignal.abort(new Error("too late")) }),
+      /too late/,
+    );
   });
 
   it("does without generation and tokenizer configuration, and then without chat", async () => {
@@ -150,10 +154,22 @@ describe("loadOnnxBackend", () => {
     }
   });
 
+  it("takes the chat template from its own file where there is one", async () => {
+    const backend = await loadOnnxBackend(runtime, await withFile("chatTemplate", "In the beginning God"));
+    try {
+      const prompt = { messages: [{ role: "user", content: "anything" }] };
+      const view = backend.baseView();
+      const expected = await view.nextToken({ text: "In the beginning God" }, { topK: 3 });
+      assert.deepEqual(await view.nextToken(prompt, { topK: 3 }), expected);
+    } finally {
+      await backend.close();
+    }
+  });
+
   it("is not disturbed by a broken adapter beside the base", async () => {
     await fs.writeFile(`${directory}/broken.safetensors`, "broken");
     const knownAdapterWeights = [`${directory}/broken.safetensors`, `${directory}/missing.safetensors`];
-    const backend = await loadOnnxBackend(runtime, { ...base, knownAdapterWeights });
+    const backend = await loadOnnxBackend(runtime, base, { knownAdapterWeights });
     assert.ok(backend.bytes > 7_000_000);
     await backend.close();
     assert.equal(backend.bytes, 0);
@@ -163,7 +179,7 @@ describe("loadOnnxBackend", () => {
 describe("adapterView", () => {
   let backend: Backend;
   before(async () => {
-    backend = await loadOnnxBackend(runtime, { ...base, knownAdapterWeights: [] });
+    backend = await loadOnnxBackend(runtime, base);
   });
   after(() => backend.close());
 
@@ -188,16 +204,15 @@ describe("adapterView", () => {
 
   it("takes an adapter that was not known when the base was loaded, beside running generations", async () => {
     const adapter = await resolveAdapter();
-    const [{ greedy_ids: expected }] = JSON.parse(await fs.readFile(`${KJV_TINY}/reference.json`, "utf8")).cases
-      .map((one: { base: unknown }) => one.base);
+    const [reference] = await referenceCases();
     const running = Array.fromAsync(backend.baseView().generate(greedy({})));
-    const known = await loadOnnxBackend(runtime, base);
+    const known = await loadOnnxBackend(runtime, base, { knownAdapterWeights: [adapter.files.weights.path] });
     try {
       const text = "And Moses said unto the people";
       const late = await backend.adapterView(adapter).rollingLogprobs(text);
       assert.deepEqual(late, await known.adapterView(adapter).rollingLogprobs(text));
       const ids = (await running).flatMap((event) => event.type === "token" ? [event.token.id] : []);
-      assert.deepEqual(ids, expected);
+      assert.deepEqual(ids, reference!.base.greedy_ids);
     } finally {
       await known.close();
     }

@@ -3,7 +3,7 @@ import fs from "node:fs/promises";
 import { describe, it } from "node:test";
 import { linearLayers, nodeName, withLoraInputs } from "../../src/model/lora_graph.ts";
 import { fieldsOf, text } from "../../src/model/onnx_wire.ts";
-import { KJV_TINY } from "./kjv.ts";
+import { KJV_TINY } from "../support/models.ts";
 
 const model = await fs.readFile(`${KJV_TINY}/onnx/model.onnx`);
 const query = "model.layers.0.self_attn.q_proj";

@@ -13,9 +13,10 @@ import type {
 import { ModelError } from "../../src/model/error.ts";
 import { loadOnnxBackend } from "../../src/model/onnx_backend.ts";
 import { loadRuntime } from "../../src/runtime/load.ts";
-import { greedy, readReference, resolveAdapter, resolveBase } from "./kjv.ts";
+import { referenceCases, resolveAdapter, resolveBase } from "../support/models.ts";
+import { greedy } from "./requests.ts";
 
-const cases = await readReference();
+const cases = await referenceCases();
 const TOLERANCE = 1e-4;
 
 interface Answer {

@@ -4,7 +4,7 @@ import os from "node:os";
 import { after, before, describe, it } from "node:test";
 import { readTensorNames, readTensors } from "../../src/model/safetensors.ts";
 import { loadRuntime } from "../../src/runtime/load.ts";
-import { KJV_TINY } from "./kjv.ts";
+import { KJV_TINY } from "../support/models.ts";
 import { safetensors } from "./safetensors.ts";
 
 const { files } = await loadRuntime();

@@ -8,10 +8,11 @@ import { loadOnnxBackend } from "../../src/model/onnx_backend.ts";
 import { type FromWorker, WINDOW } from "../../src/model/protocol.ts";
 import { loadRuntime } from "../../src/runtime/load.ts";
 import type { Runtime, WorkerHandle } from "../../src/runtime/runtime.ts";
-import { greedy, readReference, resolveBase } from "./kjv.ts";
+import { referenceCases, resolveBase } from "../support/models.ts";
+import { greedy } from "./requests.ts";
 
 const machine = await loadRuntime();
-const [{ base: reference }] = await readReference() as [Awaited<ReturnType<typeof readReference>>[number]];
+const { base: reference } = (await referenceCases())[0]!;
 let backend: Backend;
 let worker: WorkerHandle;
 /** What the Worker has sent. */

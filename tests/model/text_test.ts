@@ -8,7 +8,7 @@ import { ModelError } from "../../src/model/error.ts";
 import { TextStream } from "../../src/model/text_stream.ts";
 import { readTokenDecoder } from "../../src/model/token_bytes.ts";
 import { TextTokenizer } from "../../src/model/tokenizer.ts";
-import { KJV_TINY, readReference } from "./kjv.ts";
+import { KJV_TINY, referenceCases } from "../support/models.ts";
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 
@@ -64,7 +64,7 @@ describe("TextTokenizer", () => {
   const tokenizer = new TextTokenizer(json, config);
 
   it("encodes as the reference does", async () => {
-    for (const { prompt, prompt_ids: ids } of await readReference()) {
+    for (const { prompt, prompt_ids: ids } of await referenceCases()) {
       assert.deepEqual(tokenizer.encode(prompt, { addSpecialTokens: true }), ids);
     }
   });
@@ -149,6 +149,20 @@ describe("readChatTemplate", () => {
 
   it("is undefined for a model without one", () => {
     assert.equal(readChatTemplate({}), undefined);
+  });
+
+  it("prefers chat_template.jinja", () => {
+    assert.equal(readChatTemplate({ chat_template: "old" }, "new")!([]), "new");
+  });
+
+  it("does not tell a template the date: answers are kept", () => {
+    const guarded = "\n{% if strftime_now is defined %}{{ strftime_now('%Y') }}{% else %}no date{% endif %}";
+    assert.equal(readChatTemplate({}, guarded)!([]), "\nno date");
+    assert.throws(() => readChatTemplate({}, "{{ strftime_now('%Y') }}")!([]), {
+      code: "invalid_request",
+      parameter: "messages",
+      message: /strftime_now/,
+    });
   });
 
   it("reports what a template refuses as a bad request", () => {

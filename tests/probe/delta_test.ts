@@ -1,36 +1,18 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import type { Backend, ContentFile, ResolvedAdapter } from "../../src/model/backend.ts";
+import type { Backend, ResolvedAdapter } from "../../src/model/backend.ts";
 import { loadOnnxBackend } from "../../src/model/onnx_backend.ts";
 import { nextTokenDelta } from "../../src/probe/delta.ts";
 import { loadRuntime } from "../../src/runtime/load.ts";
-import { MODELS, referenceCases } from "../support/models.ts";
-
-const folder = `${MODELS}/kjv-tiny`;
-
-async function contentFile(part: string): Promise<ContentFile> {
-  const path = `${folder}/${part}`;
-  return { path, sha256: (await (await loadRuntime()).digestFile(path)).sha256 };
-}
+import { referenceCases, resolveAdapter, resolveBase } from "../support/models.ts";
 
 describe("nextTokenDelta", () => {
   let backend: Backend;
   let adapter: ResolvedAdapter;
 
   before(async () => {
-    const weights = await contentFile("adapters/fortunes/adapter_model.safetensors");
-    const config = await contentFile("adapters/fortunes/adapter_config.json");
-    adapter = { name: "fortunes", identity: weights.sha256, files: { config, weights } };
-    const graph = await contentFile("onnx/model.onnx");
-    backend = await loadOnnxBackend(await loadRuntime(), {
-      kind: "onnx",
-      name: "kjv-tiny",
-      identity: graph.sha256,
-      dtype: "fp32",
-      device: "wasm",
-      files: { graph, config: await contentFile("config.json"), tokenizer: await contentFile("tokenizer.json") },
-      knownAdapterWeights: [weights.path],
-    });
+    adapter = await resolveAdapter();
+    backend = await loadOnnxBackend(await loadRuntime(), await resolveBase());
   });
   after(() => backend.close());
 

@@ -72,6 +72,22 @@ describe("a request that cannot be followed", () => {
       "unsupported_parameter",
     ],
     [
+      "a call of a tool",
+      "/v1/chat/completions",
+      { ...chat, messages: [{ role: "assistant", content: "", tool_calls: [{ id: "1" }] }] },
+      400,
+      "messages[0].tool_calls",
+      "unsupported_parameter",
+    ],
+    [
+      "more text than could ever fit",
+      "/v1/completions",
+      { ...completion, prompt: "word ".repeat(100_000) },
+      400,
+      "prompt",
+      "context_length_exceeded",
+    ],
+    [
       "a conversation that is too long",
       "/v1/chat/completions",
       { ...chat, messages: [{ role: "user", content: "word ".repeat(400) }] },
@@ -92,6 +108,13 @@ describe("a request that cannot be followed", () => {
       assert.equal(error.code, code, error.message);
     });
   }
+
+  it("by another method than POST is refused with 405 and the method that is allowed", async () => {
+    const response = await fetch(`${server.url}/v1/completions`);
+    assert.equal(response.status, 405);
+    assert.equal(response.headers.get("Allow"), "POST");
+    assert.deepEqual(Object.keys((await response.json()).error), ["message", "type", "param", "code"]);
+  });
 
   it("is the client's own error class", async () => {
     const request = openai(server).completions.create({ ...completion, model: "gpt-9" });
@@ -155,9 +178,9 @@ describe("a cache directory that cannot be written", () => {
       await response.body!.cancel();
     }
     const { cache } = await getJson(server, "/stats");
-    assert.equal(cache.failedWrites, 2);
+    assert.equal(cache.failed_writes, 2);
     assert.equal(cache.writes, 0);
-    assert.match(cache.lastError.message, /cache/);
+    assert.match(cache.last_error.message, /cache/);
     assert.ok(lines.some((line) => line.startsWith("warn") && line.includes("cache")), lines.join("\n"));
   });
 });
@@ -178,5 +201,15 @@ describe("an API key", () => {
 
   it("is needed to listen anywhere but on this machine", async () => {
     await assert.rejects(testServer({ host: "0.0.0.0" }), TypeError);
+  });
+
+  it("is not empty", async () => {
+    await assert.rejects(testServer({ apiKey: "" }), { name: "TypeError", message: /empty API key/ });
+  });
+});
+
+describe("a misspelled option of the server", () => {
+  it("is refused by name", async () => {
+    await assert.rejects(testServer({ maxLoaded: 1 } as object), { name: "TypeError", message: /maxLoaded$/ });
   });
 });

@@ -92,6 +92,28 @@ describe("the openai client", () => {
     assert.equal(new Set(completion.choices.map(({ text }) => text)).size, 4, "samples differ");
   });
 
+  it("gets the same first samples with a seed, however many it asks for", async () => {
+    const prompt = cases.slice(0, 2).map((reference) => reference.prompt);
+    const ask = async (n: number, user: string) => {
+      // Another value of a field that the model does not see, so that the cache does not answer.
+      const request = { model: "kjv-tiny", prompt, n, max_tokens: 8, seed: 7, unseen: user };
+      return (await client.completions.create(request)).choices.map(({ text }) => text);
+    };
+    const [one, three] = [await ask(1, "a"), await ask(3, "b")];
+    assert.deepEqual(one, [three[0], three[3]]);
+  });
+
+  it("streams log-probabilities that add up to those of the whole answer", async () => {
+    const request = { model: "kjv-tiny", prompt: "And they came", max_tokens: 6, temperature: 0, logprobs: 2 };
+    const stream = await client.completions.create({ ...request, echo: true, stream: true });
+    const streamed: Record<string, unknown[]> = {};
+    for await (const { choices: [choice] } of stream) {
+      for (const [name, values] of Object.entries(choice!.logprobs ?? {})) (streamed[name] ??= []).push(...values);
+    }
+    const whole = await client.completions.create({ ...request, echo: true });
+    assert.deepEqual(streamed, whole.choices[0]!.logprobs);
+  });
+
   it("holds a conversation", async () => {
     const chat = await client.chat.completions.create({
       model: "kjv-tiny",
@@ -131,7 +153,8 @@ describe("the openai client", () => {
       for await (const chunk of stream) {
         text += chunk.choices[0]?.delta.content ?? "";
         if (chunk.choices[0]?.finish_reason) reasons.push(chunk.choices[0].finish_reason);
-        if (chunk.usage) usage = chunk.usage;
+        if (chunk.choices.length > 0) assert.equal(chunk.usage, null, "named, and empty until the end");
+        else usage = chunk.usage;
       }
       const whole = await client.chat.completions.create(request);
       assert.equal(text, whole.choices[0]!.message.content, source);

@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdir } from "node:fs/promises";
+import { connect } from "node:net";
 import { join } from "node:path";
 import process from "node:process";
 import { describe, it } from "node:test";
@@ -45,6 +46,16 @@ async function listening({ child, ended, output }: ServerProcess): Promise<{ url
   }
 }
 
+/** A request that is being read and never comes to its end. */
+async function halfARequest({ url }: { url: string }): Promise<Disposable> {
+  const socket = connect(Number(new URL(url).port), "127.0.0.1");
+  socket.on("error", () => {});
+  await once(socket, "connect");
+  socket.write("POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{");
+  while ((await getJson({ url }, "/stats")).request_count === 0);
+  return { [Symbol.dispose]: () => socket.destroy() };
+}
+
 describe("the server's process", () => {
   it("says where it listens, which models it found and where the cache is", async () => {
     const cache = await temporaryFolder();
@@ -78,6 +89,23 @@ describe("the server's process", () => {
       assert.deepEqual(files.filter((name) => /-(wal|journal|shm)$/.test(name)), [], "the database was closed");
     });
   }
+
+  it("does not wait for ever for a client that neither sends nor leaves", async () => {
+    const server = start("--port", "0", "--models", MODELS, "--cache", await temporaryFolder(), "--drain-timeout", "1");
+    using _half = await halfARequest(await listening(server));
+    process.kill(server.child.pid!, "SIGTERM");
+    assert.equal(await server.ended, 1);
+    assert.match(server.output(), /requests still run after 1 s/);
+  });
+
+  it("stops at once when it is asked twice", async () => {
+    const server = start("--port", "0", "--models", MODELS, "--cache", await temporaryFolder());
+    using _half = await halfARequest(await listening(server));
+    process.kill(server.child.pid!, "SIGTERM");
+    while (!server.output().includes("once more to stop at once")) await once(server.child.stdout!, "data");
+    process.kill(server.child.pid!, "SIGTERM");
+    assert.equal(await server.ended, 1);
+  });
 
   it("leaves databases that the sqlite3 shell opens and finds sound", async (context) => {
     if (!requirePart(context, "sqlite3")) return;

@@ -13,11 +13,11 @@ import { getJson, post, testServer } from "./support.ts";
 
 const PROMPT = { prompt: "And Moses said unto", max_tokens: 4, temperature: 0 };
 
-/** The Workers of this process, as the operating system sees them: Deno names their threads. */
+/** The models' Workers, as the operating system sees them: Deno numbers their threads, Node and Bun name them. */
 async function workerThreads(): Promise<number> {
   const threads = await readdir("/proc/self/task");
   const names = await Promise.all(threads.map((id) => readFile(`/proc/self/task/${id}/comm`, "utf8").catch(() => "")));
-  return names.filter((name) => name.startsWith("worker-")).length;
+  return names.filter((name) => /^(worker-|model )/.test(name)).length;
 }
 
 /** Waits for the operating system to have taken the thread of an ended Worker away. */
@@ -76,7 +76,7 @@ describe("while a model loads", () => {
     const held = gate();
     const load: LoadBackend = async (base, signal) => {
       await held.pass();
-      return await loadOnnxBackend(runtime, base, signal);
+      return await loadOnnxBackend(runtime, base, { signal });
     };
     await using server = await testServer({ cache }, load);
     const waiting = post(server, "/v1/completions", { ...PROMPT, model: "kjv-tiny", max_tokens: 5 });
@@ -112,15 +112,86 @@ describe("while a model generates", () => {
     assert.equal((await getJson(server, "/stats")).cache.writes, 1);
     assert.equal((await getJson(server, "/health")).loaded_models[0].leases, 0);
   });
+});
 
-  it("a client that goes away ends the work and leaves nothing in the cache", async () => {
-    await using server = await testServer({ cache: await temporaryFolder() });
-    const long = { model: "kjv-tiny", prompt: "And", max_tokens: 200, temperature: 1, seed: 2, stream: true };
-    const response = await post(server, "/v1/completions", long);
-    const reader = response.body!.getReader();
+describe("a client that goes away", () => {
+  const LONG = { model: "kjv-tiny", prompt: "And", max_tokens: 200, temperature: 1 };
+  const log: string[] = [];
+  const start = async (load?: LoadBackend) => {
+    log.length = 0;
+    const cache = await temporaryFolder();
+    return await testServer({ cache, log: (level, message) => level === "error" && log.push(message) }, load);
+  };
+  const untilFree = async (server: { url: string }) => {
+    while ((await getJson(server, "/health")).loaded_models[0].leases > 0);
+  };
+
+  it("in the middle of a stream ends the work and leaves nothing in the cache", async () => {
+    await using server = await start();
+    const reader = (await post(server, "/v1/completions", { ...LONG, seed: 2, stream: true })).body!.getReader();
     await reader.read();
     await reader.cancel();
-    while ((await getJson(server, "/health")).loaded_models[0].leases > 0);
+    await untilFree(server);
     assert.equal((await getJson(server, "/stats")).cache.writes, 0);
+    assert.deepEqual(log, [], "that is no error of the server");
+  });
+
+  it("before a whole answer is there ends the work", async () => {
+    await using server = await start();
+    const client = new AbortController();
+    const body = { ...LONG, n: 128, seed: 3 };
+    const asking = post(server, "/v1/completions", body, client.signal);
+    while ((await getJson(server, "/stats")).run_count === 0);
+    client.abort();
+    await assert.rejects(asking, { name: "AbortError" });
+    await untilFree(server);
+    assert.equal((await getJson(server, "/stats")).cache.writes, 0, "not generated to its end");
+    assert.deepEqual(log, []);
+  });
+
+  for (const stream of [true, false]) {
+    it(`while the model loads gives its lease back and the load goes on, stream: ${stream}`, async () => {
+      const runtime = await loadRuntime();
+      const held = gate();
+      await using server = await start(async (base, signal) => {
+        await held.pass();
+        return await loadOnnxBackend(runtime, base, { signal });
+      });
+      const client = new AbortController();
+      const asking = post(server, "/v1/completions", { ...LONG, stream }, client.signal);
+      await held.reached;
+      client.abort();
+      await assert.rejects(asking, { name: "AbortError" });
+      await untilFree(server);
+      held.open();
+      const other = await post(server, "/v1/completions", { ...LONG, max_tokens: 1 });
+      assert.equal(other.status, 200);
+      await other.body!.cancel();
+      const { run_count } = await getJson(server, "/stats");
+      assert.equal(run_count, 1, "nothing was generated for the one that left");
+      assert.deepEqual(log, []);
+    });
+  }
+
+  it("leaves those who share its answer with theirs", async () => {
+    const runtime = await loadRuntime();
+    const held = gate();
+    await using server = await start(async (base, signal) => {
+      await held.pass();
+      return await loadOnnxBackend(runtime, base, { signal });
+    });
+    const client = new AbortController();
+    const body = { ...LONG, max_tokens: 3, seed: 4 };
+    const leader = post(server, "/v1/completions", body, client.signal);
+    await held.reached;
+    const followers = Array.from({ length: 3 }, () => post(server, "/v1/completions", body));
+    while ((await getJson(server, "/stats")).request_count < 4);
+    client.abort();
+    await assert.rejects(leader, { name: "AbortError" });
+    held.open();
+    const answers = await Promise.all(followers.map(async (response) => await (await response).text()));
+    assert.equal(new Set(answers).size, 1);
+    assert.equal(JSON.parse(answers[0]!).usage.completion_tokens, 3);
+    assert.equal((await getJson(server, "/stats")).run_count, 1);
   });
 });

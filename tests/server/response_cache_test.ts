@@ -31,7 +31,7 @@ describe("a repeated request", () => {
     assert.equal(stats.cache.misses, 1);
     assert.equal(stats.cache.writes, 1);
     assert.equal(
-      stats.cache.saved.promptTokens + stats.cache.saved.completionTokens,
+      stats.cache.saved.prompt_tokens + stats.cache.saved.completion_tokens,
       JSON.parse(bytes).usage.total_tokens,
     );
   });

@@ -17,11 +17,17 @@ export function openai({ url }: { readonly url: string }): OpenAI {
 }
 
 /** Sends JSON, or text as it is, as a client without a library would. */
-export function post(server: { readonly url: string }, path: string, body: unknown): Promise<Response> {
+export function post(
+  server: { readonly url: string },
+  path: string,
+  body: unknown,
+  signal: AbortSignal | null = null,
+): Promise<Response> {
   return fetch(`${server.url}${path}`, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: typeof body === "string" ? body : JSON.stringify(body),
+    signal,
   });
 }
 

@@ -1,11 +1,16 @@
-/** The example model, its reference numbers, and copies of it that differ. */
+/** The example model: where it is, what PyTorch computed for it, resolved to its content, and copies that differ. */
 
+import { createHash } from "node:crypto";
 import { cp, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { ContentFile, ResolvedAdapter, ResolvedBase } from "../../src/model/backend.ts";
 
 /** The folder with the example model. */
 export const MODELS: string = fileURLToPath(new URL("../../models", import.meta.url));
+
+/** The example model itself. */
+export const KJV_TINY: string = join(MODELS, "kjv-tiny");
 
 /** What PyTorch computed for one view of the model at one prompt. */
 export interface ReferenceView {
@@ -27,6 +32,8 @@ export interface ReferenceCase {
   readonly completion_ids: readonly number[];
   readonly base: ReferenceView;
   readonly fortunes: ReferenceView;
+  readonly "fortunes_scaled_0.5": ReferenceView;
+  readonly fortunes_scaled_2: ReferenceView;
   readonly next_token_kl_base_adapter: number;
   readonly next_token_js: number;
 }
@@ -36,13 +43,45 @@ export const REFERENCE_MAX_TOKENS = 24;
 
 /** The reference numbers of the example model. */
 export async function referenceCases(): Promise<ReferenceCase[]> {
-  return JSON.parse(await readFile(join(MODELS, "kjv-tiny", "reference.json"), "utf8")).cases;
+  return JSON.parse(await readFile(join(KJV_TINY, "reference.json"), "utf8")).cases;
+}
+
+/** A file with its content promised. */
+export async function contentFile(path: string): Promise<ContentFile> {
+  return { path, sha256: createHash("sha256").update(await readFile(path)).digest("hex") };
+}
+
+/** A base in a directory laid out like kjv-tiny. */
+export async function resolveBase(directory: string = KJV_TINY): Promise<ResolvedBase> {
+  const graph = await contentFile(`${directory}/onnx/model.onnx`);
+  return {
+    kind: "onnx",
+    name: "kjv-tiny",
+    identity: graph.sha256,
+    dtype: "fp32",
+    device: "wasm",
+    files: {
+      graph,
+      config: await contentFile(`${directory}/config.json`),
+      tokenizer: await contentFile(`${directory}/tokenizer.json`),
+      tokenizerConfig: await contentFile(`${directory}/tokenizer_config.json`),
+      generationConfig: await contentFile(`${directory}/generation_config.json`),
+    },
+  };
+}
+
+/** An adapter in a directory laid out by PEFT. */
+export async function resolveAdapter(directory: string = `${KJV_TINY}/adapters/fortunes`): Promise<ResolvedAdapter> {
+  const config = await contentFile(`${directory}/adapter_config.json`);
+  const weights = await contentFile(`${directory}/adapter_model.safetensors`);
+  const identity = createHash("sha256").update(config.sha256 + weights.sha256).digest("hex");
+  return { name: "fortunes", identity, files: { config, weights } };
 }
 
 /** Copies the example model, adapters included, to `folder/name`. */
 export async function copyModel(folder: string, name: string): Promise<string> {
   const target = join(folder, name);
-  await cp(join(MODELS, "kjv-tiny"), target, { recursive: true });
+  await cp(KJV_TINY, target, { recursive: true });
   return target;
 }
 

@@ -498,7 +498,7 @@ describe("aborting", () => {
     assert.equal(stays.state, "served");
   });
 
-  it("ends a load that nobody waits for any more; its place is taken until it has ended", async () => {
+  it("lets a load that nobody waits for any more go on: whoever asks again finds it further", async () => {
     const models = new GatedModels();
     models.holdLoads = true;
     const cache = models.cache({ maxLoaded: 1 });
@@ -506,31 +506,53 @@ describe("aborting", () => {
     const gone = watch(cache.lease(a, { signal: client.signal }));
     await settle();
     client.abort(reason);
-    const again = watch(cache.lease(a));
     await settle();
-    const [load] = models.loading;
-    assert.deepEqual([gone.error, load!.signal.reason], [reason, reason]);
-    assert.deepEqual(models.loaded, ["a"], "the new request waits for the place, not for the aborted load");
-    load!.fail(reason);
+    assert.deepEqual([gone.error, GatedModels.states(cache)], [reason, ["a loading 0"]]);
+    const again = watch(cache.lease(a));
     await settle();
     models.loading[0]!.finish();
     await settle();
-    assert.equal(again.state, "served");
-    assert.deepEqual(models.events.map(({ type }) => type), ["loading", "load_aborted", "loading", "loaded"]);
+    assert.deepEqual([again.state, models.loaded], ["served", ["a"]]);
   });
 
-  it("closes a base that was loaded all the same", async () => {
+  it("ends a load that nobody waits for when its place is needed; the place is taken until it has ended", async () => {
     const models = new GatedModels();
     models.holdLoads = true;
-    const cache = models.cache();
+    const cache = models.cache({ maxLoaded: 1 });
     const client = new AbortController();
     const gone = watch(cache.lease(a, { signal: client.signal }));
     await settle();
     client.abort(reason);
+    const other = watch(cache.lease(b));
+    await settle();
+    const [load] = models.loading;
+    assert.deepEqual([gone.error, load!.signal.aborted], [reason, true]);
+    assert.deepEqual(models.loaded, ["a"], "the other waits for the place");
+    load!.fail(load!.signal.reason);
+    await settle();
     models.loading[0]!.finish();
     await settle();
-    assert.deepEqual([gone.error, cache.loaded(), models.inMemory], [reason, [], 0]);
-    assert.partialDeepStrictEqual(models.events.at(-1), { type: "evicted", reason: "unwanted" });
+    assert.equal(other.state, "served");
+    assert.deepEqual(models.events.map(({ type }) => type), ["loading", "load_aborted", "loading", "loaded"]);
+  });
+
+  it("closes a base that was loaded although its place was needed", async () => {
+    const models = new GatedModels();
+    models.holdLoads = true;
+    const cache = models.cache({ maxLoaded: 1 });
+    const client = new AbortController();
+    const gone = watch(cache.lease(a, { signal: client.signal }));
+    await settle();
+    client.abort(reason);
+    const other = watch(cache.lease(b));
+    await settle();
+    models.loading[0]!.finish();
+    await settle();
+    assert.deepEqual([gone.error, models.mostInMemory, models.loaded], [reason, 1, ["a", "b"]]);
+    assert.partialDeepStrictEqual(models.events.find(({ type }) => type === "evicted"), { base: "a", reason: "room" });
+    models.loading[0]!.finish();
+    await settle();
+    assert.equal(other.state, "served");
   });
 
   it("does not touch a lease that was granted", async () => {

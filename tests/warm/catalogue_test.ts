@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdir, rm, symlink } from "node:fs/promises";
+import { mkdir, rename, rm, symlink } from "node:fs/promises";
 import { describe, it } from "node:test";
 import { Catalogue } from "../../src/warm/catalogue.ts";
 import { parseModelName } from "../../src/warm/spec.ts";
@@ -64,19 +64,18 @@ describe("Catalogue.locate", () => {
     await writeFiles(`${folder}/org/a`, [...BASE_FILES, "generation_config.json"]);
     await writeFiles(`${folder}/org/a/adapters/x`, ADAPTER_FILES);
     await writeFiles(`${folder}/org/a/adapters/broken`, ["adapter_config.json"]);
-    assert.deepEqual(await (await catalogueOver(folder)).locate(parseModelName("org/a+x")), {
-      base: {
-        graph: `${folder}/org/a/onnx/model.onnx`,
-        config: `${folder}/org/a/config.json`,
-        tokenizer: `${folder}/org/a/tokenizer.json`,
-        generationConfig: `${folder}/org/a/generation_config.json`,
-      },
-      adapter: {
-        config: `${folder}/org/a/adapters/x/adapter_config.json`,
-        weights: `${folder}/org/a/adapters/x/adapter_model.safetensors`,
-      },
-      knownAdapterWeights: [`${folder}/org/a/adapters/x/adapter_model.safetensors`],
+    const located = await (await catalogueOver(folder)).locate(parseModelName("org/a+x"));
+    assert.deepEqual(paths(located.base), {
+      graph: `${folder}/org/a/onnx/model.onnx`,
+      config: `${folder}/org/a/config.json`,
+      tokenizer: `${folder}/org/a/tokenizer.json`,
+      generationConfig: `${folder}/org/a/generation_config.json`,
     });
+    assert.deepEqual(paths(located.adapter!), {
+      config: `${folder}/org/a/adapters/x/adapter_config.json`,
+      weights: `${folder}/org/a/adapters/x/adapter_model.safetensors`,
+    });
+    assert.equal(located.base.config.stat.size, "config.json".length, "they come with the state they are in");
   });
 
   it("says what is there when the model is not, or why it cannot be used", async () => {
@@ -103,9 +102,9 @@ describe("Catalogue.locate", () => {
     const catalogue = await catalogueOver(folder);
     await assert.rejects(catalogue.locate({ base: "a", adapter: "x" }), { code: "model_not_found" });
     await writeFiles(`${folder}/a/adapters/x`, ADAPTER_FILES);
-    assert.equal((await catalogue.locate({ base: "a", adapter: "x" })).knownAdapterWeights.length, 1);
+    assert.ok((await catalogue.locate({ base: "a", adapter: "x" })).adapter);
     await rm(`${folder}/a/adapters/x`, { recursive: true });
-    assert.deepEqual((await catalogue.locate({ base: "a" })).knownAdapterWeights, []);
+    await assert.rejects(catalogue.locate({ base: "a", adapter: "x" }), { code: "model_not_found" });
   });
 
   it("refuses names that did not go through the parser", async () => {
@@ -128,7 +127,7 @@ describe("Catalogue.locate", () => {
     await symlink(`${folder}/outside/onnx/model.onnx`, `${models}/b/onnx/model.onnx`);
     await symlink(`${folder}/outside/adapters`, `${models}/a/adapters`);
     const catalogue = await catalogueOver(models);
-    assert.equal((await catalogue.locate({ base: "alias" })).base.graph, `${models}/alias/onnx/model.onnx`);
+    assert.equal((await catalogue.locate({ base: "alias" })).base.graph.path, `${models}/alias/onnx/model.onnx`);
     for (const name of [{ base: "escaped" }, { base: "b" }, { base: "a", adapter: "x" }]) {
       await assert.rejects(catalogue.locate(name), { code: "model_not_found" });
     }
@@ -136,7 +135,37 @@ describe("Catalogue.locate", () => {
     assert.ok(problems.includes("b: its onnx/model.onnx lies outside the models directory"));
   });
 
+  it("follows a link anew when it leads somewhere else", async () => {
+    const folder = await temporaryFolder();
+    await writeFiles(`${folder}/outside`, BASE_FILES);
+    await writeFiles(`${folder}/models/a`, BASE_FILES);
+    const graph = `${folder}/models/a/onnx/model.onnx`;
+    await rename(graph, `${folder}/models/graph`);
+    await symlink(`${folder}/models/graph`, graph);
+    const catalogue = await catalogueOver(`${folder}/models`);
+    await catalogue.locate({ base: "a" });
+    await rm(graph);
+    await symlink(`${folder}/outside/onnx/model.onnx`, graph);
+    await assert.rejects(catalogue.locate({ base: "a" }), { code: "model_not_found", message: /lies outside/ });
+  });
+
   it("refuses an option it does not know", () => {
     assert.throws(() => new Catalogue({ path: "models" } as never), { name: "TypeError", message: /path/ });
   });
 });
+
+describe("Catalogue.adapterWeights", () => {
+  it("names the weights of the adapters that can be used", async () => {
+    const folder = await temporaryFolder();
+    await writeFiles(`${folder}/a`, BASE_FILES);
+    const catalogue = await catalogueOver(folder);
+    assert.deepEqual(await catalogue.adapterWeights("a"), []);
+    await writeFiles(`${folder}/a/adapters/x`, ADAPTER_FILES);
+    await writeFiles(`${folder}/a/adapters/broken`, ["adapter_config.json"]);
+    assert.deepEqual(await catalogue.adapterWeights("a"), [`${folder}/a/adapters/x/adapter_model.safetensors`]);
+  });
+});
+
+function paths(files: object): Record<string, string> {
+  return Object.fromEntries(Object.entries(files).map(([role, { path }]) => [role, path]));
+}

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { chooseVictims, type Resident } from "../../src/warm/eviction.ts";
 
-const idle = (lastUse: number): Resident => ({ state: "warm", leases: 0, lastUse });
+const idle = (lastUse: number): Resident => ({ leases: 0, lastUse });
 
 describe("chooseVictims", () => {
   it("chooses nobody while there is room", () => {
@@ -16,9 +16,8 @@ describe("chooseVictims", () => {
     assert.deepEqual(chooseVictims(residents, { maxLoaded: 4, wanted: 2 }), [idle(1)]);
   });
 
-  it("spares what is leased or loading, even when nothing else is left", () => {
-    const leased = { state: "warm", leases: 1, lastUse: 1 };
-    const loading = { state: "loading", leases: 0, lastUse: 2 };
-    assert.deepEqual(chooseVictims([leased, loading, idle(3)], { maxLoaded: 3, wanted: 3 }), [idle(3)]);
+  it("spares what is leased, even when nothing else is left", () => {
+    const leased = { leases: 1, lastUse: 1 };
+    assert.deepEqual(chooseVictims([leased, idle(3)], { maxLoaded: 2, wanted: 2 }), [idle(3)]);
   });
 });

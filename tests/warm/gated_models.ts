@@ -137,7 +137,6 @@ export class GatedModels {
       dtype: "fp32",
       device: "wasm",
       files: { graph: file, config: file, tokenizer: file },
-      knownAdapterWeights: [],
     };
     if (spec.adapter === undefined) return { spec, base, scale: 0, identity: `view:${content}` };
     const trained = this.contents.get(`${spec.base}+${spec.adapter}`) ?? spec.adapter;

@@ -52,7 +52,6 @@ describe("identify", () => {
       "tokenizer",
       "tokenizerConfig",
     ]);
-    assert.deepEqual(base.knownAdapterWeights, [`${copy}/adapters/fortunes/adapter_model.safetensors`]);
     assert.deepEqual([adapter!.name, scale], ["fortunes", 1]);
   });
 
@@ -62,7 +61,7 @@ describe("identify", () => {
     const [graph, config, tokenizer] = ["onnx/model.onnx", "config.json", "tokenizer.json"].map(sha256);
     const baseIdentity = sha256(
       `["warmcache base",1,["kind","onnx"],["graph","${graph}"],["config","${config}"],["tokenizer","${tokenizer}"],` +
-        `["tokenizer_config",null],["generation_config",null],["dtype","fp32"],["device","wasm"],["graph_rewrite",1]]`,
+        `["tokenizer_config",null],["generation_config",null],["chat_template",null],["dtype","fp32"],["device","wasm"],["graph_rewrite",1]]`,
     );
     const [adapterConfig, weights] = ["adapter_config.json", "adapter_model.safetensors"].map(sha256);
     const adapter = sha256(`["warmcache adapter",1,["config","${adapterConfig}"],["weights","${weights}"]]`);
@@ -91,11 +90,11 @@ describe("identify", () => {
   it("changes with every byte of every file of the base", async () => {
     const { folder, identifier } = await world();
     const seen = new Set([(await identifier().identify(base)).base.identity]);
-    for (const file of [...BASE_FILES, "tokenizer_config.json", "generation_config.json"]) {
+    for (const file of [...BASE_FILES, "tokenizer_config.json", "generation_config.json", "chat_template.jinja"]) {
       await appendFile(`${folder}/a/${file}`, "!");
       seen.add((await identifier().identify(base)).base.identity);
     }
-    assert.equal(seen.size, 6);
+    assert.equal(seen.size, 7);
   });
 
   it("gives an adapter that was trained again at the same path another view of the same base", async () => {
@@ -260,7 +259,7 @@ describe("digests", () => {
     const vanishing = {
       locate: async (name: { base: string }) => {
         const located = await catalogue.locate(name);
-        await rm(located.base.config);
+        await rm(located.base.config.path);
         return located;
       },
     };

@@ -34,7 +34,7 @@ describe("BackendCache with real models", () => {
     });
     const load: LoadBackend = async (base, signal) => {
       await beforeLoad();
-      return await loadOnnxBackend(runtime, base, signal);
+      return await loadOnnxBackend(runtime, base, { signal });
     };
     backends = new BackendCache({
       maxLoaded: 1,
