@@ -24,8 +24,8 @@ const MOST_ATTEMPTS = 3;
 
 /** A request that has been read, and the model it is for. */
 interface Asked {
-  /** The request as it came; its signal says when the client has gone. */
-  readonly raw: Request;
+  /** Aborted with an `AbortError` when the client has gone. */
+  readonly signal: AbortSignal;
   readonly body: Record<string, unknown>;
   /** Why the cache must not answer or keep it, when the body cannot be keyed safely. */
   readonly bypass: string | undefined;
@@ -40,16 +40,16 @@ export function textRoute(endpoint: TextEndpoint, parts: ServerParts): (context:
     const { body, unkeyable } = readJson(await readText(context));
     const request = endpoint.read(body);
     const spec = parseModelName(request.model);
-    const { raw } = context.req;
+    const signal = departure(context.req.raw);
     for (let attempt = 1;;) {
-      const asked = { raw, body, bypass: unkeyable, request, model: await parts.backends.identify(spec) };
+      const asked = { signal, body, bypass: unkeyable, request, model: await parts.backends.identify(spec) };
       try {
         return request.stream
           ? await streamedAnswer(endpoint, parts, asked)
           : await wholeAnswer(endpoint, parts, asked);
       } catch (error) {
         // Somebody else's request, whose answer this one was to share, was given up: one of those who wait goes on.
-        if (isAbort(error) && !raw.signal.aborted) continue;
+        if (isAbort(error) && !signal.aborted) continue;
         const changed = error instanceof ModelError && error.code === "identity_changed";
         if (!changed || attempt++ === MOST_ATTEMPTS) throw error;
       }
@@ -141,7 +141,7 @@ async function* liveChunks(endpoint: TextEndpoint, parts: ServerParts, asked: As
  * that goes away ends the wait and the work.
  */
 async function* generate(parts: ServerParts, asked: Asked): AsyncGenerator<ChoiceEvent> {
-  const { raw: { signal }, request: { prompts, n, sampling, seed = parts.randomSeed() }, model } = asked;
+  const { signal, request: { prompts, n, sampling, seed = parts.randomSeed() }, model } = asked;
   await using lease = await parts.backends.lease(model.spec, { signal });
   if (lease.identity !== model.identity) {
     throw new ModelError(
@@ -155,6 +155,14 @@ async function* generate(parts: ServerParts, asked: Asked): AsyncGenerator<Choic
   } finally {
     done();
   }
+}
+
+/** A signal for the client's going away; the reasons that runtimes give differ, and not all are errors. */
+function departure({ signal }: Request): AbortSignal {
+  const controller = new AbortController();
+  if (signal.aborted) controller.abort();
+  else signal.addEventListener("abort", () => controller.abort(), { once: true });
+  return controller.signal;
 }
 
 /** Waits for the first chunk, so that what goes wrong until then is a status and not an event in a stream. */
