@@ -142,18 +142,23 @@ async function* liveChunks(endpoint: TextEndpoint, parts: ServerParts, asked: As
  */
 async function* generate(parts: ServerParts, asked: Asked): AsyncGenerator<ChoiceEvent> {
   const { signal, request: { prompts, n, sampling, seed = parts.randomSeed() }, model } = asked;
-  await using lease = await parts.backends.lease(model.spec, { signal });
-  if (lease.identity !== model.identity) {
-    throw new ModelError(
-      "identity_changed",
-      `Cannot answer under another identity than was looked up: ${lease.identity}`,
-    );
-  }
-  const done = parts.activity.run();
+  // Disposed by hand: Node 22 does not know `using`.
+  const lease = await parts.backends.lease(model.spec, { signal });
   try {
-    yield* generateChoices(lease.view, { prompts, n, sampling, seed }, signal);
+    if (lease.identity !== model.identity) {
+      throw new ModelError(
+        "identity_changed",
+        `Cannot answer under another identity than was looked up: ${lease.identity}`,
+      );
+    }
+    const done = parts.activity.run();
+    try {
+      yield* generateChoices(lease.view, { prompts, n, sampling, seed }, signal);
+    } finally {
+      done();
+    }
   } finally {
-    done();
+    await lease[Symbol.asyncDispose]();
   }
 }
 

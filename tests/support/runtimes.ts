@@ -4,10 +4,10 @@ import { execFileSync } from "node:child_process";
 import process from "node:process";
 import type { TestContext } from "node:test";
 
-/** A runtime's name. */
-export type RuntimeName = "deno" | "node" | "bun";
+/** A runtime's name, which is also its program's; `node22` is the oldest Node that is supported. */
+export type RuntimeName = "deno" | "node" | "node22" | "bun";
 
-/** The runtimes there are. */
+/** The runtimes that all tests run on. */
 export const RUNTIMES: readonly RuntimeName[] = ["deno", "node", "bun"];
 
 /** The runtime that runs this test. */
@@ -42,7 +42,7 @@ export function requireRuntime(
 function isUsable(runtime: RuntimeName): boolean {
   try {
     const version = execFileSync(runtime, ["--version"], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
-    if (runtime !== "node") return true;
+    if (!runtime.startsWith("node")) return true;
     const [major = 0, minor = 0] = version.slice(1).split(".").map(Number);
     return major > FIRST_NODE[0] || (major === FIRST_NODE[0] && minor >= FIRST_NODE[1]);
   } catch {
