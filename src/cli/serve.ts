@@ -33,6 +33,8 @@ export async function serve(args: readonly string[]): Promise<void> {
   const runtime = await loadRuntime();
   const settings = await readSettings(runtime, args);
   const { config: _, logLevel, drainTimeout, ...options } = settings;
+  // Listened to before anybody can know that the server is there: a signal that comes first would just kill it.
+  const termination = awaitTermination(runtime);
   let server: RunningServer;
   try {
     const log = lineLog(logLevel, runtime.clock, (line) => console.error(line));
@@ -42,7 +44,15 @@ export async function serve(args: readonly string[]): Promise<void> {
     return runtime.exit(error instanceof TypeError || error instanceof RangeError ? USAGE_ERROR : 1);
   }
   greet(server, settings);
-  await untilStopped(runtime, server, drainTimeout);
+  console.log(`${await termination.asked}: finishing running requests; once more to stop at once`);
+  // A client that neither reads nor leaves would keep the process for ever.
+  runtime.clock.sleep(drainTimeout * 1000, { background: true }).then(() => {
+    console.error(`warmcache: requests still run after ${drainTimeout} s: stopping at once`);
+    runtime.exit(1);
+  });
+  await server.stop();
+  termination.forget();
+  console.log("stopped");
 }
 
 function greet({ url, models }: RunningServer, settings: Settings): void {
@@ -55,23 +65,16 @@ function greet({ url, models }: RunningServer, settings: Settings): void {
   console.log(`  cache   ${settings.cache}`);
 }
 
-async function untilStopped(runtime: Runtime, server: RunningServer, drainTimeout: number): Promise<void> {
-  const asked = Promise.withResolvers<string>();
+/** Waits for the signal to stop; a second one ends the process. */
+function awaitTermination(runtime: Runtime): { readonly asked: Promise<string>; readonly forget: () => void } {
+  const { promise: asked, resolve } = Promise.withResolvers<string>();
   let signals = 0;
   const forget = runtime.onTerminationSignal((signal) => {
     // Whoever asks twice does not want to wait for running requests.
     if (++signals > 1) runtime.exit(1);
-    asked.resolve(signal);
+    resolve(signal);
   });
-  console.log(`${await asked.promise}: finishing running requests; once more to stop at once`);
-  // A client that neither reads nor leaves would keep the process for ever.
-  runtime.clock.sleep(drainTimeout * 1000, { background: true }).then(() => {
-    console.error(`warmcache: requests still run after ${drainTimeout} s: stopping at once`);
-    runtime.exit(1);
-  });
-  await server.stop();
-  forget();
-  console.log("stopped");
+  return { asked, forget };
 }
 
 /** Flags over environment over `warmcache.json`. A command line that cannot be followed ends the process. */
