@@ -7,6 +7,7 @@ import { after, before, describe, it } from "node:test";
 import OpenAI from "openai";
 import type { RunningServer } from "../../src/compose/server.ts";
 import { copyModel } from "../support/models.ts";
+import { makeReadOnly, onSmallDisk } from "../support/small_disk.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 import { getJson, openai, post, testServer } from "./support.ts";
 
@@ -157,31 +158,46 @@ describe("a corrupt model file", () => {
 });
 
 describe("a cache directory that cannot be written", () => {
-  it("never fails an answer, and is reported in stats and log", async () => {
-    // A folder below a file: not even root can create it.
-    const file = join(await temporaryFolder(), "file");
-    await writeFile(file, "");
+  /** Asks twice; both are answered by the model, and stats and log say why. */
+  async function assertAnswersUncached(cache: string): Promise<void> {
     const lines: string[] = [];
-    await using server = await testServer({
-      cache: join(file, "cache"),
-      log: (level, message) => lines.push(`${level} ${message}`),
-    });
+    await using server = await testServer({ cache, log: (level, message) => lines.push(`${level} ${message}`) });
+    const request = { model: "kjv-tiny", prompt: "In", max_tokens: 2, temperature: 0 };
     for (let i = 0; i < 2; i++) {
-      const response = await post(server, "/v1/completions", {
-        model: "kjv-tiny",
-        prompt: "In",
-        max_tokens: 2,
-        temperature: 0,
-      });
+      const response = await post(server, "/v1/completions", request);
       assert.equal(response.status, 200);
       assert.equal(response.headers.get("Cache-Status"), "warmcache; fwd=miss");
       await response.body!.cancel();
     }
-    const { cache } = await getJson(server, "/stats");
-    assert.equal(cache.failed_writes, 2);
-    assert.equal(cache.writes, 0);
-    assert.match(cache.last_error.message, /cache/);
-    assert.ok(lines.some((line) => line.startsWith("warn") && line.includes("cache")), lines.join("\n"));
+    const stats = await getJson(server, "/stats");
+    assert.equal(stats.cache.failed_writes, 2);
+    assert.equal(stats.cache.writes, 0);
+    assert.ok(stats.cache.last_error.message.length > 0);
+    assert.ok(
+      lines.some((line) => line.startsWith("warn cache: an answer of kjv-tiny could not be stored")),
+      lines.join(),
+    );
+  }
+
+  it("because it cannot be made never fails an answer", async () => {
+    // A folder below a file: not even root can create it.
+    const file = join(await temporaryFolder(), "file");
+    await writeFile(file, "");
+    await assertAnswersUncached(join(file, "cache"));
+  });
+
+  it("because the disk is full never fails an answer", async (context) => {
+    await onSmallDisk(context, join(await temporaryFolder(), "disk"), async (disk) => {
+      await assert.rejects(writeFile(join(disk, "filler"), new Uint8Array(2 ** 21)), { code: "ENOSPC" });
+      await assertAnswersUncached(disk);
+    });
+  });
+
+  it("because it may only be read never fails an answer", async (context) => {
+    await onSmallDisk(context, join(await temporaryFolder(), "disk"), async (disk) => {
+      makeReadOnly(disk);
+      await assertAnswersUncached(disk);
+    });
   });
 });
 

@@ -5,11 +5,11 @@ import { execFileSync } from "node:child_process";
 import { cp, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import type { TestContext } from "node:test";
 import { before, describe, it } from "node:test";
 import type { Files } from "../../../src/runtime/runtime.ts";
 import { FileError } from "../../../src/runtime/runtime.ts";
 import type { Store } from "../../../src/store/store.ts";
+import { makeReadOnly, onSmallDisk } from "../../support/small_disk.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 import { databaseIn, entryOf, find, keyOf, machine, MODEL, openStore, requestOf, texts } from "./fixture.ts";
 
@@ -159,7 +159,7 @@ describe("a directory that cannot be used", () => {
   it("read-only: puts say why, and work once it is writable", async (context) => {
     await onSmallDisk(context, join(folder, "read_only"), async (directory) => {
       await filled(directory);
-      execFileSync("mount", ["-o", "remount,ro", directory]);
+      makeReadOnly(directory);
       const store = await openStore(directory);
       await assert.rejects(find(store, "a"), unavailable);
       await assert.rejects(put(store, "b"), unavailable);
@@ -317,22 +317,3 @@ describe("a disk that fails", () => {
     });
   }
 });
-
-/** Runs on a file system of 1 MiB; skips the test where this process may not mount one. */
-async function onSmallDisk(
-  context: TestContext,
-  directory: string,
-  run: (directory: string) => Promise<void>,
-): Promise<void> {
-  await mkdir(directory);
-  try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m,mode=0700", "tmpfs", directory], { stdio: "pipe" });
-  } catch {
-    return context.skip("this process may not mount a file system");
-  }
-  try {
-    await run(directory);
-  } finally {
-    execFileSync("umount", ["-l", directory]);
-  }
-}

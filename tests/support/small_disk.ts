@@ -1,0 +1,29 @@
+/** A disk that is soon full, or may only be read. */
+
+import { execFileSync } from "node:child_process";
+import { mkdir } from "node:fs/promises";
+import type { TestContext } from "node:test";
+
+/** Runs on a file system of 1 MiB at `directory`; skips the test where this process may not mount one. */
+export async function onSmallDisk(
+  context: TestContext,
+  directory: string,
+  run: (directory: string) => Promise<void>,
+): Promise<void> {
+  await mkdir(directory);
+  try {
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m,mode=0700", "tmpfs", directory], { stdio: "pipe" });
+  } catch {
+    return context.skip("this process may not mount a file system");
+  }
+  try {
+    await run(directory);
+  } finally {
+    execFileSync("umount", ["-l", directory]);
+  }
+}
+
+/** Makes the file system at `directory` one that may only be read. */
+export function makeReadOnly(directory: string): void {
+  execFileSync("mount", ["-o", "remount,ro", directory]);
+}
