@@ -14,7 +14,9 @@ import { spawnWebWorker } from "./web_worker.ts";
 /** As much of Bun as is used here. */
 interface BunGlobal {
   readonly version: string;
-  serve(options: ServeHttpOptions): { readonly hostname: string; readonly port: number; stop(): Promise<void> };
+  serve(
+    options: ServeHttpOptions & { readonly idleTimeout: number },
+  ): { readonly hostname: string; readonly port: number; stop(): Promise<void> };
 }
 interface BunFfi {
   dlopen(library: string, symbols: object): { readonly symbols: Record<string, (...args: unknown[]) => number> };
@@ -50,7 +52,8 @@ async function builtIn<T>(name: string): Promise<T> {
 }
 
 function serveHttp(options: ServeHttpOptions): Promise<HttpListener> {
-  const server = Bun.serve(options);
+  // Bun hangs up after ten silent seconds unless told otherwise; a model may take longer to load.
+  const server = Bun.serve({ ...options, idleTimeout: 0 });
   return Promise.resolve({ hostname: server.hostname, port: server.port, shutdown: () => server.stop() });
 }
 

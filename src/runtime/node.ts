@@ -5,12 +5,11 @@
  */
 
 import process from "node:process";
-import { DatabaseSync } from "node:sqlite";
 import { Worker } from "node:worker_threads";
 import { fileDigester } from "./digest.ts";
 import { linuxRangeLocks } from "./linux_locks.ts";
 import { common, lockByDatabase } from "./node_common.ts";
-import type { HttpListener, RangeLocks, Runtime, ServeHttpOptions, WorkerHandle } from "./runtime.ts";
+import type { HttpListener, RangeLocks, Runtime, ServeHttpOptions, WholeFileLock, WorkerHandle } from "./runtime.ts";
 
 /** The machine, seen through Node. */
 export async function nodeRuntime(): Promise<Runtime> {
@@ -19,13 +18,19 @@ export async function nodeRuntime(): Promise<Runtime> {
     name: "node",
     version: process.versions.node,
     rangeLocks: await rangeLocks(),
-    lockWholeFile: (path) => lockByDatabase(path, (name) => new DatabaseSync(name)),
+    lockWholeFile,
     digestFile: fileDigester(spawnWorker),
     spawnWorker,
     serveHttp,
     environment: (name) => process.env[name],
     args: process.argv.slice(2),
   };
+}
+
+/** Node warns of its SQLite when it is imported, so only those who need it import it. */
+function lockWholeFile(path: string): WholeFileLock | undefined {
+  const { DatabaseSync } = process.getBuiltinModule("node:sqlite");
+  return lockByDatabase(path, (name) => new DatabaseSync(name));
 }
 
 function spawnWorker(url: URL, name: string): WorkerHandle {
@@ -40,7 +45,8 @@ function spawnWorker(url: URL, name: string): WorkerHandle {
 
 async function serveHttp({ hostname, port, fetch }: ServeHttpOptions): Promise<HttpListener> {
   const { createAdaptorServer } = await import("@hono/node-server");
-  const server = createAdaptorServer({ fetch, hostname });
+  // A library does not replace its user's global Request and Response.
+  const server = createAdaptorServer({ fetch, hostname, overrideGlobalObjects: false });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen(port, hostname, () => resolve());
