@@ -14,9 +14,13 @@ import { spawnWebWorker } from "./web_worker.ts";
 /** As much of Bun as is used here. */
 interface BunGlobal {
   readonly version: string;
-  serve(
-    options: ServeHttpOptions & { readonly idleTimeout: number },
-  ): { readonly hostname: string; readonly port: number; stop(): Promise<void> };
+  serve(options: BunServeOptions): { readonly hostname: string; readonly port: number; stop(): Promise<void> };
+}
+interface BunServeOptions extends ServeHttpOptions {
+  /** Seconds. */
+  readonly idleTimeout: number;
+  readonly development: boolean;
+  readonly reusePort: boolean;
 }
 interface BunFfi {
   dlopen(library: string, symbols: object): { readonly symbols: Record<string, (...args: unknown[]) => number> };
@@ -51,20 +55,33 @@ async function builtIn<T>(name: string): Promise<T> {
   return await import(name) as T;
 }
 
-function serveHttp(options: ServeHttpOptions): Promise<HttpListener> {
-  // Bun hangs up after ten silent seconds unless told otherwise; a model may take longer to load.
-  const server = Bun.serve({ ...options, idleTimeout: 0 });
-  return Promise.resolve({ hostname: server.hostname, port: server.port, shutdown: () => server.stop() });
+// deno-lint-ignore require-await -- Bun throws at once; its callers expect a rejection.
+async function serveHttp(options: ServeHttpOptions): Promise<HttpListener> {
+  const server = Bun.serve({
+    ...options,
+    // Bun hangs up after ten silent seconds unless told otherwise; a model may take longer to load.
+    idleTimeout: 0,
+    // The page that development shows for an uncaught error has the source in it.
+    development: false,
+    // Else two servers share a port when neither is in development.
+    reusePort: false,
+  });
+  return { hostname: server.hostname, port: server.port, shutdown: () => server.stop() };
 }
 
 function rangeLocks({ dlopen, ptr, read }: BunFfi): RangeLocks | undefined {
   if (process.platform !== "linux") return undefined;
-  const { symbols } = dlopen("libc.so.6", {
-    fcntl: { args: ["i32", "i32", "ptr"], returns: "i32" },
-    __errno_location: { args: [], returns: "ptr" },
-  });
-  return linuxRangeLocks({
-    fcntl: (descriptor, command, argument) => symbols.fcntl!(descriptor, command, ptr(argument)),
-    errno: () => read.i32(symbols.__errno_location!(), 0),
-  });
+  try {
+    const { symbols } = dlopen("libc.so.6", {
+      fcntl: { args: ["i32", "i32", "ptr"], returns: "i32" },
+      __errno_location: { args: [], returns: "ptr" },
+    });
+    return linuxRangeLocks({
+      fcntl: (descriptor, command, argument) => symbols.fcntl!(descriptor, command, ptr(argument)),
+      errno: () => read.i32(symbols.__errno_location!(), 0),
+    });
+  } catch {
+    // This machine has another C library: the built-in SQLite locks instead.
+    return undefined;
+  }
 }

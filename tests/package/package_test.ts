@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { cp, readFile, writeFile } from "node:fs/promises";
+import { cp, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import process from "node:process";
 import { before, describe, it } from "node:test";
@@ -75,6 +75,21 @@ describe("the npm package", { skip: HERE !== "deno" && "it is made by deno pack"
       assert.equal(second, first!.replace("miss", "hit"));
     });
   }
+
+  it("can be required by CommonJS", async (context) => {
+    const command = requireRuntime(context, "node");
+    if (!command) return;
+    const [executable, ...args] = command;
+    const program = 'console.log(typeof require("@warmcache/warmcache").openCache)';
+    const { stdout } = await run(executable, [...args, "--input-type=commonjs", "--eval", program], { cwd: folder });
+    assert.equal(stdout, "function\n");
+  });
+
+  it("holds the sources and what describes them, and nothing else", async () => {
+    const names = await readdir(join(folder, "node_modules", "@warmcache", "warmcache"));
+    const about = ["CHANGELOG.md", "LICENSE", "README.md", "package.json"];
+    assert.deepEqual(names.sort(), [...about, "mod.d.ts", "mod.js", "server.d.ts", "server.js", "src"].sort());
+  });
 
   it("has types that pass tsc --strict", async () => {
     const flags = ["--strict", "--noEmit", "--target", "esnext", "--module", "nodenext", "--types", "node"];

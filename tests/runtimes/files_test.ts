@@ -13,6 +13,21 @@ import { temporaryFolder } from "../support/temporary.ts";
 const PROGRAM = fileURLToPath(new URL("./program.ts", import.meta.url));
 const WITHOUT_FFI = ["--allow-read", "--allow-write", "--allow-env", "--allow-sys"];
 
+/** Node as it is where koffi has no build for the machine. */
+const WITHOUT_KOFFI = [
+  "--import",
+  `data:text/javascript,${
+    encodeURIComponent(`
+      import { registerHooks } from "node:module";
+      registerHooks({
+        resolve(name, context, next) {
+          if (name === "koffi") throw new Error("koffi is not here");
+          return next(name, context);
+        },
+      });`)
+  }`,
+];
+
 type Command = readonly [string, ...string[]];
 
 async function run([executable, ...args]: Command, action: string, directory: string): Promise<string> {
@@ -47,22 +62,23 @@ describe("a cache written", () => {
 });
 
 describe("a cache held", () => {
-  const holders: [title: string, runtime: RuntimeName, permissions?: string[]][] = [
+  const holders: [title: string, runtime: RuntimeName, flags?: string[]][] = [
     ["deno", "deno"],
     ["deno without --allow-ffi", "deno", WITHOUT_FFI],
     ["node", "node"],
+    ["node without koffi", "node", WITHOUT_KOFFI],
     ["node22", "node22"],
     ["bun", "bun"],
   ];
-  for (const [title, holder, permissions] of holders) {
+  for (const [title, holder, flags] of holders) {
     it(`on ${title} is refused to all others, who name the holder, and free at once when it is killed`, async (context) => {
-      const holding = requireRuntime(context, holder, permissions);
+      const holding = requireRuntime(context, holder, flags);
       if (!holding) return;
       const directory = await temporaryFolder();
       const child = await hold(holding, directory);
       try {
-        for (const [, other, restricted] of holders) {
-          const command = requireRuntime(context, other, restricted);
+        for (const [, other, otherFlags] of holders) {
+          const command = requireRuntime(context, other, otherFlags);
           if (!command) return;
           const said = await run(command, "read", directory);
           assert.match(
@@ -75,8 +91,8 @@ describe("a cache held", () => {
         child.kill("SIGKILL");
         await once(child, "exit");
       }
-      for (const [, other, restricted] of holders) {
-        const command = requireRuntime(context, other, restricted);
+      for (const [, other, otherFlags] of holders) {
+        const command = requireRuntime(context, other, otherFlags);
         if (command) assert.equal(await run(command, "read", directory), "right 50\ndone\n", other);
       }
     });

@@ -19,20 +19,20 @@ const FIRST_NODE: readonly [number, number] = [22, 18];
 /** What runs a TypeScript program on a runtime, program and arguments to follow; `undefined` where it is missing. */
 export function commandOf(
   runtime: RuntimeName,
-  permissions: readonly string[] = ["-A"],
+  flags: readonly string[] = runtime === "deno" ? ["-A"] : [],
 ): [string, ...string[]] | undefined {
   const executable = runtime === HERE ? process.execPath : runtime;
   if (runtime !== HERE && !isUsable(runtime)) return undefined;
-  return runtime === "deno" ? [executable, "run", "--no-prompt", ...permissions] : [executable];
+  return runtime === "deno" ? [executable, "run", "--no-prompt", ...flags] : [executable, ...flags];
 }
 
 /** {@link commandOf}; where the runtime is missing, skips the test, or fails it on CI. */
 export function requireRuntime(
   context: TestContext,
   runtime: RuntimeName,
-  permissions?: readonly string[],
+  flags?: readonly string[],
 ): [string, ...string[]] | undefined {
-  const command = commandOf(runtime, permissions);
+  const command = commandOf(runtime, flags);
   if (command !== undefined) return command;
   if (process.env.CI === "true") throw new Error(`${runtime} is missing; .ci/run installs it`);
   context.skip(`${runtime} is not installed, or is too old`);
