@@ -287,6 +287,9 @@ export class ResponseCache implements AsyncDisposable {
 
   async #answer<B extends object>(supplier: Supplier<B>): Promise<Answered> {
     this.#assertOpen();
+    if (typeof supplier.produce !== "function") {
+      throw new TypeError(`Cannot wrap a call: produce is no function: ${typeof supplier.produce}`);
+    }
     const { body, options } = supplier;
     const request = this.#unlessProducing(readRequest(body, options, this.#defaults, options.bypass));
     const wanted = isKeyed(request) ? request.shape.samples : 1;

@@ -55,14 +55,18 @@ export async function serve(args: readonly string[]): Promise<void> {
   console.log("stopped");
 }
 
-function greet({ url, models }: RunningServer, settings: Settings): void {
+function greet({ url, models, cacheProblem }: RunningServer, settings: Settings): void {
   const usable = models.filter(({ problem }) => problem === undefined).map(({ id }) => id);
   console.log(`warmcache ${VERSION} listens on ${url}`);
   console.log(`  models  ${usable.join(", ") || "none"}  (in ${settings.models})`);
+  if (models.length === 0) {
+    console.log(`          put one in ${settings.models}/NAME: config.json, tokenizer.json, onnx/model.onnx`);
+  }
   for (const { id, problem } of models) {
     if (problem !== undefined) console.log(`          ${id} cannot be used: ${problem}`);
   }
   console.log(`  cache   ${settings.cache}`);
+  if (cacheProblem !== undefined) console.log(`          no answer can be kept there: ${cacheProblem}`);
 }
 
 /** Waits for the signal to stop; a second one ends the process. */
@@ -93,7 +97,7 @@ async function readSettings(runtime: Runtime, args: readonly string[]): Promise<
 
 function serveCommand(): Command {
   const option = (flags: string, description: string, variable: string) => new Option(flags, description).env(variable);
-  return new Command("serve")
+  return new Command("server.ts")
     .description("Keeps models warm behind a response cache and speaks OpenAI's API.")
     .version(VERSION)
     .exitOverride()

@@ -75,7 +75,10 @@ export async function openCache(options: OpenCacheOptions = {}): Promise<Respons
 /** {@link openCache} on a given machine. */
 export async function openCacheOn(runtime: Runtime, options: OpenCacheOptions): Promise<ResponseCache> {
   refuseUnknownOptions("open a cache", options, Object.keys(OPTIONS));
-  const { namespace, ttl, ignore, refusedStore, report } = options;
+  const { directory, namespace, ttl, ignore, refusedStore, report } = options;
+  if (directory !== undefined && typeof directory !== "string") {
+    throw new TypeError(`Cannot open a cache in a directory that is no string: ${String(directory)}`);
+  }
   return new ResponseCache({
     store: await openStore(runtime, options),
     clock: runtime.clock,

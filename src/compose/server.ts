@@ -7,6 +7,7 @@
 
 import { Activity } from "../http/activity.ts";
 import { createApp } from "../http/app.ts";
+import { ModelError } from "../model/error.ts";
 import { loadOnnxBackend } from "../model/onnx_backend.ts";
 import { loadRuntime } from "../runtime/load.ts";
 import { refuseUnknownOptions } from "../runtime/options.ts";
@@ -42,6 +43,8 @@ export interface RunningServer extends AsyncDisposable {
   readonly url: string;
   /** What it found in its models folder when it started. */
   readonly models: readonly Listing[];
+  /** Why answers cannot be kept in the cache's folder; absent when they can. */
+  readonly cacheProblem?: string | undefined;
   /** Stops accepting requests, lets running ones finish, ends every Worker and closes the cache's databases. */
   stop(): Promise<void>;
   /** {@link RunningServer.stop} */
@@ -125,9 +128,16 @@ export async function startServerOn(
     clock,
     apiKey,
     randomSeed: () => crypto.getRandomValues(new Uint32Array(1))[0]!,
-    report: (error) => log("error", describe(error)),
+    // What went wrong with a model was logged where it happened.
+    report: (error) => log(error instanceof ModelError ? "debug" : "error", describe(error)),
   });
-  const listener = await runtime.serveHttp({ hostname: host, port, fetch: (request) => app.fetch(request) });
+  const listener = await runtime.serveHttp({ hostname: host, port, fetch: (request) => app.fetch(request) }).catch(
+    (cause) => {
+      const taken = (cause as { code?: unknown }).code === "EADDRINUSE";
+      const reason = taken ? "the address is in use; choose another port, or 0 for any" : (cause as Error).message;
+      throw new Error(`Cannot listen on ${host}:${port}: ${reason}`, { cause });
+    },
+  );
 
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> =>
@@ -139,9 +149,23 @@ export async function startServerOn(
   return {
     url: `http://${host.includes(":") ? `[${host}]` : host}:${listener.port}`,
     models: await catalogue.list(),
+    cacheProblem: await whyNotWritable(runtime, cacheDirectory),
     stop,
     [Symbol.asyncDispose]: stop,
   };
+}
+
+/** Why no answer can be kept in a folder; `undefined` when all is well. Makes the folder. */
+async function whyNotWritable({ files }: Runtime, directory: string): Promise<string | undefined> {
+  try {
+    files.makeDirectory(directory);
+    const probe = `${directory}/writable`;
+    await files.replace(probe, new Uint8Array());
+    files.remove(probe);
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
 }
 
 function describe(error: unknown): string {

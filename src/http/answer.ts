@@ -70,7 +70,7 @@ function readJson(text: string): { body: Record<string, unknown>; unkeyable: str
   try {
     parsed = parseRequest(text);
   } catch (error) {
-    throw invalidRequest(`We could not parse the JSON body of your request: ${(error as Error).message}`);
+    throw invalidRequest((error as Error).message);
   }
   const { body, unkeyable } = parsed;
   if (typeof body !== "object" || body === null || Array.isArray(body)) {

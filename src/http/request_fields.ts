@@ -76,7 +76,14 @@ export function readBody<T extends z.ZodType>(schema: T, body: unknown): z.infer
   if (result.success) return result.data;
   const issue = result.error.issues[0]!;
   const param = paramOf(issue.path);
-  throw invalidRequest(param === undefined ? issue.message : `Invalid value for '${param}': ${issue.message}`, param);
+  if (param === undefined) throw invalidRequest(issue.message);
+  const value = issue.path.reduce<unknown>(
+    (of, step) => (of as Record<PropertyKey, unknown> | undefined)?.[step],
+    body,
+  );
+  if (value === undefined) throw invalidRequest(`Missing required parameter: '${param}'`, param);
+  const received = JSON.stringify(value).slice(0, 80);
+  throw invalidRequest(`Invalid value for '${param}': ${issue.message}: received ${received}`, param);
 }
 
 /** Whether an answer is to carry log-probabilities. */

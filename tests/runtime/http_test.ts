@@ -73,7 +73,7 @@ describe("serveHttp", () => {
 
     const stopped = shutdown();
     let received = 0;
-    slow.on("data", (bytes) => received += bytes.byteLength).resume();
+    slow.on("data", (bytes: Uint8Array) => received += bytes.byteLength).resume();
     await Promise.all([stopped, once(slow, "close")]);
     assert.ok(received > LARGE, `${received} of ${LARGE} bytes came`);
     for (const socket of [silent, asked]) socket.destroy();
