@@ -177,7 +177,7 @@ class Scanner {
   }
 
   #fail(): never {
-    const found = this.#at < this.#text.length ? JSON.stringify(this.#text.charAt(this.#at)) : "the end";
+    const found = this.#at < this.#text.length ? JSON.stringify(this.#text.charAt(this.#at)) : "end";
     throw new SyntaxError(`Cannot parse the request as JSON: unexpected ${found} at position ${this.#at}`);
   }
 }
