@@ -4,10 +4,10 @@
  */
 
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
+import { cp, mkdir } from "node:fs/promises";
+import { basename, join } from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { before, describe, it } from "node:test";
@@ -26,7 +26,8 @@ describe("a fresh machine", { skip: HERE !== "deno" && "once is enough" }, () =>
     clone = join(folder, "clone");
     const home = join(folder, "home");
     await mkdir(home);
-    execFileSync("git", ["clone", "--quiet", pathOf(""), clone]);
+    const left = new Set([".git", ".warmcache", "node_modules"]);
+    await cp(pathOf(""), clone, { recursive: true, filter: (path) => !left.has(basename(path)) });
     environment = { ...process.env, HOME: home, DENO_DIR: undefined };
     environment.npm_config_ignore_scripts = "true";
     // Without a network npm would try for a minute before it believes it.
