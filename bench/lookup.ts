@@ -19,6 +19,7 @@ import { fileURLToPath } from "node:url";
 import xxhash from "xxhash-wasm";
 import { loadRuntime } from "../src/runtime/load.ts";
 import { openSqliteStore } from "../src/store/sqlite/sqlite_store.ts";
+import type { StoredEntry } from "../src/store/store.ts";
 import { compare, median, seededRandom, type SideReport } from "./harness.ts";
 import { corpus, keyOf, type Sample } from "./corpus.ts";
 
@@ -37,6 +38,10 @@ const BODY_COLUMN = 17;
 
 /** One contestant, filled and ready. */
 interface Contestant {
+  /** Finds a row and verifies it; the answer stays compressed. */
+  readonly locate: (key: Uint8Array) => Promise<unknown> | unknown;
+  /** The answer's bytes. */
+  readonly read: (key: Uint8Array) => Promise<Uint8Array> | Uint8Array;
   /** The parsed answer, or `undefined`. */
   readonly find: (key: Uint8Array) => Promise<unknown> | unknown;
   /** Many at once, in one transaction. */
@@ -73,6 +78,12 @@ async function measure(
     for (const key of misses) answers.update(String(await contestant.find(key)));
     answers.update(JSON.stringify(await contestant.findGroup(hits.slice(0, GROUP))));
     const figures = {
+      "hit, located and verified, single": await time(hits, async (keys) => {
+        for (const key of keys) await contestant.locate(key);
+      }),
+      "hit, decompressed, single": await time(hits, async (keys) => {
+        for (const key of keys) await contestant.read(key);
+      }),
       "hit, parsed, single": await time(hits, async (keys) => {
         for (const key of keys) await contestant.find(key);
       }),
@@ -105,10 +116,16 @@ async function openOurs(directory: string, samples: readonly Sample[]): Promise<
   for (const { request, entry } of samples) await store.put(MODEL, request, [entry], "replace");
   const decoder = new TextDecoder();
   const parse = (bytes: Uint8Array): unknown => JSON.parse(decoder.decode(bytes));
+  const locate = async (key: Uint8Array): Promise<StoredEntry | undefined> => {
+    const [found] = await store.lookup(MODEL, [{ key, samples: 1 }]);
+    return found!.entries[0];
+  };
   return {
+    locate,
+    read: async (key) => (await locate(key))!.bytes(),
     find: async (key) => {
-      const [found] = await store.lookup(MODEL, [{ key, samples: 1 }]);
-      return found!.entries[0] && parse(found!.entries[0].bytes());
+      const entry = await locate(key);
+      return entry && parse(entry.bytes());
     },
     findGroup: async (keys) => {
       const found = await store.lookup(MODEL, keys.map((key) => ({ key, samples: 1 })));
@@ -175,15 +192,20 @@ async function openPeer(directory: string, samples: readonly Sample[]): Promise<
   }
   const select = database.prepare(`SELECT ${COLUMNS} FROM entry WHERE key = ? AND sample = 0`).raw();
   const decoder = new TextDecoder();
-  const find = (key: Uint8Array): unknown => {
+  const locate = (key: Uint8Array): Uint8Array | undefined => {
     const row = select.get(key);
     if (row === undefined) return undefined;
     const sum: Uint8Array = row[BODY_COLUMN + 1];
     if (new DataView(sum.buffer, sum.byteOffset, 8).getBigUint64(0) !== checksum(row)) throw new Error("corrupt");
-    return JSON.parse(decoder.decode(decompressor.decompress(row[BODY_COLUMN])));
+    return row[BODY_COLUMN];
+  };
+  const read = (key: Uint8Array): Uint8Array => decompressor.decompress(locate(key));
+  const find = (key: Uint8Array): unknown => {
+    const body = locate(key);
+    return body && JSON.parse(decoder.decode(decompressor.decompress(body)));
   };
   const findGroup = database.transaction((keys: readonly Uint8Array[]) => keys.map(find));
-  return { find, findGroup, close: () => database.close() };
+  return { locate, read, find, findGroup, close: () => database.close() };
 }
 
 function shuffled(count: number): number[] {

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { before, describe, it } from "node:test";
 import { loadRuntime } from "../../src/runtime/load.ts";
 import type { Runtime } from "../../src/runtime/runtime.ts";
+import { requireRangeLocks } from "../support/parts.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
 const START = 0x40000000;
@@ -43,8 +44,8 @@ describe("locks", () => {
   });
 
   it("rangeLocks and lockWholeFile see each other", (context) => {
-    const locks = runtime.rangeLocks;
-    if (!locks) return context.skip("the C library cannot be called here");
+    const locks = requireRangeLocks(context, runtime);
+    if (!locks) return;
     const path = join(folder, "both");
     const file = runtime.files.open(path, "create");
     assert.ok(locks.tryLock(file.descriptor, START, LENGTH, "exclusive"));
@@ -59,8 +60,8 @@ describe("locks", () => {
   });
 
   it("rangeLocks belong to the open file: another of the same process is kept out, shared ones are let in", (context) => {
-    const locks = runtime.rangeLocks;
-    if (!locks) return context.skip("the C library cannot be called here");
+    const locks = requireRangeLocks(context, runtime);
+    if (!locks) return;
     const path = join(folder, "range");
     const [first, second] = [runtime.files.open(path, "create"), runtime.files.open(path, "write")];
     assert.ok(locks.tryLock(first.descriptor, START, LENGTH, "shared"));

@@ -12,7 +12,7 @@ import { FileError } from "../../src/runtime/runtime.ts";
 import type { SqlDriver } from "../../src/sqlite/driver.ts";
 import type { OwnedDatabase } from "../../src/sqlite/open.ts";
 import { openOwnedDatabase, readDatabase } from "../../src/sqlite/open.ts";
-import { requirePart } from "../support/parts.ts";
+import { requirePart, requireRangeLocks } from "../support/parts.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
 const machine = await loadRuntime();
@@ -194,7 +194,7 @@ for (const [name, runtime] of runtimes) {
 
 describe("a foreign SQLite", () => {
   it("keeps us out while it has the database open, and we say so", async (context) => {
-    if (!machine.rangeLocks) return context.skip("the C library cannot be called here");
+    if (!requireRangeLocks(context, machine)) return;
     if (!requirePart(context, "sqlite3")) return;
     const path = join(await temporaryFolder(), "native.sqlite");
     const options = { runtime: machine, path, create: true, synchronous: "normal", schema: create } as const;
@@ -212,7 +212,8 @@ describe("a foreign SQLite", () => {
   });
 
   it("whose locks cannot be asked for is an error, and no file stays open", async (context) => {
-    if (!machine.rangeLocks) return context.skip("the C library cannot be called here");
+    const locks = requireRangeLocks(context, machine);
+    if (!locks) return;
     const path = join(await temporaryFolder(), "unlockable.sqlite");
     const options = { path, create: true, synchronous: "normal", lockTimeout: 0, schema: create } as const;
     (await openOwnedDatabase({ ...options, runtime: machine })).close();
@@ -232,7 +233,7 @@ describe("a foreign SQLite", () => {
         return Object.assign(file, { close });
       },
     };
-    const runtime = { ...machine, files, rangeLocks: { ...machine.rangeLocks, tryLock } };
+    const runtime = { ...machine, files, rangeLocks: { ...locks, tryLock } };
     await assert.rejects(openOwnedDatabase({ ...options, runtime }), { name: "FileError", code: "ENOLCK" });
     await assert.rejects(readDatabase(runtime, path, count), { name: "FileError", code: "ENOLCK" });
     assert.equal(open.size, 0);
@@ -240,7 +241,7 @@ describe("a foreign SQLite", () => {
   });
 
   it("is kept out while we own the database, where range locks are to be had", async (context) => {
-    if (!machine.rangeLocks) return context.skip("the C library cannot be called here");
+    if (!requireRangeLocks(context, machine)) return;
     if (!requirePart(context, "sqlite3")) return;
     const path = join(await temporaryFolder(), "shell.sqlite");
     const shell = (sql: string): string => execFileSync("sqlite3", [path, sql], { encoding: "utf8", stdio: "pipe" });

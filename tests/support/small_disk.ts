@@ -3,6 +3,7 @@
 import { execFileSync } from "node:child_process";
 import { mkdir } from "node:fs/promises";
 import type { TestContext } from "node:test";
+import { skipForWant } from "./parts.ts";
 
 /** Runs on a file system of 1 MiB at `directory`; skips the test where this process may not mount one. */
 export async function onSmallDisk(
@@ -14,7 +15,7 @@ export async function onSmallDisk(
   try {
     execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m,mode=0700", "tmpfs", directory], { stdio: "pipe" });
   } catch {
-    return context.skip("this process may not mount a file system");
+    return skipForWant(context, "this process may not mount a file system");
   }
   try {
     await run(directory);

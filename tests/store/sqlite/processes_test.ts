@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
-import { requirePart } from "../../support/parts.ts";
+import { requirePart, requireRangeLocks } from "../../support/parts.ts";
 import { HERE, requireRuntime, type RuntimeName } from "../../support/runtimes.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 import { databaseIn, entryOf, find, machine, MODEL, openStore, requestOf, texts } from "./fixture.ts";
@@ -93,7 +93,7 @@ for (const [title, runtime, permissions] of writers) {
 
 describe("the sqlite3 shell", () => {
   it("is kept out while a process with --allow-ffi has the store open", async (context) => {
-    if (!machine.rangeLocks) return context.skip("the C library cannot be called here");
+    if (!requireRangeLocks(context, machine)) return;
     if (!requirePart(context, "sqlite3")) return;
     const directory = await temporaryFolder();
     const store = await openStore(directory);
