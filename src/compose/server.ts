@@ -131,6 +131,8 @@ export async function startServerOn(
     // What went wrong with a model was logged where it happened.
     report: (error) => log(error instanceof ModelError ? "debug" : "error", describe(error)),
   });
+  // Before there is a listener that an error here would leave behind.
+  const [listings, cacheProblem] = await Promise.all([catalogue.list(), whyNotWritable(runtime, cacheDirectory)]);
   const listener = await runtime.serveHttp({ hostname: host, port, fetch: (request) => app.fetch(request) }).catch(
     (cause) => {
       const taken = (cause as { code?: unknown }).code === "EADDRINUSE";
@@ -148,8 +150,8 @@ export async function startServerOn(
     })();
   return {
     url: `http://${host.includes(":") ? `[${host}]` : host}:${listener.port}`,
-    models: await catalogue.list(),
-    cacheProblem: await whyNotWritable(runtime, cacheDirectory),
+    models: listings,
+    cacheProblem,
     stop,
     [Symbol.asyncDispose]: stop,
   };
