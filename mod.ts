@@ -40,6 +40,7 @@ export type {
   StoreStatistics,
 } from "./src/cache/statistics.ts";
 export type { CallContext, Clock, Milliseconds, SleepOptions } from "./src/runtime/runtime.ts";
+export { provideWasm, type WasmFile, type WasmSource } from "./src/runtime/wasm.ts";
 export { CacheError, type CacheErrorCode } from "./src/store/error.ts";
 export type {
   EntryFields,

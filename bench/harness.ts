@@ -11,7 +11,7 @@ import { cpus } from "node:os";
 import process from "node:process";
 import { promisify } from "node:util";
 
-/** What one side prints: figures by name, and a digest of the answers it gave. */
+/** What one side prints: figures by name, and a digest of the answers it gave. A figure may be one side's alone. */
 export interface SideReport {
   /** Equal on all sides, or the comparison is void. */
   readonly answers: string;
@@ -33,30 +33,65 @@ export interface Side {
 /** A benchmark: the first side is ours, the others are what it is held against. */
 export interface Comparison {
   readonly title: string;
+  /** More than the first side may be ours: the others are then held against each. Default: 1. */
+  readonly ours?: number;
   /** What the figures count; smaller is better. */
   readonly unit: string;
   readonly sides: readonly Side[];
   readonly rounds: number;
 }
 
-/** Conducts the comparison, or is the side that the command line names. */
-export async function compare(program: string, comparison: Comparison): Promise<void> {
-  const { sides } = comparison;
+/** The side that the command line names, or `undefined` in the process that conducts. */
+export function namedSide(): string | undefined {
   const at = process.argv.indexOf("--side");
-  if (at !== -1) {
-    const side = sides.find(({ name }) => name === process.argv[at + 1])!;
-    console.log(JSON.stringify(await side.run()));
+  return at === -1 ? undefined : process.argv[at + 1];
+}
+
+/**
+ * Conducts the comparison, or is the side that the command line names. A side that cannot run here, the first excepted,
+ * is left out, and why is said.
+ */
+export async function compare(program: string, comparison: Comparison): Promise<void> {
+  const name = namedSide();
+  if (name !== undefined) {
+    console.log(JSON.stringify(await comparison.sides.find((side) => side.name === name)!.run()));
     return;
   }
+  let sides = comparison.sides;
   const reports = new Map<string, SideReport[]>(sides.map(({ name }) => [name, []]));
+  const leftOut: string[] = [];
   for (let round = 0; round < comparison.rounds; round++) {
     const order = round % 2 === 0 ? sides : [...sides].reverse();
     for (const side of order) {
-      reports.get(side.name)!.push(await runSide(program, side));
-      console.error(`round ${round + 1} of ${comparison.rounds}: ${side.name}`);
+      try {
+        reports.get(side.name)!.push(await runSide(program, side));
+        console.error(`round ${round + 1} of ${comparison.rounds}: ${side.name}`);
+      } catch (error) {
+        if (round > 0 || side === comparison.sides[0]) throw error;
+        leftOut.push(`${side.name} (${reason(error)})`);
+        reports.delete(side.name);
+        sides = sides.filter((other) => other !== side);
+      }
     }
   }
-  print(comparison, reports);
+  const ours = sides.filter((side) => comparison.sides.indexOf(side) < (comparison.ours ?? 1));
+  const others = sides.filter((side) => !ours.includes(side));
+  checkAnswers(reports);
+  for (const side of ours) print({ ...comparison, sides: [side, ...others] }, reports);
+  if (leftOut.length > 0) console.log(`\nleft out: ${leftOut.join("; ")}`);
+}
+
+/** Why a side's process failed: the first line it printed that names an error. */
+function reason(error: unknown): string {
+  const { stderr = "", message } = error as { stderr?: string; message: string };
+  return (stderr.split("\n").find((line) => /error/i.test(line)) ?? message).trim().slice(0, 120);
+}
+
+function checkAnswers(reports: Map<string, SideReport[]>): void {
+  const answers = new Set([...reports.values()].flat().map((report) => report.answers));
+  if (answers.size === 1) return;
+  const given = [...reports].map(([name, [report]]) => `${name} ${report!.answers}`);
+  throw new Error(`The sides gave different answers: ${given.join(", ")}`);
 }
 
 async function runSide(
@@ -69,8 +104,6 @@ async function runSide(
 }
 
 function print({ title, unit, sides, rounds }: Comparison, reports: Map<string, SideReport[]>): void {
-  const answers = new Set([...reports.values()].flat().map((report) => report.answers));
-  if (answers.size !== 1) throw new Error(`The sides gave different answers: ${[...answers].join(" ")}`);
   const [ours, ...others] = sides.map(({ name }) => name);
   const versions = Object.assign({}, ...[...reports.values()].flat().map((report) => report.versions));
   console.log(`\n${title}`);
@@ -80,13 +113,12 @@ function print({ title, unit, sides, rounds }: Comparison, reports: Map<string, 
   );
   const rows = [["", ours!, ...others.flatMap((other) => [other, `ratio`])]];
   for (const figure of Object.keys(reports.get(ours!)![0]!.figures)) {
-    const values = (name: string): number[] => reports.get(name)!.map(({ figures }) => figures[figure]!);
+    const values = (name: string): number[] =>
+      reports.get(name)!.flatMap(({ figures }) => figures[figure] === undefined ? [] : [figures[figure]]);
     const mine = median(values(ours!));
-    rows.push([
-      figure,
-      spread(values(ours!)),
-      ...others.flatMap((other) => [spread(values(other)), (mine / median(values(other))).toFixed(2)]),
-    ]);
+    const beside = (theirs: readonly number[]): string[] =>
+      theirs.length === 0 ? ["", ""] : [spread(theirs), (mine / median(theirs)).toFixed(2)];
+    rows.push([figure, spread(values(ours!)), ...others.flatMap((other) => beside(values(other)))]);
   }
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
   for (const row of rows) {
@@ -99,7 +131,7 @@ function describe(versions: Record<string, string>): string {
 }
 
 function spread(values: readonly number[]): string {
-  const digits = median(values) < 10 ? 2 : 1;
+  const digits = median(values) < 10 ? 2 : median(values) < 100 ? 1 : 0;
   return `${median(values).toFixed(digits)} (${Math.min(...values).toFixed(digits)} to ${
     Math.max(...values).toFixed(digits)
   })`;

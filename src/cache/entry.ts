@@ -14,6 +14,8 @@ import { joinAnswers } from "./samples.ts";
 export interface Sample extends EntryFields {
   /** @throws CacheError `corrupt` when a stored row turns out not to decompress. */
   bytes(): Uint8Array;
+  /** As {@link ../store/store.ts StoredEntry.read}, where {@link bytes} would make a copy. */
+  read?<T>(use: (bytes: Uint8Array) => T): T;
 }
 
 /** Tokens of an answer; `null` where the provider did not say. */
@@ -71,6 +73,7 @@ export function entryOf(samples: readonly Sample[], body?: Uint8Array): Entry {
 class SampledEntry implements Entry {
   readonly #samples: readonly Sample[];
   #body: Uint8Array | undefined;
+  #text: string | undefined;
 
   constructor(samples: readonly Sample[], body: Uint8Array | undefined) {
     this.#samples = samples;
@@ -129,11 +132,12 @@ class SampledEntry implements Entry {
 
   bytes(): Uint8Array {
     // A copy, for one row may be behind several entries, and what is done to the bytes of one must not show in another.
-    return this.#body ??= this.#samples.length === 1 ? this.#first.bytes().slice() : this.#join();
+    return this.#body ??= this.#samples.length === 1 ? look(this.#first, copy) : this.#join();
   }
 
   text(): string {
-    return decodeText(this.bytes());
+    if (this.#body || this.#samples.length > 1) return decodeText(this.bytes());
+    return this.#text ??= look(this.#first, decodeText);
   }
 
   json(): unknown {
@@ -141,7 +145,7 @@ class SampledEntry implements Entry {
   }
 
   #join(): Uint8Array {
-    const answers = this.#samples.map((sample) => JSON.parse(decodeText(sample.bytes())) as JsonObject);
+    const answers = this.#samples.map((sample) => JSON.parse(look(sample, decodeText)) as JsonObject);
     return encodeText(JSON.stringify(joinAnswers(answers)));
   }
 
@@ -153,4 +157,13 @@ class SampledEntry implements Entry {
   #sum(read: (sample: Sample) => number | null): number | null {
     return this.#samples.map(read).reduce((sum, value) => (sum === null || value === null ? null : sum + value), 0);
   }
+}
+
+/** Has `use` look at a sample's bytes, without a copy where that is possible. */
+function look<T>(sample: Sample, use: (bytes: Uint8Array) => T): T {
+  return sample.read ? sample.read(use) : use(sample.bytes());
+}
+
+function copy(bytes: Uint8Array): Uint8Array {
+  return bytes.slice();
 }

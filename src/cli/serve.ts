@@ -20,6 +20,7 @@ interface Settings {
   readonly port: number;
   readonly models: string;
   readonly cache: string;
+  readonly locking?: "shared" | "exclusive";
   readonly maxLoadedModels: number;
   readonly apiKey?: string;
   /** Seconds. */
@@ -111,6 +112,10 @@ function serveCommand(): Command {
       option("--models <folder>", "folder with models in Hugging Face layout", "WARMCACHE_MODELS").default("models"),
     )
     .addOption(option("--cache <folder>", "folder of the response cache", "WARMCACHE_DIR").default(".warmcache"))
+    .addOption(
+      option("--locking <mode>", "who else may use the cache's files (default: exclusive)", "WARMCACHE_LOCKING")
+        .choices(["shared", "exclusive"]),
+    )
     .addOption(
       option("--max-loaded-models <number>", "how many base models stay loaded", "WARMCACHE_MAX_LOADED_MODELS").default(
         2,

@@ -24,6 +24,11 @@ export interface Codec {
    * @throws CodecError when the bytes do not say, or do not turn out, to be `size` long.
    */
   decompress(bytes: Uint8Array, size: number, dictionary?: Uint8Array): Uint8Array;
+  /**
+   * Has `use` look at what {@link decompress} gives back, without a copy: `use` must neither keep nor change the bytes,
+   * nor call a codec. Throws as {@link decompress} does, and what `use` throws.
+   */
+  read<T>(bytes: Uint8Array, size: number, use: (content: Uint8Array) => T, dictionary?: Uint8Array): T;
 }
 
 /** Bytes could not be compressed or decompressed. */

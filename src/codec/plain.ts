@@ -15,4 +15,5 @@ export const plain: Codec = {
     if (bytes.byteLength === size) return bytes;
     throw new CodecError(`Cannot read plain bytes: expected ${size}, found ${bytes.byteLength}`);
   },
+  read: (bytes, size, use) => use(plain.decompress(bytes, size)),
 };

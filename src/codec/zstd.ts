@@ -6,23 +6,19 @@
  * @module
  */
 
-import {
-  compress,
-  compressUsingDict,
-  createCCtx,
-  createDCtx,
-  decompress,
-  decompressUsingDict,
-  init,
-} from "@bokuweb/zstd-wasm";
 import type { Codec } from "./codec.ts";
 import { CodecError } from "./codec.ts";
+import type { Pointer, RawZstd } from "./zstd_wasm.ts";
+import { loadRawZstd } from "./zstd_wasm.ts";
 
 /** The most bytes that are compressed or decompressed at once: 64 MiB. */
 export const ZSTD_SIZE_LIMIT: number = 64 * 1024 * 1024;
 
 const LEVEL = 3;
 const MAGIC = 0xfd2fb528;
+const DICTIONARY_ID_BYTES: readonly number[] = [0, 1, 2, 4];
+/** More memory than this is given back after use. */
+const KEPT_BYTES = 1024 * 1024;
 
 let loaded: Promise<Codec> | undefined;
 
@@ -35,35 +31,123 @@ export function loadZstd(): Promise<Codec> {
 }
 
 async function load(): Promise<Codec> {
-  await init();
-  const compressor = createCCtx();
-  const decompressor = createDCtx();
-  return {
-    name: "zstd",
-    compress(bytes, dictionary) {
-      if (bytes.byteLength > ZSTD_SIZE_LIMIT) {
-        throw new CodecError(`Cannot compress more than ${ZSTD_SIZE_LIMIT} bytes: received ${bytes.byteLength}`);
-      }
-      return attempt(
-        "compress",
-        bytes,
-        () => dictionary ? compressUsingDict(compressor, bytes, dictionary, LEVEL) : compress(bytes, LEVEL),
-      );
-    },
-    decompress(bytes, size, dictionary) {
-      const declared = declaredSize(bytes);
-      if (declared !== size || size > ZSTD_SIZE_LIMIT) {
-        throw new CodecError(`Cannot decompress a frame of ${size} bytes: it declares ${declared ?? "no size"}`);
-      }
-      const result = attempt(
-        "decompress",
-        bytes,
-        () => dictionary ? decompressUsingDict(decompressor, bytes, dictionary) : decompress(bytes),
-      );
-      if (result.byteLength === size) return result;
-      throw new CodecError(`Cannot decompress a frame of ${size} bytes: it holds ${result.byteLength}`);
-    },
-  };
+  return new Zstd(await loadRawZstd());
+}
+
+/**
+ * Both contexts and the memory for what goes in and comes out are kept from call to call: with new ones, compressing 2 KB
+ * takes nearly twice as long (32 instead of 18 µs, Node 24).
+ */
+class Zstd implements Codec {
+  readonly name = "zstd";
+  readonly #raw: RawZstd;
+  readonly #compressor: Pointer;
+  readonly #decompressor: Pointer;
+  #memory: Pointer = 0;
+  #capacity = 0;
+
+  constructor(raw: RawZstd) {
+    this.#raw = raw;
+    this.#compressor = raw.ZSTD_createCCtx();
+    this.#decompressor = raw.ZSTD_createDCtx();
+  }
+
+  compress(bytes: Uint8Array, dictionary?: Uint8Array): Uint8Array {
+    const length = bytes.byteLength;
+    if (length > ZSTD_SIZE_LIMIT) {
+      throw new CodecError(`Cannot compress more than ${ZSTD_SIZE_LIMIT} bytes: received ${length}`);
+    }
+    const bound = this.#raw.ZSTD_compressBound(length);
+    try {
+      const target = this.#fill("compress", bound, bytes, dictionary);
+      const source = target + bound;
+      const size = this.#attempt("compress", bytes, () =>
+        this.#raw.ZSTD_compress_usingDict(
+          this.#compressor,
+          target,
+          bound,
+          source,
+          length,
+          dictionary ? source + length : 0,
+          dictionary?.byteLength ?? 0,
+          LEVEL,
+        ));
+      return this.#raw.heap.slice(target, target + size);
+    } finally {
+      this.#giveBackTooMuch();
+    }
+  }
+
+  decompress(bytes: Uint8Array, size: number, dictionary?: Uint8Array): Uint8Array {
+    return this.read(bytes, size, copy, dictionary);
+  }
+
+  read<T>(bytes: Uint8Array, size: number, use: (content: Uint8Array) => T, dictionary?: Uint8Array): T {
+    try {
+      return use(this.#decompress(bytes, size, dictionary));
+    } finally {
+      this.#giveBackTooMuch();
+    }
+  }
+
+  /** What was compressed, where it lies in zstd's heap: valid until the next call. */
+  #decompress(bytes: Uint8Array, size: number, dictionary: Uint8Array | undefined): Uint8Array {
+    const declared = declaredSize(bytes);
+    if (declared !== size || size > ZSTD_SIZE_LIMIT) {
+      throw new CodecError(`Cannot decompress a frame of ${size} bytes: it declares ${declared ?? "no size"}`);
+    }
+    const target = this.#fill("decompress", size, bytes, dictionary);
+    const source = target + size;
+    const written = this.#attempt("decompress", bytes, () =>
+      this.#raw.ZSTD_decompress_usingDict(
+        this.#decompressor,
+        target,
+        size,
+        source,
+        bytes.byteLength,
+        dictionary ? source + bytes.byteLength : 0,
+        dictionary?.byteLength ?? 0,
+      ));
+    if (written === size) return this.#raw.heap.subarray(target, source);
+    throw new CodecError(`Cannot decompress a frame of ${size} bytes: it holds ${written}`);
+  }
+
+  /** Puts bytes and dictionary into zstd's heap, behind room for `capacity` bytes of result; returns where that is. */
+  #fill(action: string, capacity: number, bytes: Uint8Array, dictionary: Uint8Array | undefined): Pointer {
+    const needed = capacity + bytes.byteLength + (dictionary?.byteLength ?? 0);
+    if (needed > this.#capacity) {
+      this.#release();
+      this.#memory = this.#raw.malloc(needed);
+      if (this.#memory === 0) throw new CodecError(`Cannot ${action} ${bytes.byteLength} bytes: no memory`);
+      this.#capacity = needed;
+    }
+    const source = this.#memory + capacity;
+    this.#raw.heap.set(bytes, source);
+    if (dictionary) this.#raw.heap.set(dictionary, source + bytes.byteLength);
+    return this.#memory;
+  }
+
+  /** Calls a function of zstd that returns a size. */
+  #attempt(action: string, bytes: Uint8Array, run: () => number): number {
+    let size: number;
+    try {
+      size = run();
+    } catch (cause) {
+      throw new CodecError(`Cannot ${action} ${bytes.byteLength} bytes: zstd gave up`, { cause });
+    }
+    if (!this.#raw.ZSTD_isError(size)) return size;
+    throw new CodecError(`Cannot ${action} ${bytes.byteLength} bytes: zstd refused them`);
+  }
+
+  #giveBackTooMuch(): void {
+    if (this.#capacity > KEPT_BYTES) this.#release();
+  }
+
+  #release(): void {
+    if (this.#memory !== 0) this.#raw.free(this.#memory);
+    this.#memory = 0;
+    this.#capacity = 0;
+  }
 }
 
 /**
@@ -71,26 +155,23 @@ async function load(): Promise<Codec> {
  * no frame.
  */
 export function declaredSize(frame: Uint8Array): number | undefined {
-  if (frame.byteLength < 6) return undefined;
-  const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
-  if (view.getUint32(0, true) !== MAGIC) return undefined;
-  const descriptor = view.getUint8(4);
+  // By hand: a view would take longer to make than the header to read.
+  if (frame.byteLength < 6 || littleEndian(frame, 0, 4) !== MAGIC) return undefined;
+  const descriptor = frame[4]!;
   const singleSegment = (descriptor & 0x20) !== 0;
-  const dictionaryIdBytes = [0, 1, 2, 4][descriptor & 3]!;
-  const at = 5 + (singleSegment ? 0 : 1) + dictionaryIdBytes;
+  const at = 5 + (singleSegment ? 0 : 1) + DICTIONARY_ID_BYTES[descriptor & 3]!;
   const sizeFlag = descriptor >> 6;
   const sizeBytes = sizeFlag === 0 ? (singleSegment ? 1 : 0) : 1 << sizeFlag;
   if (sizeBytes === 0 || frame.byteLength < at + sizeBytes) return undefined;
-  if (sizeBytes === 1) return view.getUint8(at);
-  if (sizeBytes === 2) return view.getUint16(at, true) + 256;
-  if (sizeBytes === 4) return view.getUint32(at, true);
-  return Number(view.getBigUint64(at, true));
+  return littleEndian(frame, at, sizeBytes) + (sizeBytes === 2 ? 256 : 0);
 }
 
-function attempt(action: string, bytes: Uint8Array, run: () => Uint8Array): Uint8Array {
-  try {
-    return run();
-  } catch (cause) {
-    throw new CodecError(`Cannot ${action} ${bytes.byteLength} bytes: zstd refused them`, { cause });
-  }
+function littleEndian(bytes: Uint8Array, at: number, count: number): number {
+  let value = 0;
+  for (let index = count - 1; index >= 0; index--) value = value * 256 + bytes[at + index]!;
+  return value;
+}
+
+function copy(bytes: Uint8Array): Uint8Array {
+  return bytes.slice();
 }

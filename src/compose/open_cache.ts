@@ -29,9 +29,15 @@ export interface OpenCacheOptions {
   readonly ignore?: Readonly<Record<string, readonly string[]>>;
   /** `full`: an acknowledged answer survives a power failure; `normal` (the default): it survives a crash. */
   readonly synchronous?: "normal" | "full";
+  /**
+   * Who else may use the `sqlite` backend's files meanwhile. `exclusive` (the default): nobody; a second process is
+   * refused. `shared`: every process that shares them too, and the `sqlite3` shell. It takes Linux, on Deno with
+   * `--allow-ffi`, and a disk of this machine; elsewhere it is a `CacheError` `unavailable`.
+   */
+  readonly locking?: "shared" | "exclusive";
   /** How much the `memory` backend may hold, in bytes, before the least recently used answers go. Default: 256 MiB. */
   readonly maxBytes?: number;
-  /** How long to wait for a database that another process holds. Default: 1 second. */
+  /** How long to wait for a database or a lock that another process holds. Default: 1 second. */
   readonly lockTimeout?: Milliseconds;
   /** What becomes of a request whose database is refused (held by another process, written by a newer version, not
    * ours): `throw` a `CacheError` before anything is paid for (the default), or answer it uncached and count it. */
@@ -49,6 +55,7 @@ const OPTIONS: Record<keyof OpenCacheOptions, true> = {
   ttl: true,
   ignore: true,
   synchronous: true,
+  locking: true,
   lockTimeout: true,
   maxBytes: true,
   refusedStore: true,
@@ -67,6 +74,7 @@ const OPTIONS: Record<keyof OpenCacheOptions, true> = {
  * ```
  *
  * @throws TypeError for a misspelled option or a value of the wrong kind.
+ * @throws CacheError `unavailable` when it cannot be shared as asked.
  */
 export async function openCache(options: OpenCacheOptions = {}): Promise<ResponseCache> {
   return await openCacheOn(await loadRuntime(), options);
@@ -88,12 +96,12 @@ export async function openCacheOn(runtime: Runtime, options: OpenCacheOptions): 
 }
 
 async function openStore(runtime: Runtime, options: OpenCacheOptions): Promise<Store> {
-  const { backend = "sqlite", directory = ".warmcache", synchronous, lockTimeout } = options;
+  const { backend = "sqlite", directory = ".warmcache", synchronous, locking, lockTimeout } = options;
   if (typeof backend === "object") return backend;
   switch (backend) {
     case "sqlite": {
       const { openSqliteStore } = await import("../store/sqlite/sqlite_store.ts");
-      return openSqliteStore({ runtime, directory, ...defined({ synchronous, lockTimeout }) });
+      return openSqliteStore({ runtime, directory, ...defined({ synchronous, locking, lockTimeout }) });
     }
     case "memory": {
       const { openMemoryStore } = await import("../store/memory/memory_store.ts");

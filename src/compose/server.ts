@@ -12,6 +12,7 @@ import { loadOnnxBackend } from "../model/onnx_backend.ts";
 import { loadRuntime } from "../runtime/load.ts";
 import { refuseUnknownOptions } from "../runtime/options.ts";
 import type { Runtime } from "../runtime/runtime.ts";
+import { DEFAULT_LOCKING } from "../store/sqlite/default_locking.ts";
 import { BackendCache, type LoadBackend } from "../warm/backend_cache.ts";
 import { Catalogue, type Listing } from "../warm/catalogue.ts";
 import { Identifier } from "../warm/identity.ts";
@@ -29,6 +30,8 @@ export interface ServerOptions {
   readonly models?: string;
   /** Folder of the response cache. Default: `.warmcache`. */
   readonly cache?: string;
+  /** Who else may use the cache's files meanwhile: `shared` or `exclusive` (the default), as for `openCache`. */
+  readonly locking?: "shared" | "exclusive";
   /** How many base models stay loaded at most. Default: 2. */
   readonly maxLoadedModels?: number;
   /** If set, requests have to carry it as a bearer token. Needed to listen anywhere but on this machine. */
@@ -56,6 +59,7 @@ const OPTIONS: Record<keyof ServerOptions, true> = {
   port: true,
   models: true,
   cache: true,
+  locking: true,
   maxLoadedModels: true,
   apiKey: true,
   log: true,
@@ -85,6 +89,7 @@ export async function startServerOn(
     port = 8787,
     models = "models",
     cache: cacheDirectory = ".warmcache",
+    locking,
     maxLoadedModels = 2,
     apiKey,
     log = () => {},
@@ -116,7 +121,9 @@ export async function startServerOn(
   const cache = await openCacheOn(runtime, {
     directory: cacheDirectory,
     refusedStore: "bypass",
-    lockTimeout: 0,
+    ...locking === undefined ? {} : { locking },
+    // Who has a database for itself will not let go of it soon; who shares it has it locked for moments only.
+    ...(locking ?? DEFAULT_LOCKING) === "shared" ? {} : { lockTimeout: 0 },
     report: (event) => log(...cacheEventLine(event)),
   });
   const app = createApp({

@@ -7,8 +7,8 @@
 import process from "node:process";
 import { fileDigester } from "./digest.ts";
 import { linuxRangeLocks } from "./linux_locks.ts";
-import { common, lockByDatabase, type LockDatabase } from "./node_common.ts";
-import type { HttpListener, RangeLocks, Runtime, ServeHttpOptions } from "./runtime.ts";
+import { common, lockByDatabase, type LockDatabase, startWorker } from "./node_common.ts";
+import type { HttpListener, RangeLocks, Runtime, ServeHttpOptions, WorkerHandle } from "./runtime.ts";
 import { spawnWebWorker } from "./web_worker.ts";
 
 /** As much of Bun as is used here. */
@@ -42,12 +42,16 @@ export async function bunRuntime(): Promise<Runtime> {
     version: Bun.version,
     rangeLocks: rangeLocks(await builtIn<BunFfi>("bun:ffi")),
     lockWholeFile: (path) => lockByDatabase(path, (name) => new Database(name)),
-    digestFile: fileDigester(spawnWebWorker),
-    spawnWorker: spawnWebWorker,
+    digestFile: fileDigester(spawnWorker),
+    spawnWorker,
     serveHttp,
     environment: (name) => process.env[name],
     args: process.argv.slice(2),
   };
+}
+
+function spawnWorker(url: URL, name: string): WorkerHandle {
+  return startWorker(url, name, spawnWebWorker);
 }
 
 /** Other runtimes' type checkers do not know Bun's modules, so these are imported by a name that is not a literal. */

@@ -6,25 +6,35 @@
 
 import { DatabaseSync } from "node:sqlite";
 import { fileDigester } from "./digest.ts";
+import { fileSystemOf } from "./file_systems.ts";
 import { linuxRangeLocks } from "./linux_locks.ts";
-import { common, lockByDatabase } from "./node_common.ts";
-import type { HttpListener, RangeLocks, Runtime, ServeHttpOptions } from "./runtime.ts";
+import { common, lockByDatabase, startWorker } from "./node_common.ts";
+import type { FileSystem, HttpListener, RangeLocks, Runtime, ServeHttpOptions, WorkerHandle } from "./runtime.ts";
+import { FileError } from "./runtime.ts";
 import { spawnWebWorker } from "./web_worker.ts";
+
+const ENOENT = 2;
 
 /** The machine, seen through Deno. */
 export function denoRuntime(): Runtime {
+  const library = cLibrary();
   return {
     ...common,
+    files: { ...common.files, fileSystem: (path) => library ? fileSystem(library, path) : "unknown" },
     name: "deno",
     version: Deno.version.deno,
-    rangeLocks: rangeLocks(),
+    rangeLocks: library && rangeLocks(library),
     lockWholeFile: (path) => lockByDatabase(path, (name) => new DatabaseSync(name)),
-    digestFile: fileDigester(spawnWebWorker),
-    spawnWorker: spawnWebWorker,
+    digestFile: fileDigester(spawnWorker),
+    spawnWorker,
     serveHttp,
     environment,
     args: Deno.args,
   };
+}
+
+function spawnWorker(url: URL, name: string): WorkerHandle {
+  return startWorker(url, name, spawnWebWorker);
 }
 
 async function serveHttp({ hostname, port, fetch }: ServeHttpOptions): Promise<HttpListener> {
@@ -39,15 +49,40 @@ function environment(name: string): string | undefined {
   return permission.state === "granted" ? Deno.env.get(name) : undefined;
 }
 
-function rangeLocks(): RangeLocks | undefined {
+type CLibrary = Deno.DynamicLibrary<typeof C_FUNCTIONS>;
+
+const C_FUNCTIONS = {
+  fcntl: { parameters: ["i32", "i32", "buffer"], result: "i32" },
+  statfs: { parameters: ["buffer", "buffer"], result: "i32" },
+  __errno_location: { parameters: [], result: "pointer" },
+} as const;
+
+/** The C library, where it may be called. */
+function cLibrary(): CLibrary | undefined {
   if (Deno.build.os !== "linux") return undefined;
   if (Deno.permissions.querySync({ name: "ffi" }).state !== "granted") return undefined;
-  const library = Deno.dlopen("libc.so.6", {
-    fcntl: { parameters: ["i32", "i32", "buffer"], result: "i32" },
-    __errno_location: { parameters: [], result: "pointer" },
-  });
+  return Deno.dlopen("libc.so.6", C_FUNCTIONS);
+}
+
+function errnoOf({ symbols }: CLibrary): number {
+  return new Deno.UnsafePointerView(symbols.__errno_location()!).getInt32();
+}
+
+function rangeLocks(library: CLibrary): RangeLocks {
   return linuxRangeLocks({
     fcntl: (descriptor, command, argument) => library.symbols.fcntl(descriptor, command, argument),
-    errno: () => new Deno.UnsafePointerView(library.symbols.__errno_location()!).getInt32(),
+    errno: () => errnoOf(library),
   });
+}
+
+/** `node:fs` would ask for `--allow-sys` besides; whoever shares a database may call the C library anyway. */
+function fileSystem(library: CLibrary, path: string): FileSystem {
+  // struct statfs begins with `long f_type`; it has 120 bytes on 64-bit Linux.
+  const statfs = new Uint8Array(256);
+  if (library.symbols.statfs(new TextEncoder().encode(`${path}\0`), statfs) !== 0) {
+    const errno = errnoOf(library);
+    const reason = `Cannot stat the file system of ${path}: errno ${errno}`;
+    throw new FileError(reason, errno === ENOENT ? "ENOENT" : "EIO");
+  }
+  return fileSystemOf(new DataView(statfs.buffer).getInt32(0, true));
 }

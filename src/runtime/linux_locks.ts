@@ -15,6 +15,7 @@ export interface CLibrary {
   errno(): number;
 }
 
+const F_OFD_GETLK = 36;
 const F_OFD_SETLK = 37;
 const F_RDLCK = 0;
 const F_WRLCK = 1;
@@ -27,18 +28,23 @@ export function linuxRangeLocks(library: CLibrary): RangeLocks {
   // struct flock { short l_type; short l_whence; off_t l_start; off_t l_len; pid_t l_pid; }, l_pid 0 as OFD demands.
   const flock = new Uint8Array(32);
   const fields = new DataView(flock.buffer);
-  const call = (descriptor: number, type: number, start: number, length: number): boolean => {
+  const call = (descriptor: number, command: number, type: number, start: number, length: number): boolean => {
     fields.setInt16(0, type, true);
     fields.setBigInt64(8, BigInt(start), true);
     fields.setBigInt64(16, BigInt(length), true);
-    if (library.fcntl(descriptor, F_OFD_SETLK, flock) === 0) return true;
+    fields.setInt32(24, 0, true);
+    if (library.fcntl(descriptor, command, flock) === 0) return true;
     const errno = library.errno();
     if (errno === EAGAIN || errno === EACCES) return false;
     throw new FileError(`Cannot lock bytes ${start} to ${start + length}: errno ${errno}`, "EIO");
   };
   return {
     tryLock: (descriptor, start, length, mode) =>
-      call(descriptor, mode === "shared" ? F_RDLCK : F_WRLCK, start, length),
-    unlock: (descriptor, start, length) => void call(descriptor, F_UNLCK, start, length),
+      call(descriptor, F_OFD_SETLK, mode === "shared" ? F_RDLCK : F_WRLCK, start, length),
+    unlock: (descriptor, start, length) => void call(descriptor, F_OFD_SETLK, F_UNLCK, start, length),
+    isLocked(descriptor, start, length) {
+      call(descriptor, F_OFD_GETLK, F_WRLCK, start, length);
+      return fields.getInt16(0, true) !== F_UNLCK;
+    },
   };
 }

@@ -10,7 +10,7 @@ import process from "node:process";
 import { Worker } from "node:worker_threads";
 import { fileDigester } from "./digest.ts";
 import { linuxRangeLocks } from "./linux_locks.ts";
-import { common, lockByDatabase } from "./node_common.ts";
+import { common, lockByDatabase, startWorker } from "./node_common.ts";
 import type { HttpListener, RangeLocks, Runtime, ServeHttpOptions, WholeFileLock, WorkerHandle } from "./runtime.ts";
 
 /** Closes the listening socket and nothing else, which `close` of an HTTP server does not. */
@@ -39,6 +39,10 @@ function lockWholeFile(path: string): WholeFileLock | undefined {
 }
 
 function spawnWorker(url: URL, name: string): WorkerHandle {
+  return startWorker(url, name, spawnThread);
+}
+
+function spawnThread(url: URL, name: string): WorkerHandle {
   const worker = new Worker(url, { name });
   return {
     post: (message, transfer = []) => worker.postMessage(message, transfer as never),

@@ -6,16 +6,18 @@
 
 import { AsyncLocalStorage } from "node:async_hooks";
 import { createHash } from "node:crypto";
+import fs from "node:fs";
+import { readFile } from "node:fs/promises";
 import process from "node:process";
-import { setTimeout as startTimer } from "node:timers";
+import { setImmediate, setTimeout as startTimer } from "node:timers";
 import { nodeFiles } from "./node_files.ts";
-import type { CallContext, Clock, Runtime, WholeFileLock } from "./runtime.ts";
+import type { CallContext, Clock, Runtime, WholeFileLock, WorkerHandle } from "./runtime.ts";
 import { FileError } from "./runtime.ts";
 
 /** The parts of a {@link Runtime} that do not differ. */
 export type CommonRuntime = Pick<
   Runtime,
-  "files" | "clock" | "sha256" | "newCallContext" | "onTerminationSignal" | "processId" | "exit"
+  "files" | "clock" | "sha256" | "readModule" | "newCallContext" | "onTerminationSignal" | "processId" | "exit"
 >;
 
 const clock: Clock = {
@@ -36,6 +38,7 @@ const clock: Clock = {
       signal?.addEventListener("abort", abort, { once: true });
     });
   },
+  afterTurn: (run) => void setImmediate(run),
 };
 
 /** The parts of a {@link Runtime} that do not differ. */
@@ -43,6 +46,10 @@ export const common: CommonRuntime = {
   files: nodeFiles,
   clock,
   sha256: (bytes) => createHash("sha256").update(bytes).digest(),
+  async readModule(url) {
+    if (url.protocol !== "file:") return await WebAssembly.compileStreaming(fetch(url));
+    return await WebAssembly.compile(await readFile(url) as Uint8Array<ArrayBuffer>);
+  },
   newCallContext<T>(): CallContext<T> {
     const storage = new AsyncLocalStorage<T>();
     return { run: (value, work) => storage.run(value, work), current: () => storage.getStore() };
@@ -57,6 +64,28 @@ export const common: CommonRuntime = {
   processId: process.pid,
   exit: (code) => process.exit(code),
 };
+
+/**
+ * Starts a Worker whose module is there. A bundle leaves them out, and Deno says so on the console before whoever
+ * started one can know.
+ *
+ * @throws FileError `ENOENT`
+ */
+export function startWorker(url: URL, name: string, start: Runtime["spawnWorker"]): WorkerHandle {
+  if (url.protocol === "file:" && isMissing(url)) {
+    throw new FileError(`Cannot start Worker ${name}: its module is missing: ${url.href}`, "ENOENT");
+  }
+  return start(url, name);
+}
+
+function isMissing(url: URL): boolean {
+  try {
+    return fs.statSync(url, { throwIfNoEntry: false }) === undefined;
+  } catch {
+    // Deno may start what this program may not look at.
+    return false;
+  }
+}
 
 /** As much of a runtime's built-in SQLite as a lock needs. */
 export interface LockDatabase {

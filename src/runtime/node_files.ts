@@ -7,6 +7,8 @@
 
 import fs from "node:fs";
 import fsp from "node:fs/promises";
+import process from "node:process";
+import { fileSystemOf } from "./file_systems.ts";
 import type { DirectoryEntry, Files, FileStat, OpenFile, OpenMode } from "./runtime.ts";
 import { FileError } from "./runtime.ts";
 
@@ -39,6 +41,10 @@ export const nodeFiles: Files = {
       if (isMissing(error)) return undefined;
       throw toFileError(`resolve ${path}`, error);
     }
+  },
+  fileSystem(path) {
+    const { type } = attempt(`stat the file system of ${path}`, () => fs.statfsSync(path));
+    return process.platform === "linux" ? fileSystemOf(type) : "unknown";
   },
   async list(directory) {
     try {

@@ -35,7 +35,17 @@ export interface Runtime {
    * @throws Error when the file cannot be read, or changes while it is read.
    */
   digestFile(path: string): Promise<FileDigest>;
-  /** Starts a module Worker. */
+  /**
+   * Reads and compiles a WebAssembly module from a `file:`, `http:` or `https:` URL.
+   *
+   * @throws Error when it cannot be read or is none.
+   */
+  readModule(url: URL): Promise<WebAssembly.Module>;
+  /**
+   * Starts a module Worker.
+   *
+   * @throws FileError `ENOENT` where its module is missing, as in a bundle.
+   */
   spawnWorker(url: URL, name: string): WorkerHandle;
   /** Calls `handler` on SIGINT and SIGTERM until the returned function is called. */
   onTerminationSignal(handler: (signal: string) => void): () => void;
@@ -73,6 +83,8 @@ export interface Clock {
    * @throws the signal's reason when it is aborted before or while waiting.
    */
   sleep(duration: Milliseconds, options?: SleepOptions): Promise<void>;
+  /** Calls `run` once the event loop has dealt with what is ready now. */
+  afterTurn(run: () => void): void;
 }
 
 /** How to wait. */
@@ -97,6 +109,12 @@ export interface Files {
   stat(path: string): Promise<FileStat | undefined>;
   /** The absolute path without symbolic links, or `undefined` when nothing is there. */
   realPath(path: string): Promise<string | undefined>;
+  /**
+   * What kind of file system something lies on.
+   *
+   * @throws FileError when nothing is there.
+   */
+  fileSystem(path: string): FileSystem;
   /** Names and kinds in a directory, sorted by name; empty when it is missing. */
   list(directory: string): Promise<DirectoryEntry[]>;
   /**
@@ -125,6 +143,13 @@ export interface Files {
    */
   remove(path: string): void;
 }
+
+/**
+ * A kind of file system: `local` when this machine alone reaches it, so that its locks and writes are seen by all at
+ * once; the kind's name (`nfs`, `smb`, `9p`, `fuse`, …) when others may reach it too; `unknown` where the machine does
+ * not say: on other systems than Linux, and on Deno without `--allow-ffi`.
+ */
+export type FileSystem = "local" | "unknown" | (string & Record<never, never>);
 
 /**
  * How to open: `read` an existing file, `write` an existing one (read and write), or `create` it if missing (read and
@@ -190,6 +215,8 @@ export interface RangeLocks {
   tryLock(descriptor: number, start: number, length: number, mode: "shared" | "exclusive"): boolean;
   /** Gives up whatever this open file holds there. */
   unlock(descriptor: number, start: number, length: number): void;
+  /** Whether somebody else holds a lock there, shared or exclusive. Takes none. */
+  isLocked(descriptor: number, start: number, length: number): boolean;
 }
 
 /** A lock from {@link Runtime.lockWholeFile}. */

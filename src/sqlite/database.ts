@@ -9,6 +9,8 @@ import type { SqlDriver } from "./driver.ts";
 import type { Engine, Pointer } from "./engine.ts";
 import { SQLITE_OK } from "./engine.ts";
 import { SqliteError } from "./error.ts";
+import { chooseCells } from "./result_cells.ts";
+import type { ResultCells } from "./result_cells.ts";
 import type { StatementHost } from "./statement.ts";
 import { WasmStatement } from "./statement.ts";
 import { VFS_NAME } from "./vfs.ts";
@@ -19,6 +21,7 @@ const SQLITE_OPEN_CREATE = 0x4;
 /** Result codes carry the kind of I/O error. */
 const SQLITE_OPEN_EXRESCODE = 0x02000000;
 const SQLITE_PREPARE_PERSISTENT = 1;
+const SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE = 1006;
 
 /** A database over {@link DatabaseFiles}. */
 export class WasmDatabase implements SqlDriver, StatementHost {
@@ -28,6 +31,8 @@ export class WasmDatabase implements SqlDriver, StatementHost {
   readonly #name: string;
   readonly #statements = new Set<WasmStatement>();
   #database: Pointer;
+  #cells: ResultCells | undefined;
+  #cellsChosen = false;
 
   /**
    * Opens it.
@@ -52,6 +57,16 @@ export class WasmDatabase implements SqlDriver, StatementHost {
     const error = this.failure("open it", code);
     this.close();
     throw error;
+  }
+
+  get cells(): ResultCells | undefined {
+    if (!this.#cellsChosen) chooseCells(this);
+    return this.#cells;
+  }
+
+  set cells(cells: ResultCells | undefined) {
+    this.#cells = cells;
+    this.#cellsChosen = true;
   }
 
   exec(sql: string): void {
@@ -79,6 +94,17 @@ export class WasmDatabase implements SqlDriver, StatementHost {
     this.engine.raw.sqlite3_close_v2(this.#database);
     this.#database = 0;
     this.engine.vfs.detach(this.#name);
+  }
+
+  /** Whether closing it leaves its log as it is, rather than moving it into the database if nobody else uses it. */
+  keepLogOnClose(keep: boolean): void {
+    const code = this.engine.raw.sqlite3__wasm_db_config_ip(
+      this.#open(),
+      SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE,
+      keep ? 1 : 0,
+      0,
+    );
+    if (code !== SQLITE_OK) throw this.failure("configure it", code);
   }
 
   changes(): number {

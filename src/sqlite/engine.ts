@@ -7,6 +7,8 @@
 
 import type { Sqlite3Static } from "@sqlite.org/sqlite-wasm";
 import init from "@sqlite.org/sqlite-wasm";
+import { FileError } from "../runtime/runtime.ts";
+import { loadWasm } from "../runtime/wasm.ts";
 import { FileVfs } from "./vfs.ts";
 
 /** An address in SQLite's heap; 0 is null. */
@@ -21,6 +23,8 @@ export interface RawSqlite {
   sqlite3_exec(database: Pointer, sql: Pointer, callback: Pointer, argument: Pointer, message: Pointer): number;
   sqlite3_errmsg(database: Pointer): Pointer;
   sqlite3_changes(database: Pointer): number;
+  /** `sqlite3_db_config` for options that are set by an integer. */
+  sqlite3__wasm_db_config_ip(database: Pointer, option: number, value: number, result: Pointer): number;
   sqlite3_prepare_v3(
     database: Pointer,
     sql: Pointer,
@@ -40,6 +44,7 @@ export interface RawSqlite {
   sqlite3_bind_text(statement: Pointer, index: number, text: Pointer, bytes: number, destructor: Pointer): number;
   sqlite3_bind_blob(statement: Pointer, index: number, blob: Pointer, bytes: number, destructor: Pointer): number;
   sqlite3_column_count(statement: Pointer): number;
+  sqlite3_column_value(statement: Pointer, column: number): Pointer;
   sqlite3_column_type(statement: Pointer, column: number): number;
   sqlite3_column_double(statement: Pointer, column: number): number;
   sqlite3_column_blob(statement: Pointer, column: number): Pointer;
@@ -138,7 +143,19 @@ export function loadEngine(): Promise<Engine> {
 }
 
 async function load(): Promise<Engine> {
-  const sqlite3 = await init();
+  const module = await loadWasm("sqlite3.wasm", () => import.meta.resolve("@sqlite.org/sqlite-wasm/sqlite3.wasm"));
+  const sqlite3 = await new Promise<Sqlite3Static>((resolve, reject) => {
+    const options: ModuleOptions = {
+      instantiateWasm(imports, receive) {
+        // What fails here is said to our caller, who else would wait for ever.
+        WebAssembly.instantiate(module, imports).then((instance) => receive(instance, module)).catch(reject);
+      },
+    };
+    (init as (options: ModuleOptions) => Promise<Sqlite3Static>)(options).then(resolve, reject);
+  });
+  if (sqlite3.capi.sqlite3_sourceid() !== sqlite3.version.sourceId) {
+    throw new FileError(`Cannot use sqlite3.wasm: it is not SQLite ${sqlite3.version.libVersion}'s build`, "EINVAL");
+  }
   // The package reports every refused statement on the console; here the caller gets an error instead.
   const { config } = sqlite3 as unknown as { config: Record<"debug" | "log" | "warn" | "error", () => void> };
   config.debug =
@@ -147,4 +164,12 @@ async function load(): Promise<Engine> {
     config.error =
       () => {};
   return new Engine(sqlite3);
+}
+
+/** As much as is used of what Emscripten lets a caller decide. */
+interface ModuleOptions {
+  instantiateWasm(
+    imports: WebAssembly.Imports,
+    receive: (instance: WebAssembly.Instance, module: WebAssembly.Module) => void,
+  ): void;
 }

@@ -17,3 +17,11 @@ export class SqliteError extends Error {
     this.code = code;
   }
 }
+
+/**
+ * Whether a statement was refused because of what somebody else is doing just now, so that it may succeed when it is
+ * tried again.
+ */
+export function isBusy(error: unknown): boolean {
+  return error instanceof SqliteError && (error.code === "SQLITE_BUSY" || error.code === "SQLITE_PROTOCOL");
+}

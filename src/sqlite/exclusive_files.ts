@@ -8,10 +8,15 @@
 import type { Files, OpenFile, RangeLocks } from "../runtime/runtime.ts";
 import type { DatabaseFile, DatabaseFiles, FilePart } from "./database_files.ts";
 import { LOCK_LENGTH, LOCK_NONE, LOCK_START } from "./database_files.ts";
+import { syncDirectoryOf } from "./directory.ts";
 
 /** A database's files, written by one owner. */
 export class ExclusiveFiles implements DatabaseFiles {
   readonly readOnly = false;
+  /** Nobody else commits. */
+  readonly hasNews = false;
+  /** Nobody else has to see what is committed. */
+  readonly isPublished = true;
   readonly #files: Files;
   readonly #locks: RangeLocks | undefined;
   readonly #path: string;
@@ -42,7 +47,7 @@ export class ExclusiveFiles implements DatabaseFiles {
     return new OwnedFile(file, {
       locks: part === "" ? this.#locks : undefined,
       onWrite: part === "-wal" ? (bytes) => void (this.#logged += bytes) : () => {},
-      syncDirectory: () => this.#syncDirectory(),
+      syncDirectory: () => syncDirectoryOf(this.#files, this.#path),
     });
   }
 
@@ -58,16 +63,6 @@ export class ExclusiveFiles implements DatabaseFiles {
   /** Whether what was last opened as `part` is still what lies there; `undefined` when it was never opened. */
   isInPlace(part: FilePart): boolean | undefined {
     return this.#opened.get(part)?.isInPlace();
-  }
-
-  /** A new file survives a power failure only once its directory is on the disk as well. */
-  #syncDirectory(): void {
-    const directory = this.#files.open(this.#path.slice(0, this.#path.lastIndexOf("/")) || "/", "read");
-    try {
-      directory.sync();
-    } finally {
-      directory.close();
-    }
   }
 }
 
@@ -135,6 +130,10 @@ class OwnedFile implements DatabaseFile {
     if (level !== LOCK_NONE || !this.#locked) return;
     this.#locks?.unlock(this.#file.descriptor, LOCK_START, LOCK_LENGTH);
     this.#locked = false;
+  }
+
+  isReserved(): boolean {
+    return false;
   }
 
   close(): void {

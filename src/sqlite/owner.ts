@@ -8,7 +8,9 @@
  */
 
 import type { Milliseconds, OpenFile, RangeLocks, Runtime } from "../runtime/runtime.ts";
+import type { Locking } from "./database_files.ts";
 import { LOCK_LENGTH, LOCK_START } from "./database_files.ts";
+import { FileError } from "../runtime/runtime.ts";
 import { SqliteError } from "./error.ts";
 
 /** A held lock. Releasing twice is no error. */
@@ -19,7 +21,7 @@ export interface OwnerLock {
 interface Holder {
   readonly pid: number;
   readonly runtime: string;
-  readonly mode: "exclusive";
+  readonly mode: Locking;
   /** ISO 8601. */
   readonly since: string;
 }
@@ -28,18 +30,27 @@ const FIRST_WAIT: Milliseconds = 5;
 const LONGEST_WAIT: Milliseconds = 100;
 
 /**
- * Becomes the only owner of the database at `path`, its real path.
+ * Becomes the only owner of the database at `path`, its real path, or one of those who share it.
  *
  * @throws SqliteError `SQLITE_BUSY` naming the holder when it is held for `timeout` milliseconds.
- * @throws FileError when the lock's file cannot be used.
+ * @throws FileError when the lock's file cannot be used; `ENOTSUP` when there is no way to share.
  */
-export async function acquireOwner(runtime: Runtime, path: string, timeout: Milliseconds): Promise<OwnerLock> {
-  const lock = await retry(runtime, timeout, () => tryExclusive(runtime, path));
+export async function acquireOwner(
+  runtime: Runtime,
+  path: string,
+  locking: Locking,
+  timeout: Milliseconds,
+): Promise<OwnerLock> {
+  const lock = await retry(
+    runtime,
+    timeout,
+    () => locking === "shared" ? tryShared(runtime, path) : tryExclusive(runtime, path),
+  );
   if (!lock) throw await heldBy(runtime, path);
   const holder: Holder = {
     pid: runtime.processId,
     runtime: `${runtime.name} ${runtime.version}`,
-    mode: "exclusive",
+    mode: locking,
     since: new Date(runtime.clock.now()).toISOString(),
   };
   // The lock is what counts; a directory too full for the note must not keep its owner out.
@@ -47,7 +58,7 @@ export async function acquireOwner(runtime: Runtime, path: string, timeout: Mill
   return {
     release() {
       try {
-        runtime.files.remove(holderPath(path));
+        if (lock.isLast()) runtime.files.remove(holderPath(path));
       } catch {
         // A note left behind misleads nobody while nobody holds the lock.
       }
@@ -94,7 +105,10 @@ export async function heldBy({ files, processId }: Runtime, path: string): Promi
   const note = await files.read(holderPath(path)).then((bytes) => new TextDecoder().decode(bytes), () => "");
   const holder = parseHolder(note);
   if (!holder) return heldByStranger(path);
-  const { pid, runtime, since } = holder;
+  const { pid, runtime, mode, since } = holder;
+  if (mode === "shared") {
+    return busy(path, `process ${pid} (${runtime}), and maybe others, have shared it since ${since}`, "share it, too");
+  }
   if (pid === processId) return busy(path, "this process has it open already", "use the one that is open");
   return busy(path, `process ${pid} (${runtime}) has held it since ${since}`, "end that process");
 }
@@ -112,21 +126,39 @@ function parseHolder(note: string): Holder | undefined {
   }
 }
 
-function tryExclusive(runtime: Runtime, path: string): OwnerLock | undefined {
+interface HeldLock extends OwnerLock {
+  /** Whether nobody else holds it. */
+  isLast(): boolean;
+}
+
+function tryExclusive(runtime: Runtime, path: string): HeldLock | undefined {
   const { files, rangeLocks } = runtime;
-  if (!rangeLocks) return runtime.lockWholeFile(ownerPath(path));
-  return lockFile(rangeLocks, files.open(ownerPath(path), "create"), "exclusive");
+  if (rangeLocks) return lockFile(rangeLocks, files.open(ownerPath(path), "create"), "exclusive");
+  const lock = runtime.lockWholeFile(ownerPath(path));
+  return lock && { isLast: () => true, release: () => lock.release() };
+}
+
+function tryShared({ files, rangeLocks }: Runtime, path: string): HeldLock | undefined {
+  if (!rangeLocks) {
+    throw new FileError(
+      `Cannot share ${path} with other processes: here they cannot see each other's locks (that takes Linux and, on ` +
+        'Deno, --allow-ffi); use locking "exclusive"',
+      "ENOTSUP",
+    );
+  }
+  return lockFile(rangeLocks, files.open(ownerPath(path), "create"), "shared");
 }
 
 /** Locks a file for as long as it stays open; closes it when it cannot. */
-function lockFile(locks: RangeLocks, file: OpenFile, mode: "shared" | "exclusive"): OwnerLock | undefined {
+function lockFile(locks: RangeLocks, file: OpenFile, mode: "shared" | "exclusive"): HeldLock | undefined {
   let locked = false;
   try {
     locked = locks.tryLock(file.descriptor, LOCK_START, LOCK_LENGTH, mode);
   } finally {
     if (!locked) file.close();
   }
-  return locked ? { release: () => file.close() } : undefined;
+  if (!locked) return undefined;
+  return { isLast: () => !locks.isLocked(file.descriptor, LOCK_START, LOCK_LENGTH), release: () => file.close() };
 }
 
 function ownerPath(path: string): string {

@@ -76,6 +76,10 @@ class ReadOnlyFile implements DatabaseFile {
     }
   }
 
+  isReserved(): boolean {
+    return false;
+  }
+
   close(): void {
     this.#file?.close();
   }

@@ -12,7 +12,7 @@
 
 import type { Sqlite3Static, WasmPointer } from "@sqlite.org/sqlite-wasm";
 import { FileError } from "../runtime/runtime.ts";
-import type { DatabaseFile, DatabaseFiles, FilePart } from "./database_files.ts";
+import type { DatabaseFile, DatabaseFiles, FilePart, WalIndex } from "./database_files.ts";
 
 /** What SQLite calls this VFS. */
 export const VFS_NAME = "warmcache";
@@ -22,12 +22,16 @@ const NAME_LENGTH = 64;
 const FILE_BYTES = 4;
 const SECTOR_BYTES = 4096;
 const OPEN_READONLY = 0x1;
+/** What `xShmLock` is asked for: one of the first two, with one of the last two. */
+const SHM_UNLOCK = 1;
+const SHM_SHARED = 4;
 /** Asks SQLite for its default VFS; the package's types do not know that null is a name. */
 const NO_NAME = null as unknown as string;
 
 interface OpenedFile {
   readonly file: DatabaseFile;
   readonly database: AttachedDatabase;
+  walIndex: WalIndex | undefined;
 }
 
 interface AttachedDatabase {
@@ -70,31 +74,31 @@ export class FileVfs {
   }
 
   #install({ capi, vfs: helpers }: Sqlite3Static): void {
-    const io = new capi.sqlite3_io_methods();
+    const [alone, shared] = [new capi.sqlite3_io_methods(), new capi.sqlite3_io_methods()];
     const vfs = new capi.sqlite3_vfs();
-    const methods = { io: this.#ioMethods(), vfs: this.#vfsMethods(io.pointer) };
+    const ioMethods = this.#ioMethods();
     // Version 1: no shared memory, so SQLite keeps the wal-index in its heap and demands exclusive locking.
-    fields(io).$iVersion = 1;
+    fields(alone).$iVersion = 1;
+    fields(shared).$iVersion = 2;
     const fallback = fields(new capi.sqlite3_vfs(capi.sqlite3_vfs_find(NO_NAME)));
-    const { $xRandomness, $xSleep, $xCurrentTime, $xCurrentTimeInt64 } = fallback;
+    const { $xRandomness, $xCurrentTime, $xCurrentTimeInt64 } = fallback;
     Object.assign(fields(vfs), {
       $iVersion: 2,
       $szOsFile: FILE_BYTES,
       $mxPathname: NAME_LENGTH,
       $xRandomness,
-      $xSleep,
       $xCurrentTime,
       $xCurrentTimeInt64,
     });
-    helpers.installVfs(
-      {
-        io: { struct: io, methods: methods.io },
-        vfs: { struct: vfs, methods: methods.vfs, name: VFS_NAME },
-      } as unknown as Parameters<typeof helpers.installVfs>[0],
-    );
+    const install = (parts: object): void => void helpers.installVfs(parts as Parameters<typeof helpers.installVfs>[0]);
+    install({ io: { struct: alone, methods: ioMethods } });
+    install({
+      io: { struct: shared, methods: { ...ioMethods, ...this.#walIndexMethods() } },
+      vfs: { struct: vfs, methods: this.#vfsMethods(alone.pointer, shared.pointer), name: VFS_NAME },
+    });
   }
 
-  #vfsMethods(ioMethods: WasmPointer) {
+  #vfsMethods(alone: WasmPointer, shared: WasmPointer) {
     const { SQLITE_OK, SQLITE_CANTOPEN, SQLITE_IOERR_DELETE, SQLITE_IOERR_ACCESS } = this.#codes;
     return {
       xOpen: (_vfs: WasmPointer, name: WasmPointer, pointer: WasmPointer, flags: number, flagsOut: WasmPointer) => {
@@ -104,8 +108,8 @@ export class FileVfs {
         if (!found) return SQLITE_CANTOPEN;
         return this.#attempt(found.database, SQLITE_CANTOPEN, () => {
           const { database, part } = found;
-          this.#opened.set(pointer, { file: database.files.open(part), database });
-          this.#setUint32(pointer, ioMethods);
+          this.#opened.set(pointer, { file: database.files.open(part), database, walIndex: undefined });
+          this.#setUint32(pointer, database.files.openWalIndex ? shared : alone);
           if (flagsOut) this.#setUint32(flagsOut, database.files.readOnly ? flags | OPEN_READONLY : flags);
           return SQLITE_OK;
         });
@@ -133,6 +137,8 @@ export class FileVfs {
         heap.copyWithin(result, name, end);
         return SQLITE_OK;
       },
+      // Nobody sleeps on the caller's thread: SQLite is told that the time has passed, and gives up soon.
+      xSleep: (_vfs: WasmPointer, microseconds: number) => microseconds,
     };
   }
 
@@ -149,6 +155,7 @@ export class FileVfs {
       SQLITE_IOERR_FSTAT,
       SQLITE_IOERR_LOCK,
       SQLITE_IOERR_UNLOCK,
+      SQLITE_IOERR_CHECKRESERVEDLOCK,
       SQLITE_IOERR_CLOSE,
       SQLITE_IOCAP_POWERSAFE_OVERWRITE,
     } = this.#codes;
@@ -192,10 +199,11 @@ export class FileVfs {
           file.unlock(level);
           return SQLITE_OK;
         }),
-      xCheckReservedLock: (_pointer: WasmPointer, result: WasmPointer) => {
-        this.#setUint32(result, 0);
-        return SQLITE_OK;
-      },
+      xCheckReservedLock: (pointer: WasmPointer, result: WasmPointer) =>
+        use(pointer, SQLITE_IOERR_CHECKRESERVEDLOCK, (file) => {
+          this.#setUint32(result, file.isReserved() ? 1 : 0);
+          return SQLITE_OK;
+        }),
       xClose: (pointer: WasmPointer) => {
         const code = use(pointer, SQLITE_IOERR_CLOSE, (file) => {
           file.close();
@@ -207,6 +215,52 @@ export class FileVfs {
       xFileControl: () => SQLITE_NOTFOUND,
       xSectorSize: () => SECTOR_BYTES,
       xDeviceCharacteristics: () => SQLITE_IOCAP_POWERSAFE_OVERWRITE,
+    };
+  }
+
+  #walIndexMethods() {
+    const { SQLITE_OK, SQLITE_BUSY, SQLITE_IOERR_SHMMAP, SQLITE_IOERR_SHMLOCK, SQLITE_IOERR_UNLOCK } = this.#codes;
+    const use = (pointer: WasmPointer, code: number, run: (walIndex: WalIndex) => number): number => {
+      const opened = this.#opened.get(pointer)!;
+      const { database } = opened;
+      return this.#attempt(database, code, () => {
+        const walIndex = opened.walIndex ??= database.files.openWalIndex!();
+        return walIndex ? run(walIndex) : SQLITE_BUSY;
+      });
+    };
+    return {
+      xShmMap: (pointer: WasmPointer, region: number, _size: number, extend: number, result: WasmPointer) => {
+        this.#setUint32(result, 0);
+        return use(pointer, SQLITE_IOERR_SHMMAP, (walIndex) => {
+          this.#setUint32(result, walIndex.map(region, extend !== 0));
+          return SQLITE_OK;
+        });
+      },
+      xShmLock: (pointer: WasmPointer, first: number, count: number, flags: number) =>
+        use(pointer, SQLITE_IOERR_SHMLOCK, (walIndex) => {
+          if ((flags & SHM_UNLOCK) !== 0) {
+            walIndex.unlock(first, count);
+            return SQLITE_OK;
+          }
+          const mode = (flags & SHM_SHARED) !== 0 ? "shared" : "exclusive";
+          return walIndex.lock(first, count, mode) ? SQLITE_OK : SQLITE_BUSY;
+        }),
+      xShmBarrier: (pointer: WasmPointer) => {
+        // It cannot be refused: what failed shows when the next lock is taken.
+        use(pointer, SQLITE_OK, (walIndex) => {
+          walIndex.barrier();
+          return SQLITE_OK;
+        });
+      },
+      xShmUnmap: (pointer: WasmPointer, remove: number) => {
+        const opened = this.#opened.get(pointer)!;
+        const { walIndex } = opened;
+        opened.walIndex = undefined;
+        return this.#attempt(opened.database, SQLITE_IOERR_UNLOCK, () => {
+          walIndex?.unmap(remove !== 0);
+          return SQLITE_OK;
+        });
+      },
     };
   }
 

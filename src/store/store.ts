@@ -66,6 +66,13 @@ export interface StoredEntry extends EntryFields {
    * @throws CacheError `corrupt` when the verified bytes do not decompress to what was stored.
    */
   bytes(): Uint8Array;
+  /**
+   * Has `use` look at {@link bytes} without a copy of them, where there is none yet: `use` must neither keep nor change
+   * them, nor read another entry meanwhile.
+   *
+   * @throws as {@link bytes} does, and what `use` throws.
+   */
+  read<T>(use: (bytes: Uint8Array) => T): T;
 }
 
 /** What a request was, kept beside its answers for people and for `explain`. */

@@ -230,7 +230,7 @@ describe("ResponseCache", () => {
       store.lookup = async (model, wants) =>
         (await lookup(model, wants)).map((found) => ({
           ...found,
-          entries: found.entries.map((entry) => ({ ...entry, bytes: broken })),
+          entries: found.entries.map((entry) => ({ ...entry, bytes: broken, read: broken })),
         }));
       const status: CacheStatus = {};
       assert.deepEqual(saidBy(await cache.wrap(ask("cats"), provider.answer, { status })), ["text 2"]);

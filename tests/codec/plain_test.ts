@@ -8,6 +8,7 @@ describe("plain", () => {
   it("gives bytes back as they are", () => {
     const bytes = Uint8Array.of(1, 2, 3);
     assert.deepEqual(plain.decompress(plain.compress(bytes), 3), bytes);
+    assert.deepEqual(plain.read(plain.compress(bytes), 3, (content) => content.slice()), bytes);
   });
 
   it("refuses bytes of another size than the caller expects", () => {

@@ -44,6 +44,28 @@ describe("zstd", () => {
     assert.throws(() => zstd.decompress(frame, sentence.byteLength), CodecError);
   });
 
+  it("lets a caller look at the bytes without a copy, as long as the call lasts", () => {
+    const frame = zstd.compress(prose);
+    const seen = zstd.read(frame, prose.byteLength, (bytes) => bytes);
+    assert.equal(
+      zstd.read(frame, prose.byteLength, (bytes) => new TextDecoder().decode(bytes)),
+      new TextDecoder().decode(prose),
+    );
+    assert.notEqual(seen.buffer, zstd.decompress(frame, prose.byteLength).buffer);
+    assert.throws(() => zstd.read(frame, prose.byteLength + 1, () => {}), CodecError);
+  });
+
+  it("is none the worse for large ones and refused ones in between", () => {
+    const small = zstd.compress(prose);
+    for (const size of [3_000_000, 10, 1_500_000]) {
+      const bytes = noise(size);
+      const frame = zstd.compress(bytes);
+      assert.deepEqual(zstd.decompress(frame, size), bytes);
+      assert.throws(() => zstd.decompress(frame.subarray(0, frame.byteLength - 1), size), CodecError);
+      assert.deepEqual(zstd.decompress(small, prose.byteLength), prose);
+    }
+  });
+
   it("refuses a frame of another size than the caller expects", () => {
     const frame = zstd.compress(prose);
     assert.throws(() => zstd.decompress(frame, prose.byteLength - 1), {

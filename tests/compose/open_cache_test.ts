@@ -1,12 +1,14 @@
 /** The library as its users meet it: open, ask, store, wrap, close, on files of their own. */
 
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { CacheError, openCache } from "../../mod.ts";
-import { requirePart } from "../support/parts.ts";
+import { loadRuntime } from "../../src/runtime/load.ts";
+import { requirePart, requireRangeLocks } from "../support/parts.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
 const REQUEST = { model: "gpt-4o-mini", messages: [{ role: "user", content: "Say hi" }], temperature: 0 };
@@ -93,6 +95,37 @@ describe("openCache", () => {
       second.wrap(REQUEST, () => assert.fail("nothing is paid for before the lock is known")),
       (error) => error instanceof CacheError && error.code === "locked" && error.message.includes(directory),
     );
+  });
+
+  it("shares its files with others who share them, and answers while one of them writes", async (context) => {
+    if (!requireRangeLocks(context, await loadRuntime()) || !requirePart(context, "sqlite3")) return;
+    const directory = await temporaryFolder();
+    const options = { directory, locking: "shared", lockTimeout: 60_000 } as const;
+    await using one = await openCache(options);
+    await using two = await openCache(options);
+    await one.put(REQUEST, answer("hi"));
+    assert.deepEqual(await two.wrap(REQUEST, () => assert.fail("it is there")), answer("hi"));
+    const [name] = (await readdir(directory)).filter((name) => name.endsWith(".sqlite"));
+    const shell = spawn("sqlite3", [join(directory, name!)], { stdio: ["pipe", "pipe", "inherit"] });
+    shell.stdin.write("BEGIN IMMEDIATE; SELECT 'begun';\n");
+    await once(shell.stdout, "data");
+    const events: string[] = [];
+    const wrapped = two.wrap({ ...REQUEST, seed: 1 }, () => Promise.resolve(answer("one"))).then((answered) => {
+      events.push("wrapped");
+      return answered;
+    });
+    for (let turn = 0; turn < 5; turn++) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      assert.deepEqual((await two.get(REQUEST))!.json(), answer("hi"));
+      events.push("answered");
+    }
+    events.push("commits");
+    shell.stdin.end("COMMIT;\n");
+    assert.deepEqual(await wrapped, answer("one"));
+    assert.deepEqual(events, [...Array(5).fill("answered"), "commits", "wrapped"]);
+    assert.deepEqual((await one.get({ ...REQUEST, seed: 1 }))!.json(), answer("one"));
+    const { failedWrites, failedLookups } = await two.stats();
+    assert.deepEqual({ failedWrites, failedLookups }, { failedWrites: 0, failedLookups: 0 });
   });
 
   it("keeps entries in memory when asked to", async () => {

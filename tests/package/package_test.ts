@@ -7,10 +7,10 @@ import { join } from "node:path";
 import process from "node:process";
 import { before, describe, it } from "node:test";
 import { promisify } from "node:util";
-import { pathOf } from "../house/module_graph.ts";
 import { MODELS } from "../support/models.ts";
 import { HERE, requireRuntime, type RuntimeName, RUNTIMES } from "../support/runtimes.ts";
 import { temporaryFolder } from "../support/temporary.ts";
+import { strangersProject } from "./stranger.ts";
 
 const run = promisify(execFile);
 
@@ -51,14 +51,7 @@ await openCache({ dir: "x" });
 describe("the npm package", { skip: HERE !== "deno" && "it is made by deno pack" }, () => {
   let folder: string;
   before(async () => {
-    folder = await temporaryFolder();
-    const tarball = join(folder, "package.tgz");
-    await run(process.execPath, ["pack", "--allow-dirty", "--no-source-maps", "--output", tarball], {
-      cwd: pathOf(""),
-    });
-    await writeFile(join(folder, "package.json"), JSON.stringify({ private: true, type: "module" }));
-    const flags = ["--ignore-scripts", "--no-audit", "--no-fund"];
-    await run("npm", ["install", ...flags, tarball, "typescript@5.9", "@types/node@24"], { cwd: folder });
+    folder = await strangersProject(["typescript@5.9", "@types/node@24"]);
     await cp(MODELS, join(folder, "models"), { recursive: true });
     await writeFile(join(folder, "program.mjs"), PROGRAM);
     await writeFile(join(folder, "types.ts"), TYPES);

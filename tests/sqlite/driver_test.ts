@@ -4,18 +4,19 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { loadRuntime } from "../../src/runtime/load.ts";
 import type { SqlDriver } from "../../src/sqlite/driver.ts";
-import type { OwnedDatabase } from "../../src/sqlite/open.ts";
-import { openOwnedDatabase } from "../../src/sqlite/open.ts";
+import type { OpenDatabase } from "../../src/sqlite/open.ts";
+import { openDatabase } from "../../src/sqlite/open.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
 describe("WasmDatabase", () => {
-  let owned: OwnedDatabase;
+  let owned: OpenDatabase;
   let driver: SqlDriver;
   before(async () => {
-    owned = await openOwnedDatabase({
+    owned = await openDatabase({
       runtime: await loadRuntime(),
       path: `${await temporaryFolder()}/driver.sqlite`,
       create: true,
+      locking: "exclusive",
       synchronous: "full",
       lockTimeout: 0,
       schema: (driver) => driver.exec("CREATE TABLE t (a, b)"),

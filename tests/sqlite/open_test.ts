@@ -10,8 +10,8 @@ import { loadRuntime } from "../../src/runtime/load.ts";
 import type { Files, OpenFile, Runtime } from "../../src/runtime/runtime.ts";
 import { FileError } from "../../src/runtime/runtime.ts";
 import type { SqlDriver } from "../../src/sqlite/driver.ts";
-import type { OwnedDatabase } from "../../src/sqlite/open.ts";
-import { openOwnedDatabase, readDatabase } from "../../src/sqlite/open.ts";
+import type { OpenDatabase } from "../../src/sqlite/open.ts";
+import { openDatabase, readDatabase } from "../../src/sqlite/open.ts";
 import { requirePart, requireRangeLocks } from "../support/parts.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
@@ -28,13 +28,21 @@ function count(driver: SqlDriver): unknown {
 }
 
 for (const [name, runtime] of runtimes) {
-  describe(`openOwnedDatabase ${name}`, () => {
+  describe(`openDatabase ${name}`, () => {
     let folder: string;
     before(async () => {
       folder = await temporaryFolder();
     });
-    const open = (path: string, lockTimeout = 0): Promise<OwnedDatabase> =>
-      openOwnedDatabase({ runtime, path, create: true, synchronous: "normal", lockTimeout, schema: create });
+    const open = (path: string, lockTimeout = 0): Promise<OpenDatabase> =>
+      openDatabase({
+        runtime,
+        path,
+        create: true,
+        locking: "exclusive",
+        synchronous: "normal",
+        lockTimeout,
+        schema: create,
+      });
 
     it("writes ahead, alone, without blocking and without checkpoints of its own accord", async () => {
       const owned = await open(join(folder, "pragmas.sqlite"));
@@ -145,9 +153,16 @@ for (const [name, runtime] of runtimes) {
     });
 
     it("refuses a missing file it is not to create, a directory, and a folder that is none", async () => {
-      const options = { runtime, create: false, synchronous: "normal", lockTimeout: 0, schema: create } as const;
+      const options = {
+        runtime,
+        create: false,
+        locking: "exclusive",
+        synchronous: "normal",
+        lockTimeout: 0,
+        schema: create,
+      } as const;
       const missing = join(folder, "missing.sqlite");
-      await assert.rejects(openOwnedDatabase({ ...options, path: missing }), { name: "FileError", code: "ENOENT" });
+      await assert.rejects(openDatabase({ ...options, path: missing }), { name: "FileError", code: "ENOENT" });
       const directory = join(folder, "directory.sqlite");
       await mkdir(directory);
       await assert.rejects(open(directory), { name: "FileError", code: "EISDIR" });
@@ -162,8 +177,15 @@ for (const [name, runtime] of runtimes) {
       const schema = (): void => {
         throw new Error("no");
       };
-      const options = { runtime, path, create: true, synchronous: "normal", lockTimeout: 0 } as const;
-      await assert.rejects(openOwnedDatabase({ ...options, schema }), { message: "no" });
+      const options = {
+        runtime,
+        path,
+        create: true,
+        locking: "exclusive",
+        synchronous: "normal",
+        lockTimeout: 0,
+      } as const;
+      await assert.rejects(openDatabase({ ...options, schema }), { message: "no" });
       (await open(path)).close();
     });
 
@@ -197,16 +219,23 @@ describe("a foreign SQLite", () => {
     if (!requireRangeLocks(context, machine)) return;
     if (!requirePart(context, "sqlite3")) return;
     const path = join(await temporaryFolder(), "native.sqlite");
-    const options = { runtime: machine, path, create: true, synchronous: "normal", schema: create } as const;
-    (await openOwnedDatabase({ ...options, lockTimeout: 0 })).close();
+    const options = {
+      runtime: machine,
+      path,
+      create: true,
+      locking: "exclusive",
+      synchronous: "normal",
+      schema: create,
+    } as const;
+    (await openDatabase({ ...options, lockTimeout: 0 })).close();
     const shell = spawn("sqlite3", [path], { stdio: ["pipe", "pipe", "inherit"] });
     shell.stdin.write("SELECT count(*) FROM t;\n");
     await once(shell.stdout, "data");
-    await assert.rejects(openOwnedDatabase({ ...options, lockTimeout: 0 }), {
+    await assert.rejects(openDatabase({ ...options, lockTimeout: 0 }), {
       code: "SQLITE_BUSY",
       message: `Cannot open ${path}: another program has it open; close it there, or use another directory`,
     });
-    const owned = openOwnedDatabase({ ...options, lockTimeout: 10_000 });
+    const owned = openDatabase({ ...options, lockTimeout: 10_000 });
     shell.stdin.end();
     (await owned).close();
   });
@@ -215,8 +244,15 @@ describe("a foreign SQLite", () => {
     const locks = requireRangeLocks(context, machine);
     if (!locks) return;
     const path = join(await temporaryFolder(), "unlockable.sqlite");
-    const options = { path, create: true, synchronous: "normal", lockTimeout: 0, schema: create } as const;
-    (await openOwnedDatabase({ ...options, runtime: machine })).close();
+    const options = {
+      path,
+      create: true,
+      locking: "exclusive",
+      synchronous: "normal",
+      lockTimeout: 0,
+      schema: create,
+    } as const;
+    (await openDatabase({ ...options, runtime: machine })).close();
     const tryLock = (): never => {
       throw new FileError("Cannot lock: no locks available", "ENOLCK");
     };
@@ -234,10 +270,10 @@ describe("a foreign SQLite", () => {
       },
     };
     const runtime = { ...machine, files, rangeLocks: { ...locks, tryLock } };
-    await assert.rejects(openOwnedDatabase({ ...options, runtime }), { name: "FileError", code: "ENOLCK" });
+    await assert.rejects(openDatabase({ ...options, runtime }), { name: "FileError", code: "ENOLCK" });
     await assert.rejects(readDatabase(runtime, path, count), { name: "FileError", code: "ENOLCK" });
     assert.equal(open.size, 0);
-    (await openOwnedDatabase({ ...options, runtime: machine })).close();
+    (await openDatabase({ ...options, runtime: machine })).close();
   });
 
   it("is kept out while we own the database, where range locks are to be had", async (context) => {
@@ -245,13 +281,20 @@ describe("a foreign SQLite", () => {
     if (!requirePart(context, "sqlite3")) return;
     const path = join(await temporaryFolder(), "shell.sqlite");
     const shell = (sql: string): string => execFileSync("sqlite3", [path, sql], { encoding: "utf8", stdio: "pipe" });
-    const options = { runtime: machine, path, create: true, synchronous: "normal", schema: create } as const;
-    const owned = await openOwnedDatabase({ ...options, lockTimeout: 0 });
+    const options = {
+      runtime: machine,
+      path,
+      create: true,
+      locking: "exclusive",
+      synchronous: "normal",
+      schema: create,
+    } as const;
+    const owned = await openDatabase({ ...options, lockTimeout: 0 });
     owned.driver.exec("INSERT INTO t VALUES (1)");
     assert.throws(() => shell("SELECT count(*) FROM t"), /database is locked/);
     owned.close();
     assert.equal(shell("PRAGMA integrity_check; SELECT count(*) FROM t").trim(), "ok\n1");
-    const again = await openOwnedDatabase({ ...options, lockTimeout: 0 });
+    const again = await openDatabase({ ...options, lockTimeout: 0 });
     assert.equal(count(again.driver), 1);
     again.close();
   });

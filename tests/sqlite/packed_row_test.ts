@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
 import { loadRuntime } from "../../src/runtime/load.ts";
 import type { SqlValue } from "../../src/sqlite/driver.ts";
-import { openOwnedDatabase } from "../../src/sqlite/open.ts";
-import { PackedReader, packedRows, packRow } from "../../src/sqlite/packed_row.ts";
+import { openDatabase } from "../../src/sqlite/open.ts";
+import { PackedRow, packedRows, packRow } from "../../src/sqlite/packed_row.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
 const ROWS: SqlValue[][] = [
@@ -24,10 +24,11 @@ describe("packed rows", () => {
   });
 
   it("are alike, packed from SQLite's heap or from values", async () => {
-    const owned = await openOwnedDatabase({
+    const owned = await openDatabase({
       runtime: await loadRuntime(),
       path: `${folder}/rows.sqlite`,
       create: true,
+      locking: "exclusive",
       synchronous: "normal",
       lockTimeout: 0,
       schema: (driver) => driver.exec("CREATE TABLE t (a ANY, b ANY, c ANY, d ANY) STRICT"),
@@ -35,20 +36,22 @@ describe("packed rows", () => {
     const insert = owned.driver.prepare("INSERT INTO t VALUES (?, ?, ?, ?)");
     for (const row of ROWS) insert.run(...row);
     const select = owned.driver.prepare("SELECT * FROM t");
-    assert.deepEqual(packedRows(select), ROWS.map(packRow));
+    assert.deepEqual(packedRows(select), ROWS.map((row) => packRow(row)));
     const byValues = { ...select, all: () => select.all(), run: () => 0, get: () => undefined, finalize() {} };
-    assert.deepEqual(packedRows(byValues), ROWS.map(packRow));
+    assert.deepEqual(packedRows(byValues), ROWS.map((row) => packRow(row)));
     owned.close();
   });
 
-  it("are read column by column, of the right type or null", () => {
-    const reader = new PackedReader(packRow([1, "zwölf", null, Uint8Array.of(9), "long ".repeat(20), 5]));
-    assert.equal(reader.takeNumber(), 1);
-    assert.equal(reader.takeText(), "zwölf");
-    assert.equal(reader.takeBlob(), null);
-    assert.deepEqual(reader.takeBlob(), Uint8Array.of(9));
-    assert.equal(reader.takeText(), "long ".repeat(20));
-    assert.equal(reader.takeText(), null);
+  it("are read by column, of the right type or null, in any order", () => {
+    const row = new PackedRow(packRow([1, "zwölf", null, Uint8Array.of(9), "long ".repeat(20), 5, -0.5]));
+    assert.equal(row.number(6), -0.5);
+    assert.equal(row.number(0), 1);
+    assert.equal(row.text(1), "zwölf");
+    assert.equal(row.blob(2), null);
+    assert.deepEqual(row.blob(3), Uint8Array.of(9));
+    assert.equal(row.text(4), "long ".repeat(20));
+    assert.equal(row.text(5), null);
+    assert.equal(row.number(4), null);
   });
 
   it("differ where rows differ", () => {

@@ -1,5 +1,6 @@
 /** A clock that stands still until a test moves it. */
 
+import { setImmediate } from "node:timers";
 import type { Clock, Milliseconds, SleepOptions } from "../../src/runtime/runtime.ts";
 
 interface Sleeper {
@@ -26,6 +27,10 @@ export class ManualClock implements Clock {
       signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
       this.#sleepers.push({ until: this.#now + duration, wake: resolve });
     });
+  }
+
+  afterTurn(run: () => void): void {
+    setImmediate(run);
   }
 
   /** Moves the time on and wakes whoever slept until then. */

@@ -5,15 +5,16 @@ import { mkdir } from "node:fs/promises";
 import type { TestContext } from "node:test";
 import { skipForWant } from "./parts.ts";
 
-/** Runs on a file system of 1 MiB at `directory`; skips the test where this process may not mount one. */
+/** Runs on a file system of `size` at `directory`; skips the test where this process may not mount one. */
 export async function onSmallDisk(
   context: TestContext,
   directory: string,
   run: (directory: string) => Promise<void>,
+  size = "1m",
 ): Promise<void> {
   await mkdir(directory);
   try {
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m,mode=0700", "tmpfs", directory], { stdio: "pipe" });
+    execFileSync("mount", ["-t", "tmpfs", "-o", `size=${size},mode=0700`, "tmpfs", directory], { stdio: "pipe" });
   } catch {
     return skipForWant(context, "this process may not mount a file system");
   }

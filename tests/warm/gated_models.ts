@@ -23,6 +23,9 @@ export class ManualClock implements Clock {
   sleep(): Promise<void> {
     throw new Error("nobody sleeps here");
   }
+  afterTurn(): void {
+    throw new Error("nobody waits for a turn here");
+  }
   advance(duration: Milliseconds): void {
     this.#elapsed += duration;
   }

@@ -118,7 +118,8 @@ class MemoryStore implements Store {
 
 function storedEntry({ fields, body }: Row, sample: number): StoredEntry {
   // A copy: the caller may change what it gets, and the store must not change with it.
-  return { ...fields, sample, storedBytes: body.length, bytes: () => body.slice() };
+  const bytes = (): Uint8Array => body.slice();
+  return { ...fields, sample, storedBytes: body.length, bytes, read: (use) => use(body) };
 }
 
 function sizeOf({ request, rows }: Shelved): number {

@@ -7,10 +7,11 @@
 
 import type { Checksum } from "../../codec/checksum.ts";
 import type { Codec } from "../../codec/codec.ts";
+import { CodecError } from "../../codec/codec.ts";
 import { plain } from "../../codec/plain.ts";
 import { ZSTD_SIZE_LIMIT } from "../../codec/zstd.ts";
 import type { SqlValue } from "../../sqlite/driver.ts";
-import { PACKED_BLOB, PackedReader, packRow } from "../../sqlite/packed_row.ts";
+import { PACKED_BLOB, PackedRow, packRow } from "../../sqlite/packed_row.ts";
 import { CacheError } from "../error.ts";
 import type { EntryFields, Key, NewEntry, Outcome, RequestRecord, StoredEntry } from "../store.ts";
 import { ROW_VERSION } from "./schema.ts";
@@ -29,6 +30,35 @@ export const ENTRY_COLUMNS: string =
   "schema_version, key, sample, media_type, outcome, model_asked, model_answered, fingerprint, prompt_tokens, " +
   "completion_tokens, cost_microdollars, latency, created, expires, codec, dictionary, size, body, checksum";
 
+/**
+ * Selects {@link ENTRY_COLUMNS} of a key's samples below a number. The table is joined with itself by rowid, so that all
+ * columns, key and sample too, come from the row: read by way of an index, SQLite takes the columns that are in it from
+ * there, and a row in another's place would look right. It costs nothing that can be measured (`bench/engine.ts`).
+ */
+export const SELECT_ENTRIES: string =
+  `SELECT ${ENTRY_COLUMNS.split(", ").map((column) => `row.${column}`).join(", ")} ` +
+  "FROM entry AS found LEFT JOIN entry AS row ON row.rowid = found.rowid " +
+  "WHERE found.key = ? AND found.sample < ? ORDER BY found.sample";
+
+// Their places.
+const SCHEMA_VERSION = 0;
+const KEY = 1;
+const SAMPLE = 2;
+const MEDIA_TYPE = 3;
+const OUTCOME = 4;
+const MODEL_ASKED = 5;
+const MODEL_ANSWERED = 6;
+const FINGERPRINT = 7;
+const PROMPT_TOKENS = 8;
+const COMPLETION_TOKENS = 9;
+const COST_MICRODOLLARS = 10;
+const LATENCY = 11;
+const CREATED = 12;
+const EXPIRES = 13;
+const CODEC = 14;
+const SIZE = 16;
+const BODY = 17;
+
 /** The columns of a request, as they are inserted. */
 export const REQUEST_COLUMNS: string =
   "key, namespace, provider, endpoint, identity, codec, dictionary, size, created, body, checksum";
@@ -36,6 +66,8 @@ export const REQUEST_COLUMNS: string =
 /** Below this, compression gains nothing. */
 const SMALLEST_COMPRESSED = 64;
 const CHECKSUM_BYTES = 8;
+const sumBytes = new Uint8Array(CHECKSUM_BYTES);
+const sumView = new DataView(sumBytes.buffer);
 
 /** An answer's columns, but for the key and the sample, which are chosen later. */
 export interface CompressedEntry {
@@ -87,71 +119,89 @@ export function requestRow(request: RequestRecord, created: number, tools: RowTo
 
 /** The answer in a packed row of {@link ENTRY_COLUMNS} that was found under `key`, or why there is none. */
 export function readEntry(packed: Uint8Array, key: Key, now: number, tools: RowTools): StoredRow | Unusable {
-  const reader = new PackedReader(packed);
-  const version = reader.takeNumber();
+  const row = new PackedRow(packed);
+  const version = row.number(SCHEMA_VERSION);
   // How an older row's checksum was computed is not known here; a newer one cannot be in a file of this version.
   if (version !== null && version < ROW_VERSION) return "stale";
-  if (version !== ROW_VERSION || !isIntact(packed, tools.checksum) || !isEqual(reader.takeBlob(), key)) {
-    return "corrupt";
-  }
-  const row = new StoredRow(reader, tools.zstd);
-  return row.expires !== null && row.expires <= now ? "expired" : row;
+  if (version !== ROW_VERSION || !isIntact(packed, tools.checksum) || !isEqual(row.blob(KEY), key)) return "corrupt";
+  const expires = row.number(EXPIRES);
+  return expires !== null && expires <= now ? "expired" : new StoredRow(row, tools.zstd);
 }
 
-/** A verified row. Its answer stays compressed until it is asked for. */
+/** A verified row. Fields are read, and its answer is decompressed, when they are asked for. */
 export class StoredRow implements StoredEntry {
   readonly sample: number;
-  readonly mediaType: string;
-  readonly outcome: Outcome;
-  readonly modelAsked: string;
-  readonly modelAnswered: EntryFields["modelAnswered"];
-  readonly fingerprint: EntryFields["fingerprint"];
-  readonly promptTokens: EntryFields["promptTokens"];
-  readonly completionTokens: EntryFields["completionTokens"];
-  readonly costMicrodollars: EntryFields["costMicrodollars"];
-  readonly latency: EntryFields["latency"];
-  readonly created: number;
-  readonly expires: EntryFields["expires"];
-  readonly storedBytes: number;
+  readonly #row: PackedRow;
   readonly #zstd: Codec;
-  readonly #codec: string;
-  readonly #size: number;
-  readonly #body: Uint8Array;
   #bytes: Uint8Array | undefined;
 
-  /** Reads an intact row, from its sample on. */
-  constructor(reader: PackedReader, zstd: Codec) {
-    this.sample = reader.takeNumber()!;
-    this.mediaType = reader.takeText()!;
-    this.outcome = reader.takeText() as Outcome;
-    this.modelAsked = reader.takeText()!;
-    this.modelAnswered = reader.takeText();
-    this.fingerprint = reader.takeText();
-    this.promptTokens = reader.takeNumber();
-    this.completionTokens = reader.takeNumber();
-    this.costMicrodollars = reader.takeNumber();
-    this.latency = reader.takeNumber();
-    this.created = reader.takeNumber()!;
-    this.expires = reader.takeNumber();
-    this.#codec = reader.takeText()!;
-    // The dictionary: rows of this version have none.
-    reader.takeNumber();
-    this.#size = reader.takeNumber()!;
-    this.#body = reader.takeBlob()!;
+  /** `row` has to be intact. */
+  constructor(row: PackedRow, zstd: Codec) {
+    this.sample = row.number(SAMPLE)!;
+    this.#row = row;
     this.#zstd = zstd;
-    this.storedBytes = this.#body.byteLength;
+  }
+
+  get mediaType(): string {
+    return this.#row.text(MEDIA_TYPE)!;
+  }
+
+  get outcome(): Outcome {
+    return this.#row.text(OUTCOME) as Outcome;
+  }
+
+  get modelAsked(): string {
+    return this.#row.text(MODEL_ASKED)!;
+  }
+
+  get modelAnswered(): EntryFields["modelAnswered"] {
+    return this.#row.text(MODEL_ANSWERED);
+  }
+
+  get fingerprint(): EntryFields["fingerprint"] {
+    return this.#row.text(FINGERPRINT);
+  }
+
+  get promptTokens(): EntryFields["promptTokens"] {
+    return this.#row.number(PROMPT_TOKENS);
+  }
+
+  get completionTokens(): EntryFields["completionTokens"] {
+    return this.#row.number(COMPLETION_TOKENS);
+  }
+
+  get costMicrodollars(): EntryFields["costMicrodollars"] {
+    return this.#row.number(COST_MICRODOLLARS);
+  }
+
+  get latency(): EntryFields["latency"] {
+    return this.#row.number(LATENCY);
+  }
+
+  get created(): number {
+    return this.#row.number(CREATED)!;
+  }
+
+  get expires(): EntryFields["expires"] {
+    return this.#row.number(EXPIRES);
+  }
+
+  get storedBytes(): number {
+    return this.#row.blob(BODY)!.byteLength;
   }
 
   bytes(): Uint8Array {
-    return this.#bytes ??= this.#decompress();
+    return this.#bytes ??= this.read((bytes) => bytes.slice());
   }
 
-  #decompress(): Uint8Array {
+  read<T>(use: (bytes: Uint8Array) => T): T {
+    if (this.#bytes) return use(this.#bytes);
+    const codec = this.#row.text(CODEC) === this.#zstd.name ? this.#zstd : plain;
     try {
-      const codec = this.#codec === this.#zstd.name ? this.#zstd : plain;
-      return codec.decompress(this.#body, this.#size);
+      return codec.read(this.#row.blob(BODY)!, this.#row.number(SIZE)!, use);
     } catch (cause) {
-      throw new CacheError("corrupt", `Cannot read a stored answer: ${(cause as Error).message}`, { cause });
+      if (!(cause instanceof CodecError)) throw cause;
+      throw new CacheError("corrupt", `Cannot read a stored answer: ${cause.message}`, { cause });
     }
   }
 }
@@ -171,12 +221,16 @@ function withChecksum(values: SqlValue[], checksum: Checksum): SqlValue[] {
 }
 
 function isIntact(packed: Uint8Array, checksum: Checksum): boolean {
-  const view = new DataView(packed.buffer, packed.byteOffset, packed.byteLength);
   const end = packed.byteLength - CHECKSUM_BYTES - 5;
-  if (end < 0 || packed[end] !== PACKED_BLOB || view.getUint32(end + 1, true) !== CHECKSUM_BYTES) return false;
-  return view.getBigUint64(end + 5) === checksum(packed.subarray(0, end));
+  if (end < 0) return false;
+  if (packed[end] !== PACKED_BLOB || packed[end + 1] !== CHECKSUM_BYTES) return false;
+  if (packed[end + 2] !== 0 || packed[end + 3] !== 0 || packed[end + 4] !== 0) return false;
+  for (let index = 0; index < CHECKSUM_BYTES; index++) sumBytes[index] = packed[end + 5 + index]!;
+  return sumView.getBigUint64(0) === checksum(packed.subarray(0, end));
 }
 
 function isEqual(left: Uint8Array | null, right: Uint8Array): boolean {
-  return left !== null && left.byteLength === right.byteLength && left.every((byte, index) => byte === right[index]);
+  if (left?.byteLength !== right.byteLength) return false;
+  for (let index = 0; index < right.byteLength; index++) if (left[index] !== right[index]) return false;
+  return true;
 }

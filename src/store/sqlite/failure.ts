@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Milliseconds } from "../../runtime/runtime.ts";
 import { SqliteError } from "../../sqlite/error.ts";
 import type { CacheErrorCode } from "../error.ts";
 import { CacheError } from "../error.ts";
@@ -11,12 +12,19 @@ import { CacheError } from "../error.ts";
 const CODES: Readonly<Record<string, CacheErrorCode>> = {
   SQLITE_BUSY: "locked",
   SQLITE_LOCKED: "locked",
+  SQLITE_PROTOCOL: "locked",
   SQLITE_CORRUPT: "corrupt",
   SQLITE_NOTADB: "corrupt",
 };
 
 /** Failures after which the connection is still good. */
-const HARMLESS: ReadonlySet<string> = new Set(["SQLITE_BUSY", "SQLITE_FULL", "SQLITE_CONSTRAINT", "SQLITE_TOOBIG"]);
+const HARMLESS: ReadonlySet<string> = new Set([
+  "SQLITE_BUSY",
+  "SQLITE_PROTOCOL",
+  "SQLITE_FULL",
+  "SQLITE_CONSTRAINT",
+  "SQLITE_TOOBIG",
+]);
 
 /** Any failure as a {@link CacheError}. */
 export function toCacheError(error: unknown): CacheError {
@@ -29,4 +37,10 @@ export function toCacheError(error: unknown): CacheError {
 /** Whether the connection has to be given up, so that the next use starts from what is on the disk. */
 export function breaksConnection(error: unknown): boolean {
   return !(error instanceof CacheError) && !(error instanceof SqliteError && HARMLESS.has(error.code));
+}
+
+/** The error for a lock that somebody else kept for all the time there was. */
+export function stillBusy(tried: string, waited: Milliseconds, cause: unknown): CacheError {
+  const reason = waited > 0 ? `somebody else kept it locked for ${waited} ms` : "somebody else has it locked";
+  return new CacheError("locked", `Cannot ${tried}: ${reason}; wait for them, or raise lockTimeout`, { cause });
 }

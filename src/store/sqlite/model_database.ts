@@ -6,11 +6,12 @@
 
 import type { Clock, Milliseconds } from "../../runtime/runtime.ts";
 import type { SqlDriver, SqlStatement } from "../../sqlite/driver.ts";
-import { SqliteError } from "../../sqlite/error.ts";
-import type { OwnedDatabase } from "../../sqlite/open.ts";
+import { isBusy, SqliteError } from "../../sqlite/error.ts";
+import type { OpenDatabase } from "../../sqlite/open.ts";
 import { packedRows } from "../../sqlite/packed_row.ts";
 import type { Found, NewEntry, Placement, RequestRecord, StoreSize, Want } from "../store.ts";
-import type { RowTools } from "./entry_row.ts";
+import { AccessCounts } from "./access_counts.ts";
+import type { CompressedEntry, RowTools } from "./entry_row.ts";
 import {
   compressEntry,
   ENTRY_COLUMNS,
@@ -18,8 +19,12 @@ import {
   readEntry,
   REQUEST_COLUMNS,
   requestRow,
+  SELECT_ENTRIES,
   StoredRow,
 } from "./entry_row.ts";
+import { breaksConnection, toCacheError } from "./failure.ts";
+import { pageCacheBytes } from "./page_cache.ts";
+import { ReadTransaction } from "./read_transaction.ts";
 
 /** Nothing was found, and nothing was wrong. */
 export const MISS: Found = Object.freeze({
@@ -33,13 +38,48 @@ export const MISS: Found = Object.freeze({
 const CHECKPOINT_BYTES = 4 * 1024 * 1024;
 /** A caller who never lets the event loop turn must not grow the log for ever. */
 const LONGEST_LOG = 16 * CHECKPOINT_BYTES;
+/** How long putting goes on in one transaction, and how much it holds: committing a MiB takes some milliseconds more. */
+const LONGEST_PUTTING: Milliseconds = 5;
+const MOST_PUT_BYTES = 1024 * 1024;
 /** Access counts that are kept in memory at most, and those that are written at once: 9 ms of work. */
 const MOST_ACCESSES = 65_536;
 const ACCESSES_AT_ONCE = 2048;
 
-interface Access {
-  count: number;
-  last: Milliseconds;
+/** What is to be put, compressed already; its bytes are the store's own. */
+export interface PreparedPut {
+  readonly request: RequestRecord;
+  readonly entries: readonly CompressedEntry[];
+  readonly placement: Placement;
+  /** How much it will write, about. */
+  readonly bytes: number;
+}
+
+/** Compresses what is to be put. Nothing the caller does to its bytes later changes it. */
+export function preparePut(
+  request: RequestRecord,
+  entries: readonly NewEntry[],
+  placement: Placement,
+  tools: RowTools,
+): PreparedPut {
+  const compressed = entries.map((entry): CompressedEntry => {
+    const { codec, body } = compressEntry(entry, tools);
+    return { entry, codec, body: body === entry.body ? body.slice() : body };
+  });
+  const { key, body } = request;
+  return {
+    request: { ...request, key: key.slice(), body: body.slice() },
+    entries: compressed,
+    placement,
+    bytes: compressed.reduce((sum, { body }) => sum + body.byteLength, body.byteLength),
+  };
+}
+
+/** What shortens a log that others write too, away from the caller's thread. */
+export interface LogKeeper {
+  /** Whether it can be used, as far as is known. */
+  readonly works: boolean;
+  /** Moves the log into the database at `path`, in its own time. */
+  shorten(path: string): void;
 }
 
 /** A model's database, open. Methods throw {@link ../../sqlite/error.ts SqliteError}. */
@@ -48,32 +88,35 @@ export class ModelDatabase {
   broken = false;
   /** Whether {@link close} was called. */
   closed = false;
-  readonly #owned: OwnedDatabase;
+  readonly #owned: OpenDatabase;
   readonly #driver: SqlDriver;
   readonly #tools: RowTools;
   readonly #clock: Clock;
+  readonly #logKeeper: LogKeeper;
+  readonly #reading: ReadTransaction;
   readonly #select: SqlStatement;
   readonly #insert: SqlStatement;
   readonly #hasRequest: SqlStatement;
   readonly #insertRequest: SqlStatement;
   readonly #insertAccess: SqlStatement;
-  readonly #begin: SqlStatement;
+  readonly #beginWriting: SqlStatement;
   readonly #commit: SqlStatement;
-  // Keys as strings of 32 characters, one per byte: a Map compares arrays by identity.
-  readonly #accesses = new Map<string, Access>();
+  readonly #rollback: SqlStatement;
+  readonly #selectBytes: SqlStatement;
+  readonly #accesses = new AccessCounts();
+  #bytes = 0;
+  #pageCache = 0;
+  /** How long the log was when it was last tried to shorten it. */
+  #triedAt = 0;
 
-  constructor(owned: OwnedDatabase, tools: RowTools, clock: Clock) {
+  constructor(owned: OpenDatabase, tools: RowTools, clock: Clock, logKeeper: LogKeeper) {
     this.#owned = owned;
     this.#tools = tools;
     this.#clock = clock;
+    this.#logKeeper = logKeeper;
+    this.#reading = new ReadTransaction(owned, clock);
     const driver = this.#driver = owned.driver;
-    const rowColumns = ENTRY_COLUMNS.split(", ").map((column) => `row.${column}`).join(", ");
-    // Joined with itself by rowid, so that all columns, key and sample too, come from the row: read by way of an index,
-    // SQLite takes the columns that are in it from there, and a row in another's place would look right.
-    this.#select = driver.prepare(
-      `SELECT ${rowColumns} FROM entry AS found LEFT JOIN entry AS row ON row.rowid = found.rowid ` +
-        "WHERE found.key = ? AND found.sample < ? ORDER BY found.sample",
-    );
+    this.#select = driver.prepare(SELECT_ENTRIES);
     this.#insert = driver.prepare(
       `INSERT OR REPLACE INTO entry (${ENTRY_COLUMNS}) VALUES (${marks(ENTRY_COLUMNS)})`,
     );
@@ -85,37 +128,48 @@ export class ModelDatabase {
       "INSERT INTO access (key, count, last) VALUES (?, ?, ?) " +
         "ON CONFLICT (key) DO UPDATE SET count = count + excluded.count, last = max(last, excluded.last)",
     );
-    this.#begin = driver.prepare("BEGIN");
+    this.#beginWriting = driver.prepare("BEGIN IMMEDIATE");
     this.#commit = driver.prepare("COMMIT");
+    this.#rollback = driver.prepare("ROLLBACK");
+    this.#selectBytes = driver.prepare("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size");
+    this.#measure();
   }
 
-  /** As {@link ../store.ts Store.lookup}. */
+  /** As {@link ../store.ts Store.lookup}. Where the database is shared, `SQLITE_BUSY` says to try again. */
   lookup(wants: readonly Want[]): Found[] {
     const now = this.#clock.now();
-    const find = (want: Want): Found => this.#find(want, now);
-    const found = wants.length < 2 ? wants.map(find) : this.#inReadTransaction(() => wants.map(find));
-    if (this.#accesses.size > MOST_ACCESSES) this.#tryWriteAccesses(ACCESSES_AT_ONCE);
-    return found;
+    try {
+      this.#reading.enter(now);
+      const found: Found[] = [];
+      for (const want of wants) found.push(this.#find(want, now));
+      if (this.#accesses.size > MOST_ACCESSES) this.#tryWriteAccesses(ACCESSES_AT_ONCE);
+      return found;
+    } catch (error) {
+      this.#reading.end();
+      throw error;
+    }
   }
 
-  /** As {@link ../store.ts Store.put}. */
-  put(request: RequestRecord, entries: readonly NewEntry[], placement: Placement): void {
-    const compressed = entries.map((entry) => compressEntry(entry, this.#tools));
-    const { key } = request;
-    inTransaction(this.#driver, () => {
-      if (!this.#hasRequest.get(key)) {
-        this.#insertRequest.run(...requestRow(request, this.#clock.now(), this.#tools));
-      }
-      const taken = placement === "append" ? this.#usableSamples(request) : new Set<number>();
-      let sample = 0;
-      for (const entry of compressed) {
-        while (taken.has(sample)) sample++;
-        this.#insert.run(...entryRow(key, sample++, entry, this.#tools));
-      }
+  /**
+   * Stores as many of `puts`, from the first on, as one transaction has time and room for, but one at least; returns how
+   * many. All of these are stored, or none.
+   *
+   * @throws CacheError when it cannot be known which: they must not be put again. SqliteError when none is.
+   */
+  putSome(puts: readonly PreparedPut[]): number {
+    const end = this.#clock.monotonic() + LONGEST_PUTTING;
+    const stored = this.#inWriteTransaction(() => {
+      let count = 0;
+      let bytes = 0;
+      do {
+        const put = puts[count++]!;
+        bytes += put.bytes;
+        this.#put(put);
+      } while (count < puts.length && bytes + puts[count]!.bytes <= MOST_PUT_BYTES && this.#clock.monotonic() < end);
+      return count;
     });
-    const hasLog = this.#owned.hasLog;
-    if (!hasLog || this.#owned.logged > LONGEST_LOG) this.#owned.checkpoint();
-    this.broken ||= !hasLog;
+    this.#secure();
+    return stored;
   }
 
   /** Whether what is put here will be found by whoever opens the database next. */
@@ -128,31 +182,108 @@ export class ModelDatabase {
     return measure(this.#driver);
   }
 
-  /** Whether {@link maintain} has something to do. */
+  /** Whether {@link maintain} has something to do. Cheap enough to be asked after every lookup. */
   get hasWork(): boolean {
-    return this.#accesses.size > 0 || this.#owned.logged > CHECKPOINT_BYTES;
+    return this.#accesses.size > 0 || this.#hasLongLog;
   }
 
   /** Writes some of the gathered access counts and keeps the log short. */
   maintain(): void {
     this.#tryWriteAccesses(ACCESSES_AT_ONCE);
-    if (this.#owned.logged > CHECKPOINT_BYTES) this.#owned.checkpoint();
+    // Reads, and so learns what others have done about the log.
+    this.#measure();
+    if (this.#hasLongLog) this.#shortenLog();
+  }
+
+  /** Gives its page cache a size that fits, where so many databases are open. */
+  fitPageCache(openDatabases: number): void {
+    const bytes = pageCacheBytes(this.#bytes, openDatabases);
+    if (bytes === this.#pageCache) return;
+    try {
+      this.#driver.exec(`PRAGMA cache_size = -${Math.floor(bytes / 1024)}`);
+      this.#pageCache = bytes;
+    } catch {
+      // Busy or broken: it keeps the size it has.
+    }
   }
 
   /** Writes out what waits and closes. Never throws: what was acknowledged is on the disk already. */
   close(): void {
     if (this.closed) return;
     this.closed = true;
+    this.#reading.end();
     if (!this.broken) this.#tryWriteAccesses(this.#accesses.size);
     this.#owned.close();
   }
 
-  #inReadTransaction<T>(action: () => T): T {
-    this.#begin.run();
+  /** Remembers how large the database is. */
+  #measure(): void {
+    this.#reading.end();
     try {
-      return action();
-    } finally {
-      this.#commit.run();
+      this.#bytes = this.#selectBytes.get()![0] as number;
+    } catch {
+      // Busy or broken: whoever looks for answers will say so.
+    }
+  }
+
+  #put({ request, entries, placement }: PreparedPut): void {
+    const { key } = request;
+    if (!this.#hasRequest.get(key)) {
+      this.#insertRequest.run(...requestRow(request, this.#clock.now(), this.#tools));
+    }
+    const taken = placement === "append" ? this.#usableSamples(request) : new Set<number>();
+    let sample = 0;
+    for (const entry of entries) {
+      while (taken.has(sample)) sample++;
+      this.#insert.run(...entryRow(key, sample++, entry, this.#tools));
+    }
+  }
+
+  /** Sees to it that what was committed stays, whoever else comes and goes, and that the log does not grow for ever. */
+  #secure(): void {
+    if (this.#owned.hasLog) return this.#boundLog();
+    this.broken = true;
+    try {
+      this.#checkpoint();
+    } catch (error) {
+      throw toCacheError(error);
+    }
+  }
+
+  /** Whether the log should be shortened, and was not tried to be since it last changed. */
+  get #hasLongLog(): boolean {
+    const { logged } = this.#owned;
+    return logged > CHECKPOINT_BYTES && logged !== this.#triedAt;
+  }
+
+  /** Shortens a log that has grown so long that it cannot wait for a quiet moment. */
+  #boundLog(): void {
+    const { logged } = this.#owned;
+    if (logged < this.#triedAt) this.#triedAt = 0;
+    if (logged <= LONGEST_LOG || logged - this.#triedAt <= CHECKPOINT_BYTES) return;
+    try {
+      this.#shortenLog();
+    } catch {
+      // What was put is in the log all the same. Whoever opens it anew finds out what is wrong.
+      this.broken = true;
+    }
+  }
+
+  /** On the caller's thread only where nobody else could do it, or where the log would grow for ever otherwise. */
+  #shortenLog(): void {
+    const { locking, path, logged } = this.#owned;
+    this.#triedAt = logged;
+    if (locking === "shared" && this.#logKeeper.works) this.#logKeeper.shorten(path);
+    else if (locking === "exclusive" || logged > LONGEST_LOG) this.#checkpoint();
+  }
+
+  #checkpoint(): void {
+    this.#reading.end();
+    try {
+      this.#owned.checkpoint();
+    } catch (error) {
+      // Somebody else is at it.
+      if (!isBusy(error)) throw error;
     }
   }
 
@@ -173,7 +304,7 @@ export class ModelDatabase {
       if (!(row instanceof StoredRow)) found[row] = true;
       else if (row.sample === entries.length) entries.push(row);
     }
-    if (entries.length > 0) this.#countAccess(key, now);
+    if (entries.length > 0) this.#accesses.add(key, now);
     return found;
   }
 
@@ -191,29 +322,41 @@ export class ModelDatabase {
     return usable;
   }
 
-  #countAccess(key: Uint8Array, now: Milliseconds): void {
-    const name = String.fromCharCode(...key);
-    const access = this.#accesses.get(name);
-    if (!access) {
-      this.#accesses.set(name, { count: 1, last: now });
-      return;
-    }
-    access.count++;
-    access.last = now;
-  }
-
   #tryWriteAccesses(most: number): void {
     if (this.#accesses.size === 0) return;
-    const accesses = this.#accesses.entries().take(most).toArray();
-    for (const [name] of accesses) this.#accesses.delete(name);
+    const accesses = this.#accesses.take(most);
     try {
-      inTransaction(this.#driver, () => {
-        for (const [name, { count, last }] of accesses) {
-          this.#insertAccess.run(Uint8Array.from(name, (character) => character.charCodeAt(0)), count, last);
-        }
+      this.#inWriteTransaction(() => {
+        for (const { key, count, last } of accesses) this.#insertAccess.run(key, count, last);
       });
-    } catch {
-      // Counts are not worth an error, nor the memory to try again: a full disk must not fill that as well.
+    } catch (error) {
+      // Counts are not worth an error, nor the memory to try again: a full disk must not fill that as well. Who has the
+      // database locked will be gone soon.
+      if (!isBusy(error) || this.#accesses.size > MOST_ACCESSES) return;
+      for (const { key, count, last } of accesses) this.#accesses.add(key, last, count);
+    }
+  }
+
+  /** Runs `action` in a write transaction: all of it happens, or nothing. */
+  #inWriteTransaction<T>(action: () => T): T {
+    this.#reading.end();
+    this.#beginWriting.run();
+    let committing = false;
+    try {
+      const result = action();
+      committing = true;
+      this.#commit.run();
+      return result;
+    } catch (error) {
+      try {
+        this.#rollback.run();
+      } catch {
+        // SQLite has rolled back by itself: a full disk, an I/O error.
+      }
+      if (!committing || !breaksConnection(error)) throw error;
+      // It may be in the log, and be found there by whoever opens the database next.
+      this.broken = true;
+      throw toCacheError(error);
     }
   }
 }
@@ -226,23 +369,6 @@ export function measure(driver: SqlDriver): StoreSize {
     return { entries, bodyBytes, storedBytes };
   } finally {
     statement.finalize();
-  }
-}
-
-/** Runs `action` in a write transaction: all of it happens, or nothing. */
-function inTransaction<T>(driver: SqlDriver, action: () => T): T {
-  driver.exec("BEGIN IMMEDIATE");
-  try {
-    const result = action();
-    driver.exec("COMMIT");
-    return result;
-  } catch (error) {
-    try {
-      driver.exec("ROLLBACK");
-    } catch {
-      // SQLite has rolled back by itself: a full disk, an I/O error.
-    }
-    throw error;
   }
 }
 

@@ -1,7 +1,8 @@
 /**
- * The store on disk: one SQLite database per model in a directory ({@link ./names.ts}), opened when first needed and
- * owned by this process until it is closed. Once a model's database is open everything is synchronous; opening it, which
- * may wait for a lock, is not.
+ * The store on disk: one SQLite database per model in a directory ({@link ./names.ts}), opened when first needed and kept
+ * until it is closed, alone or with other processes. Once a model's database is open, lookups are synchronous; opening
+ * it, and what finds it locked, waits without blocking anybody, and puts wait for each other to share a transaction
+ * ({@link ./put_queue.ts}).
  *
  * @module
  */
@@ -11,13 +12,21 @@ import { loadChecksum } from "../../codec/checksum.ts";
 import { loadZstd } from "../../codec/zstd.ts";
 import { refuseUnknownOptions } from "../../runtime/options.ts";
 import type { Milliseconds, Runtime } from "../../runtime/runtime.ts";
-import { openOwnedDatabase, readDatabase } from "../../sqlite/open.ts";
+import { FileError } from "../../runtime/runtime.ts";
+import { Checkpointer } from "../../sqlite/checkpointer.ts";
+import { loadEngine } from "../../sqlite/engine.ts";
+import { isBusy } from "../../sqlite/error.ts";
+import type { Locking, OpenDatabase } from "../../sqlite/open.ts";
+import { openDatabase, readDatabase } from "../../sqlite/open.ts";
 import { CacheError } from "../error.ts";
 import type { Found, MaybePromise, NewEntry, Placement, RequestRecord, Store, StoreSize, Want } from "../store.ts";
+import { DEFAULT_LOCKING } from "./default_locking.ts";
 import type { RowTools } from "./entry_row.ts";
-import { breaksConnection, toCacheError } from "./failure.ts";
-import { measure, MISS, ModelDatabase } from "./model_database.ts";
+import { breaksConnection, stillBusy, toCacheError } from "./failure.ts";
+import { measure, MISS, ModelDatabase, preparePut } from "./model_database.ts";
 import { databaseName, isDatabaseName } from "./names.ts";
+import { patiently } from "./patience.ts";
+import { PutQueue } from "./put_queue.ts";
 import { applySchema, inspectFile } from "./schema.ts";
 
 /** Where and how to store. */
@@ -30,7 +39,13 @@ export interface SqliteStoreOptions {
    * too, and every write waits for the disk.
    */
   readonly synchronous?: "normal" | "full";
-  /** How long to try for a database that somebody else holds; 1000 by default. */
+  /**
+   * Who else may use the databases meanwhile. `exclusive` (the default): nobody; whoever comes second is refused.
+   * `shared`: every process that shares them too, the `sqlite3` shell among them. It takes Linux, on Deno with
+   * `--allow-ffi`, and a directory on a disk of this machine; elsewhere it is refused with `unavailable`.
+   */
+  readonly locking?: Locking;
+  /** How long to try for a database or a lock that somebody else holds; 1000 by default. */
   readonly lockTimeout?: Milliseconds;
   /** How many databases stay open at once; 16 by default. */
   readonly maxOpenDatabases?: number;
@@ -40,6 +55,7 @@ const OPTIONS: readonly string[] = [
   "runtime",
   "directory",
   "synchronous",
+  "locking",
   "lockTimeout",
   "maxOpenDatabases",
 ];
@@ -49,16 +65,26 @@ const IDLE: Milliseconds = 500;
 /** Under steady load it is done all the same, every so many times {@link IDLE}. */
 const MOST_POSTPONED = 20;
 
+interface Settings extends Required<Omit<SqliteStoreOptions, "locking">> {
+  /** `undefined`: as can be. */
+  readonly locking: Locking | undefined;
+  readonly tools: RowTools;
+}
+
 /**
  * Opens a store in a directory. Nothing is created until something is written.
  *
  * @throws TypeError, RangeError when an option is wrong.
+ * @throws CacheError `unavailable` when it cannot be shared as asked.
  */
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<Store> {
   refuseUnknownOptions("open a SQLite store", options, OPTIONS);
-  const { runtime, directory, synchronous = "normal", lockTimeout = 1000, maxOpenDatabases = 16 } = options;
+  const { runtime, directory, synchronous = "normal", locking, lockTimeout = 1000, maxOpenDatabases = 16 } = options;
   if (synchronous !== "normal" && synchronous !== "full") {
     throw new TypeError(`Cannot open a SQLite store: synchronous must be "normal" or "full": ${synchronous}`);
+  }
+  if (locking !== undefined && locking !== "shared" && locking !== "exclusive") {
+    throw new TypeError(`Cannot open a SQLite store: locking must be "shared" or "exclusive": ${locking}`);
   }
   if (!(lockTimeout >= 0)) {
     throw new RangeError(`Cannot open a SQLite store: lockTimeout must be 0 or more: ${lockTimeout}`);
@@ -66,10 +92,18 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
   if (!(Number.isInteger(maxOpenDatabases) && maxOpenDatabases >= 1)) {
     throw new RangeError(`Cannot open a SQLite store: maxOpenDatabases must be 1 or more: ${maxOpenDatabases}`);
   }
+  if (locking === "shared" && runtime.rangeLocks === undefined) {
+    throw new CacheError(
+      "unavailable",
+      `Cannot share the cache in ${directory}: this process cannot see the locks of others (that takes Linux and, on ` +
+        'Deno, --allow-ffi); use locking "exclusive"',
+    );
+  }
   try {
-    const [zstd, checksum] = await Promise.all([loadZstd(), loadChecksum()]);
+    // SQLite too, though nothing is opened yet: all at once is sooner, and a program without it hears of it here.
+    const [zstd, checksum] = await Promise.all([loadZstd(), loadChecksum(), loadEngine()]);
     const tools = { zstd, checksum };
-    return new SqliteStore({ runtime, directory, synchronous, lockTimeout, maxOpenDatabases, tools });
+    return new SqliteStore({ runtime, directory, synchronous, locking, lockTimeout, maxOpenDatabases, tools });
   } catch (error) {
     throw toCacheError(error);
   }
@@ -78,27 +112,36 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
 class SqliteStore implements Store {
   readonly name = "sqlite";
   readonly location: string;
-  readonly #options: Required<SqliteStoreOptions> & { readonly tools: RowTools };
+  readonly #settings: Settings;
   readonly #open: LRUCache<string, ModelDatabase>;
   readonly #opening = new Map<string, Promise<ModelDatabase | undefined>>();
+  readonly #queues = new Map<string, PutQueue>();
   /** Models whose database somebody else held when last tried: waiting again for each request would help nobody. */
   readonly #held = new Set<string>();
+  readonly #checkpointer: Checkpointer;
   readonly #ended = new AbortController();
   #closing: Promise<void> | undefined;
   #maintaining = false;
   #used = false;
 
-  constructor(options: Required<SqliteStoreOptions> & { readonly tools: RowTools }) {
-    this.#options = options;
-    this.location = options.directory;
-    this.#open = new LRUCache({ max: options.maxOpenDatabases, dispose: (database) => database.close() });
+  constructor(settings: Settings) {
+    this.#settings = settings;
+    this.location = settings.directory;
+    this.#checkpointer = new Checkpointer(settings.runtime);
+    this.#open = new LRUCache({ max: settings.maxOpenDatabases, dispose: (database) => database.close() });
   }
 
   lookup(model: string, wants: readonly Want[]): MaybePromise<readonly Found[]> {
-    const found = this.#use(model, false, (database) => database.lookup(wants));
-    if (Array.isArray(found)) return found;
-    const missed = (): Found[] => wants.map(() => MISS);
-    return found instanceof Promise ? found.then((found) => found ?? missed()) : missed();
+    this.#refuseClosed();
+    try {
+      const found = this.#use(model, false, (database) => database.lookup(wants));
+      if (Array.isArray(found)) return found;
+      if (found === undefined) return nothingFor(wants);
+      return this.#lookupPatiently(model, wants, found);
+    } catch (error) {
+      if (isBusy(error)) return this.#lookupPatiently(model, wants);
+      throw toCacheError(error);
+    }
   }
 
   put(
@@ -107,12 +150,18 @@ class SqliteStore implements Store {
     entries: readonly NewEntry[],
     placement: Placement,
   ): MaybePromise<void> {
-    return this.#use(model, true, (database) => database.put(request, entries, placement));
+    this.#refuseClosed();
+    try {
+      const put = preparePut(request, entries, placement, this.#settings.tools);
+      return this.#queueOf(model).add(put);
+    } catch (error) {
+      throw toCacheError(error);
+    }
   }
 
   async size(): Promise<StoreSize> {
     this.#refuseClosed();
-    const { runtime, directory } = this.#options;
+    const { runtime, directory, lockTimeout } = this.#settings;
     const total = { entries: 0, bodyBytes: 0, storedBytes: 0 };
     try {
       await Promise.allSettled(this.#opening.values());
@@ -120,10 +169,14 @@ class SqliteStore implements Store {
       for (const { name, isFile } of await runtime.files.list(directory)) {
         if (!isFile || !isDatabaseName(name)) continue;
         const database = open.get(name);
-        const size = database && !database.closed ? database.size() : await this.#measureFile(`${directory}/${name}`);
-        total.entries += size.entries;
-        total.bodyBytes += size.bodyBytes;
-        total.storedBytes += size.storedBytes;
+        const path = `${directory}/${name}`;
+        const size = database
+          ? await patiently(runtime.clock, lockTimeout, isBusy, () => database.closed ? undefined : database.size())
+          : undefined;
+        const { entries, bodyBytes, storedBytes } = size ?? await this.#measureFile(path);
+        total.entries += entries;
+        total.bodyBytes += bodyBytes;
+        total.storedBytes += storedBytes;
       }
     } catch (error) {
       throw toCacheError(error);
@@ -137,13 +190,57 @@ class SqliteStore implements Store {
 
   async #close(): Promise<void> {
     this.#ended.abort();
-    await Promise.allSettled(this.#opening.values());
+    // What is queued may open a database, and what is being opened may be waited for by what is queued.
+    while (this.#queues.size + this.#opening.size > 0) {
+      await Promise.allSettled([...[...this.#queues.values()].map(({ idle }) => idle), ...this.#opening.values()]);
+    }
     this.#open.clear();
+    await this.#checkpointer.close();
   }
 
-  /** Runs `use` on a model's database, at once when it is open; `undefined` when there is none and none is to be made. */
+  #queueOf(model: string): PutQueue {
+    const waiting = this.#queues.get(model);
+    if (waiting) return waiting;
+    const { runtime, lockTimeout } = this.#settings;
+    const queue = new PutQueue({
+      clock: runtime.clock,
+      lockTimeout,
+      path: this.#path(model),
+      use: (use) => this.#use(model, true, use) as MaybePromise<ReturnType<typeof use>>,
+      onIdle: () => this.#queues.delete(model),
+    });
+    this.#queues.set(model, queue);
+    return queue;
+  }
+
+  /** Goes on with a lookup that found its database locked, or that waits for it to be opened. */
+  async #lookupPatiently(
+    model: string,
+    wants: readonly Want[],
+    started?: Promise<Found[] | undefined>,
+  ): Promise<readonly Found[]> {
+    const { runtime, lockTimeout } = this.#settings;
+    let attempt = started;
+    try {
+      const found = await patiently(runtime.clock, lockTimeout, isBusy, () => {
+        const running = attempt;
+        attempt = undefined;
+        if (running) return running;
+        this.#refuseClosed();
+        return this.#use(model, false, (database) => database.lookup(wants));
+      });
+      return found ?? nothingFor(wants);
+    } catch (error) {
+      throw isBusy(error) ? stillBusy(`look into ${this.#path(model)}`, lockTimeout, error) : toCacheError(error);
+    }
+  }
+
+  /**
+   * Runs `use` on a model's database, at once when it is open; `undefined` when there is none and none is to be made.
+   *
+   * @throws CacheError when it cannot be opened; whatever `use` throws.
+   */
   #use<T>(model: string, create: boolean, use: (database: ModelDatabase) => T): MaybePromise<T | undefined> {
-    this.#refuseClosed();
     const database = this.#open.get(model);
     // Somebody cleared the folder: an answer put into what they removed would be lost.
     if (database && create && !database.isInPlace) this.#open.delete(model);
@@ -154,7 +251,7 @@ class SqliteStore implements Store {
 
   #isThere(model: string): boolean {
     try {
-      return this.#options.runtime.files.exists(this.#path(model));
+      return this.#settings.runtime.files.exists(this.#path(model));
     } catch (error) {
       throw toCacheError(error);
     }
@@ -167,7 +264,7 @@ class SqliteStore implements Store {
       // It may have been closed again to make room for another, or been looked for by somebody who would not make it.
       if (database && !database.closed) return this.#run(model, database, use);
       if (!database && !(create && joined)) return undefined;
-      this.#refuseClosed();
+      if (!create) this.#refuseClosed();
     }
   }
 
@@ -178,33 +275,49 @@ class SqliteStore implements Store {
   }
 
   async #openDatabase(model: string, create: boolean): Promise<ModelDatabase | undefined> {
-    const { runtime, directory, synchronous, lockTimeout, tools } = this.#options;
+    const { runtime, directory, tools } = this.#settings;
     const path = this.#path(model);
     try {
       if (inspectFile(runtime.files, path) !== "ours" && !create) return undefined;
       if (create) runtime.files.makeDirectory(directory);
-      const owned = await openOwnedDatabase({
-        runtime,
-        path,
-        create,
-        synchronous,
-        lockTimeout: this.#held.has(model) ? 0 : lockTimeout,
-        schema: (driver) => applySchema(driver, path, model),
-      });
+      const opened = await this.#openFile(model, path, create);
       this.#held.delete(model);
+      let database: ModelDatabase;
       try {
-        this.#refuseClosed();
-        const database = new ModelDatabase(owned, tools, runtime.clock);
-        this.#open.set(model, database);
-        return database;
+        database = new ModelDatabase(opened, tools, runtime.clock, this.#checkpointer);
       } catch (error) {
-        owned.close();
+        opened.close();
         throw error;
       }
+      this.#open.set(model, database);
+      for (const each of this.#databases()) each.fitPageCache(this.#open.size);
+      if (database.hasWork) this.#startMaintaining();
+      return database;
     } catch (error) {
       const failure = toCacheError(error);
       if (failure.code === "locked") this.#held.add(model);
       throw failure;
+    }
+  }
+
+  async #openFile(model: string, path: string, create: boolean): Promise<OpenDatabase> {
+    const { runtime, synchronous, locking, lockTimeout } = this.#settings;
+    const open = (locking: Locking): Promise<OpenDatabase> =>
+      openDatabase({
+        runtime,
+        path,
+        create,
+        locking,
+        synchronous,
+        lockTimeout: this.#held.has(model) ? 0 : lockTimeout,
+        schema: (driver) => applySchema(driver, path, model),
+      });
+    try {
+      return await open(locking ?? DEFAULT_LOCKING);
+    } catch (error) {
+      const cannotShare = error instanceof FileError && error.code === "ENOTSUP";
+      if (cannotShare && locking === undefined) return await open("exclusive");
+      throw error;
     }
   }
 
@@ -213,17 +326,21 @@ class SqliteStore implements Store {
     try {
       const result = use(database);
       if (database.broken) this.#open.delete(model);
-      else if (database.hasWork && !this.#maintaining) void this.#maintain();
+      else if (!this.#maintaining && database.hasWork) this.#startMaintaining();
       return result;
     } catch (error) {
-      if (breaksConnection(error)) this.#open.delete(model);
-      throw toCacheError(error);
+      if (database.broken || breaksConnection(error)) this.#open.delete(model);
+      throw error;
     }
+  }
+
+  #startMaintaining(): void {
+    if (!this.#maintaining && !this.#closing) void this.#maintain();
   }
 
   /** Waits for a quiet moment and tidies up, until there is nothing to tidy. */
   async #maintain(): Promise<void> {
-    const { clock } = this.#options.runtime;
+    const { clock } = this.#settings.runtime;
     this.#maintaining = true;
     try {
       for (let postponed = 0; this.#databases().some((database) => database.hasWork);) {
@@ -231,7 +348,10 @@ class SqliteStore implements Store {
         await clock.sleep(IDLE, { signal: this.#ended.signal, background: true });
         if (this.#used && ++postponed < MOST_POSTPONED) continue;
         postponed = 0;
-        for (const database of this.#databases()) database.maintain();
+        for (const database of this.#databases()) {
+          database.maintain();
+          database.fitPageCache(this.#open.size);
+        }
       }
     } catch {
       // The store was closed, or a log could not be shortened: the next use tries again.
@@ -247,8 +367,8 @@ class SqliteStore implements Store {
   /** What a file holds that is not open here: nothing, as far as is known, when it cannot be read now. */
   async #measureFile(path: string): Promise<StoreSize> {
     try {
-      if (inspectFile(this.#options.runtime.files, path) === "ours") {
-        return await readDatabase(this.#options.runtime, path, measure);
+      if (inspectFile(this.#settings.runtime.files, path) === "ours") {
+        return await readDatabase(this.#settings.runtime, path, measure);
       }
     } catch {
       // Held by another process, foreign, or broken.
@@ -257,14 +377,18 @@ class SqliteStore implements Store {
   }
 
   #path(model: string): string {
-    return `${this.#options.directory}/${this.#fileName(model)}`;
+    return `${this.#settings.directory}/${this.#fileName(model)}`;
   }
 
   #fileName(model: string): string {
-    return databaseName(model, this.#options.runtime.sha256);
+    return databaseName(model, this.#settings.runtime.sha256);
   }
 
   #refuseClosed(): void {
     if (this.#closing) throw new CacheError("closed", `Cannot use the cache in ${this.location}: it was closed`);
   }
+}
+
+function nothingFor(wants: readonly Want[]): Found[] {
+  return wants.map(() => MISS);
 }

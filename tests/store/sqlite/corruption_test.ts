@@ -5,7 +5,6 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { before, describe, it } from "node:test";
-import type { Store } from "../../../src/store/store.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 import { databaseIn, entryOf, find, keyOf, MODEL, openStore, requestOf, texts } from "./fixture.ts";
 
@@ -117,40 +116,4 @@ describe("a flipped bit", () => {
     assert.deepEqual(await texts(store, "after"), [TEXT + "after"]);
     await store.close();
   });
-});
-
-describe("a broken file", () => {
-  let folder: string;
-  before(async () => {
-    folder = await temporaryFolder();
-  });
-
-  const damage: Record<string, (bytes: Buffer) => Buffer> = {
-    "cut in the middle of a page": (bytes) => bytes.subarray(0, bytes.byteLength - 3000),
-    "cut after its first page": (bytes) => bytes.subarray(0, 8192),
-    "with zeroed pages": (bytes) => Buffer.concat([bytes.subarray(0, 8192), Buffer.alloc(bytes.byteLength - 8192)]),
-    "with a page of noise": (bytes) => Buffer.from(bytes).fill(0xa5, 8192, 16_384),
-    "with an absurd page size": (bytes) => Buffer.from(bytes).fill(0x03, 16, 18),
-  };
-  for (const [what, apply] of Object.entries(damage)) {
-    it(`${what} is a miss or an error with a code, and heals when it is put right`, async () => {
-      const directory = join(folder, what.replaceAll(" ", "_"));
-      const { path, bytes } = await filled(directory);
-      await writeFile(path, apply(bytes));
-      const store: Store = await openStore(directory);
-      for (const word of ["before", "a", "after"]) {
-        const outcome = await find(store, word).catch((error) => {
-          assert.equal(error.name, "CacheError");
-          assert.ok(["corrupt", "unavailable"].includes(error.code), error.code);
-        });
-        const found = outcome?.entries.map((entry) => new TextDecoder().decode(entry.bytes())) ?? [];
-        assert.deepEqual(found.filter((text) => text !== TEXT + word), []);
-      }
-      await store.close();
-      await writeFile(path, bytes);
-      const again = await openStore(directory);
-      assert.deepEqual(await texts(again, "a"), [TEXT + "a"]);
-      await again.close();
-    });
-  }
 });

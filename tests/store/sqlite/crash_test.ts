@@ -11,6 +11,9 @@ import type { Store } from "../../../src/store/store.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 import { databaseIn, entryOf, machine, MODEL, openStore, requestOf, texts } from "./fixture.ts";
 
+/** Hundreds of lives take longer than Bun gives a test on a busy machine. */
+const PATIENT = { timeout: 120_000 };
+
 /** The machine, calling `hear` before each operation that changes files, and half-way through each write. */
 function watched(hear: () => void): Runtime {
   const { files } = machine;
@@ -72,7 +75,7 @@ async function assertHealthy(directory: string, words: Iterable<string>): Promis
 }
 
 describe("a process that ends", () => {
-  it("before any file operation, or in the middle of a write, has lost nothing it acknowledged", async () => {
+  it("before any file operation, or in the middle of a write, has lost nothing it acknowledged", PATIENT, async () => {
     const folder = await temporaryFolder();
     const directory = join(folder, "live");
     const crashes: { directory: string; words: string[] }[] = [];
@@ -97,7 +100,7 @@ describe("a file operation that fails", () => {
 
   for (const lasting of [false, true]) {
     const until = lasting ? "and all that follow until the disk is mended" : "once";
-    it(`${until}: loses nothing that is acknowledged, and the store heals`, async () => {
+    it(`${until}: loses nothing that is acknowledged, and the store heals`, PATIENT, async () => {
       for (let fatal = 1, failed = true; failed; fatal++) {
         failed = false;
         let count = 0;

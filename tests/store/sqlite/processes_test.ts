@@ -9,8 +9,9 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
+import type { Locking } from "../../../src/sqlite/open.ts";
 import { requirePart, requireRangeLocks } from "../../support/parts.ts";
-import { HERE, requireRuntime, type RuntimeName } from "../../support/runtimes.ts";
+import { HERE, requireRuntime, type RuntimeName, RUNTIMES } from "../../support/runtimes.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 import { databaseIn, entryOf, find, machine, MODEL, openStore, requestOf, texts } from "./fixture.ts";
 
@@ -26,8 +27,13 @@ interface Writer {
   kill(): Promise<void>;
 }
 
-function startWriter([executable, ...args]: readonly [string, ...string[]], directory: string, count: number): Writer {
-  const child = spawn(executable, [...args, WRITER, directory, String(count)], {
+function startWriter(
+  [executable, ...args]: readonly [string, ...string[]],
+  directory: string,
+  count: number,
+  locking: Locking = "exclusive",
+): Writer {
+  const child = spawn(executable, [...args, WRITER, directory, String(count), locking], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const stored = new Set<number>();
@@ -47,6 +53,7 @@ function startWriter([executable, ...args]: readonly [string, ...string[]], dire
         else waiting.set(index, resolve);
       }),
     async kill() {
+      if (child.exitCode !== null || child.signalCode !== null) return;
       const exit = once(child, "exit");
       child.kill("SIGKILL");
       await exit;
@@ -90,6 +97,43 @@ for (const [title, runtime, permissions] of writers) {
     });
   });
 }
+
+describe("processes that share a store", () => {
+  it("all write and all see, on all runtimes, and who is killed loses nothing it had acknowledged", async (context) => {
+    if (!requireRangeLocks(context, machine)) return;
+    const directory = await temporaryFolder();
+    const count = 300;
+    const writers: Writer[] = [];
+    const store = await openStore(directory, { locking: "shared", lockTimeout: 60_000 });
+    try {
+      for (const runtime of RUNTIMES) {
+        const command = requireRuntime(context, runtime);
+        if (command) writers.push(startWriter(command, directory, count, "shared"));
+      }
+      const here = Array.from({ length: count }, async (_, index) => {
+        await store.put(MODEL, requestOf(`here ${index}`), [entryOf(`${index}`)], "append");
+        assert.deepEqual(await texts(store, `here ${index}`), [`${index}`]);
+      });
+      const [killed, ...others] = writers as [Writer, ...Writer[]];
+      await killed.reached(100);
+      await killed.kill();
+      await Promise.all([...here, ...others.map((writer) => writer.reached(count - 1))]);
+      for (let index = 0; index < count; index++) {
+        const acknowledged = writers.filter(({ stored }) => stored.has(index)).length;
+        const found = await texts(store, String(index), 9);
+        // The one that was killed may have committed what it could not acknowledge any more.
+        assert.ok(found.length >= acknowledged && found.length <= writers.length, `${index}: ${found.length}`);
+        assert.deepEqual(new Set(found), new Set([`answer ${index} `.repeat(50)]));
+      }
+    } finally {
+      await Promise.all(writers.map((writer) => writer.kill()));
+    }
+    await store.close();
+    const alone = await openStore(directory);
+    assert.equal((await find(alone, "here 0")).entries.length, 1);
+    await alone.close();
+  });
+});
 
 describe("the sqlite3 shell", () => {
   it("is kept out while a process with --allow-ffi has the store open", async (context) => {

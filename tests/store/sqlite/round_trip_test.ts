@@ -89,8 +89,7 @@ describe("SqliteStore", () => {
   it("answers at once when the database is open", async () => {
     const store = await openStore(join(folder, "sync"));
     await store.put(MODEL, requestOf("a"), [entryOf("a")], "append");
-    assert.equal(store.put(MODEL, requestOf("b"), [entryOf("b")], "append"), undefined);
-    assert.ok(Array.isArray(store.lookup(MODEL, [{ key: keyOf("b"), samples: 1 }])));
+    assert.ok(Array.isArray(store.lookup(MODEL, [{ key: keyOf("a"), samples: 1 }])));
     await store.close();
   });
 
@@ -191,7 +190,13 @@ describe("SqliteStore", () => {
   });
 
   it("refuses wrong options by name", async () => {
-    const wrong = [{ lockTimeuot: 5 }, { synchronous: "off" }, { lockTimeout: -1 }, { maxOpenDatabases: 0 }];
+    const wrong = [
+      { lockTimeuot: 5 },
+      { synchronous: "off" },
+      { locking: "sharde" },
+      { lockTimeout: -1 },
+      { maxOpenDatabases: 0 },
+    ];
     for (const options of wrong) {
       await assert.rejects(openStore(folder, options as never), (error: Error) => {
         assert.ok(error instanceof TypeError || error instanceof RangeError);

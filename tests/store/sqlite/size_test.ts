@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
+import { requireRangeLocks } from "../../support/parts.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 import { entryOf, machine, openStore, requestOf } from "./fixture.ts";
 
@@ -29,6 +30,21 @@ describe("size", () => {
       await store.close();
     }
     assert.deepEqual(await snapshot(), before);
+  });
+
+  it("counts what others share, also what they have not moved out of the log", async (context) => {
+    if (!requireRangeLocks(context, machine)) return;
+    const directory = await temporaryFolder();
+    const writer = await openStore(directory, { locking: "shared" });
+    await writer.put("m1", requestOf("a"), [entryOf("a"), entryOf("b")], "append");
+    for (const locking of ["shared", "exclusive"] as const) {
+      const store = await openStore(directory, { locking });
+      assert.equal((await store.size()).entries, 2);
+      await store.close();
+    }
+    await writer.put("m1", requestOf("b"), [entryOf("c")], "append");
+    assert.equal((await writer.size()).entries, 3);
+    await writer.close();
   });
 
   it("leaves out what somebody else holds", async () => {

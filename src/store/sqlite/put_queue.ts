@@ -1,0 +1,116 @@
+/**
+ * What waits to be stored in one model's database. Puts of one turn of the event loop share a transaction, and with it
+ * what a transaction costs; what does not fit waits for the next turn. The queue outlives the connection: it may be
+ * closed to make room for another, break, or find its file gone, and what is queued goes to the one opened next.
+ *
+ * A group that fails is tried again in halves, until the put that spoils it stands alone: its neighbours do not fail
+ * with it. A database that somebody else has locked is tried again until each put's time is up.
+ *
+ * @module
+ */
+
+import type { Clock, Milliseconds } from "../../runtime/runtime.ts";
+import { isBusy } from "../../sqlite/error.ts";
+import { CacheError } from "../error.ts";
+import type { MaybePromise } from "../store.ts";
+import { stillBusy, toCacheError } from "./failure.ts";
+import type { ModelDatabase, PreparedPut } from "./model_database.ts";
+import { nextWait } from "./patience.ts";
+
+/** Where a queue's puts go. */
+export interface PutTarget {
+  readonly clock: Clock;
+  /** How long to try while somebody else has the database locked. */
+  readonly lockTimeout: Milliseconds;
+  /** Where the database lies, for messages. */
+  readonly path: string;
+  /**
+   * Runs `use` on the database, opened and made if need be.
+   *
+   * @throws CacheError when it cannot be opened; whatever `use` throws.
+   */
+  use<T>(use: (database: ModelDatabase) => T): MaybePromise<T>;
+  /** Called when nothing is left to do. */
+  onIdle(): void;
+}
+
+/** More than a transaction has time for. */
+const MOST_AT_ONCE = 1024;
+
+interface Waiting {
+  readonly put: PreparedPut;
+  readonly resolve: () => void;
+  readonly reject: (reason: CacheError) => void;
+  /** How long it may still wait for the lock. */
+  left: Milliseconds;
+}
+
+/** The puts of one model. Ends with {@link PutTarget.onIdle}; the next put needs a new one. */
+export class PutQueue {
+  /** Resolves once nothing is left to do. */
+  readonly idle: Promise<void>;
+  readonly #target: PutTarget;
+  #waiting: Waiting[] = [];
+  /** How many to try in one transaction. */
+  #most = MOST_AT_ONCE;
+  #lastWait: Milliseconds = 0;
+
+  constructor(target: PutTarget) {
+    this.#target = target;
+    this.idle = this.#work();
+  }
+
+  /** Resolves when it is committed. Puts are committed in the order in which they are added. */
+  add(put: PreparedPut): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ put, resolve, reject, left: this.#target.lockTimeout });
+    });
+  }
+
+  async #work(): Promise<void> {
+    do {
+      await new Promise<void>((resolve) => this.#target.clock.afterTurn(resolve));
+      await this.#commitSome();
+    } while (this.#waiting.length > 0);
+    this.#target.onIdle();
+  }
+
+  /** One transaction, if it works. */
+  async #commitSome(): Promise<void> {
+    let tried = 0;
+    try {
+      const stored = await this.#target.use((database) => {
+        const group = this.#waiting.slice(0, this.#most);
+        tried = group.length;
+        return database.putSome(group.map(({ put }) => put));
+      });
+      this.#lastWait = 0;
+      this.#most = Math.min(this.#most * 2, MOST_AT_ONCE);
+      for (const { resolve } of this.#waiting.splice(0, stored)) resolve();
+    } catch (error) {
+      if (isBusy(error)) await this.#wait(error);
+      else if (error instanceof CacheError) this.#reject(this.#waiting.splice(0, tried || Infinity), error);
+      else if (tried > 1) this.#most = tried >> 1;
+      else this.#reject(this.#waiting.splice(0, 1), toCacheError(error));
+    }
+  }
+
+  /** Gives up those whose time is up and waits for the others. */
+  async #wait(error: unknown): Promise<void> {
+    const { clock, lockTimeout, path } = this.#target;
+    const late = this.#waiting.filter(({ left }) => left <= 0);
+    this.#reject(late, stillBusy(`store an answer in ${path}`, lockTimeout, error));
+    this.#waiting = this.#waiting.filter(({ left }) => left > 0);
+    if (this.#waiting.length === 0) return;
+    // The first of them has waited longest. Those who come while the others sleep have not waited yet.
+    const waiting = this.#waiting.slice();
+    this.#lastWait = nextWait(this.#lastWait);
+    const wait = Math.min(this.#lastWait, waiting[0]!.left);
+    await clock.sleep(wait);
+    for (const each of waiting) each.left -= wait;
+  }
+
+  #reject(puts: readonly Waiting[], reason: CacheError): void {
+    for (const { reject } of puts) reject(reason);
+  }
+}

@@ -1,0 +1,3 @@
+/** A Worker that dies at once. */
+
+throw new Error("I am broken");
