@@ -333,7 +333,7 @@ export class ResponseCache implements AsyncDisposable {
   async #lead<B extends object>(request: CacheRequest, supplier: Supplier<B>): Promise<Settled> {
     const { model, shape } = request;
     const asked = shape.samples;
-    const { outcome, samples, body, why } = await this.#shelf.read(request);
+    const { outcome, samples, body, isTorn, why } = await this.#shelf.read(request);
     this.#count(model, outcome, why);
     if (body !== undefined) return { outcome, stored: false, asked, samples, body };
 
@@ -343,8 +343,9 @@ export class ResponseCache implements AsyncDisposable {
     const toSend = reused.length === 0 ? supplier.body : { ...sent, n: gap.samples } as object as B;
     const produce = (): Promise<unknown> => this.#productions.run(request.id, () => supplier.produce(toSend));
     const bought = await this.#buy(model, gap, supplier.read, produce);
-    // After a dead row in the first place an answer would never be found.
-    const placement = shape.fixed || (samples.length === 0 && outcome !== "miss") ? "replace" : "append";
+    // What another process has bought meanwhile is not to be overwritten. Only a row that its store takes for sound, but
+    // that does not decompress, would have what is appended lie behind it for ever.
+    const placement = shape.fixed || isTorn ? "replace" : "append";
     const written = outcome === "bypass" ? undefined : await this.#keep(request, bought, placement);
     return settle({ outcome, stored: written?.stored ?? false, why: written?.why ?? why, asked }, reused, bought);
   }

@@ -73,17 +73,17 @@ export class Shelf {
   }
 
   /**
-   * Looks up one request and reads what it finds, so that a hit is one for certain.
+   * Looks up one request and reads what it finds, so that a hit is one for certain; `isTorn` when it could not be read.
    *
    * @throws as {@link lookup} does.
    */
-  async read(request: CacheRequest): Promise<Lookup & { readonly body?: Uint8Array }> {
+  async read(request: CacheRequest): Promise<Lookup & { readonly body?: Uint8Array; readonly isTorn?: boolean }> {
     const [lookup] = await this.lookup(request.model, [request]) as [Lookup];
     if (lookup.outcome !== "hit") return lookup;
     try {
       return { ...lookup, body: entryOf(lookup.samples).bytes() };
     } catch (error) {
-      return { outcome: "corrupt", samples: [], why: messageOf(error) };
+      return { outcome: "corrupt", samples: [], isTorn: true, why: messageOf(error) };
     }
   }
 

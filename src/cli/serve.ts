@@ -113,7 +113,11 @@ function serveCommand(): Command {
     )
     .addOption(option("--cache <folder>", "folder of the response cache", "WARMCACHE_DIR").default(".warmcache"))
     .addOption(
-      option("--locking <mode>", "who else may use the cache's files (default: exclusive)", "WARMCACHE_LOCKING")
+      option(
+        "--locking <mode>",
+        "who may use the cache's files: shared, with other processes, or exclusive (default)",
+        "WARMCACHE_LOCKING",
+      )
         .choices(["shared", "exclusive"]),
     )
     .addOption(

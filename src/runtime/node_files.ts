@@ -13,7 +13,8 @@ import type { DirectoryEntry, Files, FileStat, OpenFile, OpenMode } from "./runt
 import { FileError } from "./runtime.ts";
 
 const FLAGS: Record<OpenMode, number> = {
-  read: fs.constants.O_RDONLY,
+  // What is no file but a FIFO would make the caller's thread wait for somebody to write to it. Files do not care.
+  read: fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0),
   write: fs.constants.O_RDWR,
   create: fs.constants.O_RDWR | fs.constants.O_CREAT,
 };

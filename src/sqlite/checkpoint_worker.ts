@@ -38,7 +38,7 @@ async function shorten(path: string): Promise<string | undefined> {
       locking: "shared",
       synchronous: "normal",
       lockTimeout: 0,
-      schema: () => {},
+      schema: refuseNew,
     });
     try {
       if (!moveLog(database)) return undefined;
@@ -50,6 +50,16 @@ async function shorten(path: string): Promise<string | undefined> {
     return undefined;
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** Somebody may have removed the database, and somebody else be making a new one, which is theirs to set up. */
+function refuseNew(driver: SqlDriver): void {
+  const statement = driver.prepare("SELECT count(*) FROM sqlite_schema");
+  try {
+    if (statement.get()?.[0] === 0) throw new Error("there is nothing in it yet");
+  } finally {
+    statement.finalize();
   }
 }
 

@@ -112,7 +112,7 @@ export class WasmDatabase implements SqlDriver, StatementHost {
   }
 
   failure(action: string, code: number): SqliteError {
-    const cause = this.engine.vfs.takeFailure(this.#name);
+    const cause = this.engine.vfs.takeFailure(this.#name, code);
     const text = this.engine.readText(this.engine.raw.sqlite3_errmsg(this.#database));
     const reason = cause instanceof Error ? `${text}: ${cause.message}` : text;
     return new SqliteError(`Cannot ${action} in ${this.path}: ${reason}`, this.engine.codeName(code), { cause });

@@ -60,6 +60,11 @@ export class ExclusiveFiles implements DatabaseFiles {
     if (this.isInPlace(part) ?? true) this.#files.remove(this.#path + part);
   }
 
+  /** Whether others who open the database now get the file that is used here. */
+  get areInPlace(): boolean {
+    return this.isInPlace("") === true;
+  }
+
   /** Whether what was last opened as `part` is still what lies there; `undefined` when it was never opened. */
   isInPlace(part: FilePart): boolean | undefined {
     return this.#opened.get(part)?.isInPlace();

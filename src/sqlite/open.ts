@@ -60,7 +60,10 @@ export interface OpenDatabase {
   readonly locking: Locking;
   /** Bytes in the write-ahead log that no checkpoint has moved into the database yet. */
   readonly logged: number;
-  /** Whether its file is still there. Somebody may have removed or replaced it: what is written now would be lost. */
+  /**
+   * Whether its file is still there, and its wal-index where it is shared. Somebody may have removed or replaced it: what
+   * is written now would be lost.
+   */
   readonly isInPlace: boolean;
   /**
    * Whether what was committed will be found by others: the log still lies beside the database, and the wal-index says
@@ -170,7 +173,7 @@ class OpenedDatabase implements OpenDatabase {
   }
 
   get isInPlace(): boolean {
-    return this.#files.isInPlace("") === true;
+    return this.#files.areInPlace;
   }
 
   get hasLog(): boolean {
@@ -202,8 +205,13 @@ async function resolve({ files }: Runtime, path: string): Promise<string> {
   return realPath;
 }
 
-/** Machines that mount the same files see neither each other's locks at once nor each other's pages. */
-function refuseRemote({ files }: Runtime, path: string): void {
+/**
+ * Refuses to share what lies at `path`: machines that mount the same files see neither each other's locks at once nor
+ * each other's pages.
+ *
+ * @throws FileError `ENOTSUP`, or why nobody can say where it lies.
+ */
+export function refuseRemote({ files }: Runtime, path: string): void {
   const kind = files.fileSystem(path);
   if (kind === "local" || kind === "unknown") return;
   throw new FileError(

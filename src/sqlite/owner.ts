@@ -101,16 +101,21 @@ export function heldByStranger(path: string): SqliteError {
 }
 
 /** The error for a database that somebody else owns. */
-export async function heldBy({ files, processId }: Runtime, path: string): Promise<SqliteError> {
+export async function heldBy({ files, processId, rangeLocks }: Runtime, path: string): Promise<SqliteError> {
   const note = await files.read(holderPath(path)).then((bytes) => new TextDecoder().decode(bytes), () => "");
   const holder = parseHolder(note);
   if (!holder) return heldByStranger(path);
   const { pid, runtime, mode, since } = holder;
   if (mode === "shared") {
-    return busy(path, `process ${pid} (${runtime}), and maybe others, have shared it since ${since}`, "share it, too");
+    return busy(
+      path,
+      `process ${pid} (${runtime}), and maybe others, have shared it since ${since}`,
+      'share it, too (locking "shared")',
+    );
   }
   if (pid === processId) return busy(path, "this process has it open already", "use the one that is open");
-  return busy(path, `process ${pid} (${runtime}) has held it since ${since}`, "end that process");
+  const advice = rangeLocks ? 'end that process, have both share it (locking "shared")' : "end that process";
+  return busy(path, `process ${pid} (${runtime}) has held it since ${since}`, advice);
 }
 
 function busy(path: string, reason: string, advice: string): SqliteError {

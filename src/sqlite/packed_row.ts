@@ -22,7 +22,8 @@ export const PACKED_BLOB = 4;
 const SHORT = 32;
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+/** Text is given back as it was stored, a byte order mark in front included. */
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** A statement that can hand over its rows packed, faster than by way of values. */
 export interface PackingStatement extends SqlStatement {

@@ -82,6 +82,11 @@ export class SharedFiles implements DatabaseFiles {
     if (this.isInPlace(part) ?? true) this.#files.remove(this.#path + part);
   }
 
+  /** Whether others who open the database now get the files that are used here. */
+  get areInPlace(): boolean {
+    return this.isInPlace("") === true && (this.#walIndex?.isInPlace ?? true);
+  }
+
   /** Whether what was last opened as `part` is still what lies there; `undefined` when it was never opened. */
   isInPlace(part: FilePart): boolean | undefined {
     return this.#opened.get(part)?.isInPlace();

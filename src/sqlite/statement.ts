@@ -40,7 +40,8 @@ const KEPT_BYTES = 64 * 1024;
 /** `sqlite3_bind_*` destructor that says the bytes stay where they are. */
 const SQLITE_STATIC = 0;
 
-const decoder = new TextDecoder();
+/** Text is given back as it was stored, a byte order mark in front included. */
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const NO_ROWS: readonly never[] = Object.freeze([]);
 
 /** A statement of {@link ./database.ts WasmDatabase}. */
@@ -205,7 +206,9 @@ export class WasmStatement implements PackingStatement {
     const types: number[] = [];
     for (let column = 0; column < this.#columns; column++) {
       types.push(this.#type(column));
-      values.push(this.#value(column));
+      const value = this.#value(column);
+      // Asking for the next one may let the memory grow, and take this view away.
+      values.push(value instanceof Uint8Array ? value.slice() : value);
     }
     return packRow(values, types);
   }
@@ -214,7 +217,7 @@ export class WasmStatement implements PackingStatement {
     return this.#raw.sqlite3_column_type(this.#statement, column);
   }
 
-  /** A column's value; texts and blobs as bytes where they lie, valid until the next step. */
+  /** A column's value; texts and blobs as bytes where they lie, valid until the next column is asked for. */
   #value(column: number): number | Uint8Array | null {
     const type = this.#type(column);
     if (type === SQLITE_INTEGER || type === SQLITE_FLOAT) {

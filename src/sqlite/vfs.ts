@@ -36,7 +36,13 @@ interface OpenedFile {
 
 interface AttachedDatabase {
   readonly files: DatabaseFiles;
-  failure: unknown;
+  failure: Failure | undefined;
+}
+
+interface Failure {
+  readonly error: unknown;
+  /** What SQLite was told. */
+  readonly code: number;
 }
 
 /** SQLite's file system, over the files of the databases attached to it. */
@@ -65,12 +71,15 @@ export class FileVfs {
     this.#databases.delete(name);
   }
 
-  /** The file operation that failed last on a database, told once. */
-  takeFailure(name: string): unknown {
+  /**
+   * The file operation because of which SQLite refuses something with `code`, told once. SQLite passes over some failures,
+   * to unlock say; such a one explains no later error of another kind.
+   */
+  takeFailure(name: string, code: number): unknown {
     const database = this.#databases.get(name);
     const failure = database?.failure;
     if (database) database.failure = undefined;
-    return failure;
+    return failure && (failure.code & 0xff) === (code & 0xff) ? failure.error : undefined;
   }
 
   #install({ capi, vfs: helpers }: Sqlite3Static): void {
@@ -268,12 +277,17 @@ export class FileVfs {
     try {
       return run();
     } catch (error) {
-      database.failure = error;
-      const { SQLITE_FULL, SQLITE_READONLY } = this.#codes;
-      if (!(error instanceof FileError)) return code;
-      if (error.code === "ENOSPC" || error.code === "EDQUOT") return SQLITE_FULL;
-      return error.code === "EROFS" ? SQLITE_READONLY : code;
+      const told = this.#codeOf(error) ?? code;
+      database.failure = { error, code: told };
+      return told;
     }
+  }
+
+  /** The result code of failures that have one of their own, whatever was tried. */
+  #codeOf(error: unknown): number | undefined {
+    if (!(error instanceof FileError)) return undefined;
+    if (error.code === "ENOSPC" || error.code === "EDQUOT") return this.#codes.SQLITE_FULL;
+    return error.code === "EROFS" ? this.#codes.SQLITE_READONLY : undefined;
   }
 
   #find(name: WasmPointer): { database: AttachedDatabase; part: FilePart } | undefined {

@@ -131,6 +131,11 @@ export class WalIndexCopy implements WalIndex {
     return Math.max(0, frames) * (pageBytes + FRAME_HEADER_BYTES);
   }
 
+  /** Whether its path still leads to it. Whoever comes when it was removed makes another, whose locks nobody here sees. */
+  get isInPlace(): boolean {
+    return this.#file.isInPlace();
+  }
+
   /** Whether somebody has committed since the last fence. */
   get hasNews(): boolean {
     const region = this.#regions[0];
@@ -154,8 +159,15 @@ export class WalIndexCopy implements WalIndex {
     const region = { pointer, seen: new Uint8Array(REGION_BYTES) };
     this.#memory.heap.fill(0, pointer, pointer + REGION_BYTES);
     this.#regions[index] = region;
-    if (index === 0) this.#readAll();
-    else this.#readTables(index, region);
+    try {
+      if (index === 0) this.#readAll();
+      else this.#readTables(index, region);
+    } catch (error) {
+      // It would be taken for one that was read.
+      this.#regions[index] = undefined;
+      this.#memory.free(pointer);
+      throw error;
+    }
     return pointer;
   }
 
@@ -166,10 +178,16 @@ export class WalIndexCopy implements WalIndex {
     if (this.#failure !== undefined) throw this.#failure;
     this.#flush();
     if (!this.#locks.tryLock(this.#file.descriptor, LOCKS_AT + first, count, mode)) return false;
+    try {
+      if (mode === "exclusive" && (slots & WRITE_SLOT) !== 0) this.#readAll();
+      else this.#refresh();
+    } catch (error) {
+      // SQLite will not give up what it was not given.
+      this.#locks.unlock(this.#file.descriptor, LOCKS_AT + first, count);
+      throw error;
+    }
     if (mode === "shared") this.#shared |= slots;
     else this.#exclusive |= slots;
-    if (mode === "exclusive" && (slots & WRITE_SLOT) !== 0) this.#readAll();
-    else this.#refresh();
     return true;
   }
 
@@ -203,7 +221,7 @@ export class WalIndexCopy implements WalIndex {
   unmap(remove: boolean): void {
     try {
       this.#flush();
-      if (remove && this.#file.isInPlace()) this.#files.remove(this.#path);
+      if (remove && this.isInPlace) this.#files.remove(this.#path);
     } finally {
       for (const region of this.#regions) if (region) this.#memory.free(region.pointer);
       this.#regions.length = 0;
@@ -211,10 +229,13 @@ export class WalIndexCopy implements WalIndex {
     }
   }
 
-  /** Whether the second header, which SQLite writes first, is all that differs from the first. */
+  /**
+   * Whether the second header, which SQLite writes first, is all that differs from the first. Whoever leaves last may
+   * write them without a lock, when it recovers.
+   */
   #isBetweenHeaders(): boolean {
     const region = this.#regions[0];
-    if (!region || (this.#exclusive & WRITE_SLOT) === 0) return false;
+    if (!region) return false;
     const { heap } = this.#memory;
     const { pointer, seen } = region;
     return isEqual(seen.subarray(0, HEADER_BYTES), heap, pointer) &&
@@ -243,29 +264,49 @@ export class WalIndexCopy implements WalIndex {
     const first = this.#regions[0];
     if (!first) return;
     if ((this.#exclusive & WRITE_SLOT) !== 0) return this.#readStart(first, CHECKPOINT_AT);
-    this.#readStart(first, 0);
-    this.#followTables(first);
+    this.#orSpoil(first, () => {
+      this.#readStart(first, 0);
+      this.#followTables();
+    });
   }
 
   /** Reads the file as it is now, with what a killed writer left in it: once WRITE is taken nobody else changes that. */
   #readAll(): void {
     const first = this.#regions[0];
     if (!first) return;
-    this.#readStart(first, 0);
-    this.#regions.forEach((region, index) => region && this.#readTables(index, region));
-    this.#tablesOf.set(this.#foundHeader);
+    this.#orSpoil(first, () => {
+      this.#readStart(first, 0);
+      this.#regions.forEach((region, index) => region && this.#readTables(index, region));
+      this.#tablesOf.set(this.#foundHeader);
+    });
+  }
+
+  /**
+   * Reads, or makes sure that SQLite does not go on with what was read before: a barrier cannot be refused, and whoever
+   * leaves last takes no more locks. Two headers that differ it never accepts: it reads again under WRITE, or, alone,
+   * looks into the log itself.
+   */
+  #orSpoil({ pointer, seen }: Region, read: () => void): void {
+    try {
+      read();
+    } catch (error) {
+      seen.fill(0, 0, HEADER_BYTES);
+      seen.fill(0xff, HEADER_BYTES, HEADERS_BYTES);
+      this.#memory.heap.set(seen.subarray(0, HEADERS_BYTES), pointer);
+      throw error;
+    }
   }
 
   /** Reads the tables again that a new header is about. */
-  #followTables({ seen }: Region): void {
+  #followTables(): void {
     const header = this.#foundHeader;
+    // One that is only half there counts: at the next fence SQLite may find its other half in the second copy, and takes
+    // the two for one.
     if (isEqual(header, this.#tablesOf, 0)) return;
-    // Half published: SQLite refuses it as well.
-    if (!isEqual(header, seen, HEADER_BYTES)) return;
     const salt = header.subarray(SALT_AT, SALT_AT + SALT_BYTES);
     // In one generation of the log only the tables from its end on change.
     const from = isEqual(salt, this.#tablesOf, SALT_AT) ? regionOf(lastFrame(this.#tablesOf)) : 0;
-    const to = regionOf(lastFrame(header));
+    const to = Math.min(regionOf(lastFrame(header)), this.#regions.length - 1);
     for (let index = from; index <= to; index++) {
       const region = this.#regions[index];
       if (region) this.#readTables(index, region);
@@ -297,10 +338,13 @@ export class WalIndexCopy implements WalIndex {
     const at = tablesAt(index);
     const now = new Uint32Array(this.#memory.heap.buffer, pointer + at, (REGION_BYTES - at) / 4);
     const before = new Uint32Array(seen.buffer, at, now.length);
-    for (let word = 0; word < now.length; word++) {
-      if (now[word] === before[word]) continue;
+    // Pairs of words, aligned: eight bytes are copied at once by every kernel, fewer byte by byte by some, and a reader
+    // could find the number of a frame half written and take it for an older frame's.
+    const isSame = (word: number): boolean => now[word] === before[word] && now[word + 1] === before[word + 1];
+    for (let word = 0; word < now.length; word += 2) {
+      if (isSame(word)) continue;
       const start = word;
-      while (word < now.length && now[word] !== before[word]) word++;
+      while (word < now.length && !isSame(word)) word += 2;
       this.#write(index, at + start * 4, at + word * 4);
     }
   }

@@ -203,7 +203,7 @@ describe("ResponseCache", () => {
         assert.equal(counts.lookups, 3);
         assert.equal(counts.misses + counts.hits, 0);
         assert.equal(events.filter(({ type }) => type === "corrupt").length, outcome === "corrupt" ? 3 : 0);
-        assert.equal(store.puts[0]?.placement, "replace", "nothing is put after a dead row");
+        assert.equal(store.puts[0]?.placement, "append", "the store knows which rows give way");
       });
     }
 
@@ -218,6 +218,25 @@ describe("ResponseCache", () => {
         "text 2",
         "text 3",
       ]);
+    });
+
+    it("keeps what another process buys in their place at the same time", async () => {
+      const [one, two] = [openTestCache({ ttl: 1000 }), new Provider()];
+      await one.cache.wrap(ask("cats"), one.provider.answer);
+      one.clock.advance(1000);
+      const { store, clock } = one;
+      const other = new ResponseCache({ store, clock, sha256, ttl: 1000 });
+      const bought = Promise.withResolvers<void>();
+      const wrapped = one.cache.wrap(ask("cats"), async (body) => {
+        await bought.promise;
+        return await one.provider.answer(body);
+      });
+      await other.wrap(ask("cats"), two.answer);
+      bought.resolve();
+      await wrapped;
+      const kept = await other.get(ask("cats", { n: 2 }));
+      assert.equal(kept?.samples, 2);
+      await other.close();
     });
 
     it("buys anew what does not decompress, in its place", async () => {

@@ -1,11 +1,13 @@
-/** Files whose place changes, and folders with broken links in them. */
+/** Files whose place changes, what is no file, and folders with broken links in them. */
 
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { rename, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
 import { loadRuntime } from "../../src/runtime/load.ts";
 import type { Files } from "../../src/runtime/runtime.ts";
+import { requirePart } from "../support/parts.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
 describe("files", () => {
@@ -29,6 +31,15 @@ describe("files", () => {
     assert.equal(file.isInPlace(), true);
     await rm(folder, { recursive: true });
     assert.equal(file.isInPlace(), false);
+  });
+
+  it("open does not wait for somebody to write to a FIFO, and reading one is an error", async (context) => {
+    if (!requirePart(context, "mkfifo")) return;
+    const path = join(await temporaryFolder(), "fifo");
+    execFileSync("mkfifo", [path]);
+    const file = files.open(path, "read");
+    assert.throws(() => file.read(new Uint8Array(1), 0), { name: "FileError", code: "ESPIPE" });
+    file.close();
   });
 
   it("list leaves out links that lead nowhere or to themselves", async () => {

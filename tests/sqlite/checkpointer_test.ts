@@ -61,6 +61,16 @@ async function newPath(context: TestContext): Promise<string | undefined> {
 }
 
 describe("Checkpointer", () => {
+  it("leaves alone what somebody else is just making", async (context) => {
+    const path = await newPath(context);
+    if (!path) return;
+    machine.files.open(path, "create").close();
+    const checkpointer = new Checkpointer(machine);
+    await assert.rejects(checkpointer.checkpoint(path), /there is nothing in it yet/);
+    assert.equal((await stat(path)).size, 0);
+    await checkpointer.close();
+  });
+
   it("moves a log into its database, and ends its Worker when nothing is left", async (context) => {
     const path = await newPath(context);
     if (!path) return;

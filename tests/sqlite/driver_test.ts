@@ -42,6 +42,8 @@ describe("WasmDatabase", () => {
     const large = new Uint8Array(3_000_000).fill(5);
     assert.deepEqual(echo.get(large, "ü", null, 2 ** 40, -0.5), [large, "ü", null, 2 ** 40, -0.5]);
     assert.deepEqual(echo.get(new Uint8Array(0), "", 0, -1, "x"), [new Uint8Array(0), "", 0, -1, "x"]);
+    const marked = "\ufeff\ufeff: a byte order mark, which is a character here";
+    assert.deepEqual(echo.get("\ufeff", marked, 0, 0, 0), ["\ufeff", marked, 0, 0, 0]);
   });
 
   it("rows belong to the caller: a later statement does not change them", () => {

@@ -42,6 +42,23 @@ describe("packed rows", () => {
     owned.close();
   });
 
+  it("are whole where reading one column makes SQLite's memory grow", async () => {
+    const owned = await openDatabase({
+      runtime: await loadRuntime(),
+      path: `${folder}/grown.sqlite`,
+      create: true,
+      locking: "exclusive",
+      synchronous: "normal",
+      lockTimeout: 0,
+      schema: () => {},
+    });
+    // Zeros that are nowhere in memory until they are asked for.
+    const [packed] = packedRows(owned.driver.prepare("SELECT 'text', x'0102', zeroblob(60000000 + random() % 1)"));
+    const row = new PackedRow(packed!);
+    assert.deepEqual([row.text(0), row.blob(1), row.blob(2)?.byteLength], ["text", Uint8Array.of(1, 2), 60_000_000]);
+    owned.close();
+  });
+
   it("are read by column, of the right type or null, in any order", () => {
     const row = new PackedRow(packRow([1, "zwölf", null, Uint8Array.of(9), "long ".repeat(20), 5, -0.5]));
     assert.equal(row.number(6), -0.5);

@@ -3,11 +3,12 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { copyFile, readdir, stat } from "node:fs/promises";
+import { copyFile, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it, type TestContext } from "node:test";
 import { loadRuntime } from "../../src/runtime/load.ts";
 import type { Runtime } from "../../src/runtime/runtime.ts";
+import { FileError } from "../../src/runtime/runtime.ts";
 import type { SqlDriver } from "../../src/sqlite/driver.ts";
 import type { Locking, OpenDatabase } from "../../src/sqlite/open.ts";
 import { openDatabase, readDatabase } from "../../src/sqlite/open.ts";
@@ -227,6 +228,48 @@ describe("openDatabase, shared", () => {
       message: /^Cannot share .*\(nfs\); use locking "exclusive" or a local directory$/,
     });
     (await open(path, "exclusive", { ...machine, files })).close();
+  });
+
+  it("is not in place once its wal-index was removed, and loses nothing when it is opened anew", async (context) => {
+    const path = await newPath(context);
+    if (!path) return;
+    const one = await open(path);
+    one.driver.exec("INSERT INTO t VALUES (1)");
+    assert.ok(one.isInPlace);
+    await rm(`${path}-shm`);
+    // Who comes now makes another wal-index: neither sees the other's locks, and both would write on at the log's end.
+    const other = await open(path);
+    assert.equal(one.isInPlace, false);
+    one.close();
+    other.driver.exec("INSERT INTO t VALUES (2)");
+    const again = await open(path);
+    assert.deepEqual([count(other), count(again), again.isInPlace], [2, 2, true]);
+    again.driver.exec("INSERT INTO t VALUES (3)");
+    assert.equal(count(other), 3);
+    again.close();
+    other.close();
+    assert.equal(await readDatabase(machine, path, (driver) => value({ driver }, "PRAGMA integrity_check")), "ok");
+  });
+
+  it("explains an error by what failed for it, not by what failed before and did no harm", async (context) => {
+    const locks = requireRangeLocks(context, machine);
+    if (!locks) return;
+    const path = join(await temporaryFolder(), "d.sqlite");
+    let failing = false;
+    const unlock: typeof locks.unlock = (...range) => {
+      if (failing) throw new FileError("Cannot unlock: no locks available", "ENOLCK");
+      locks.unlock(...range);
+    };
+    const database = await open(path, "shared", { ...machine, rangeLocks: { ...locks, unlock } });
+    assert.equal(count(database), 0);
+    failing = true;
+    assert.equal(count(database), 0);
+    failing = false;
+    assert.throws(() => database.driver.exec("SELECT * FROM nowhere"), {
+      message: /no such table: nowhere$/,
+      cause: undefined,
+    });
+    database.close();
   });
 
   it("recovers what killed processes had committed", async (context) => {

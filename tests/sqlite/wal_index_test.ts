@@ -141,7 +141,33 @@ describe("WalIndexCopy", () => {
     writer.publish(2);
     assert.deepEqual(writes, [], "between its headers nothing is published");
     writer.index.unlock(WRITE, 1);
-    assert.deepEqual(writes, [[TABLES + 8, 4], [TABLES + 400, 4], [BACKFILLED, 4], [0, 96]]);
+    assert.deepEqual(writes, [[TABLES + 8, 8], [TABLES + 400, 8], [BACKFILLED, 4], [0, 96]]);
+  });
+
+  it("writes tables in units that a reader cannot find half written", async (context) => {
+    const path = await newPath(context);
+    if (!path) return;
+    const writes: [number, number][] = [];
+    const writer = new Peer(path, watched((position, bytes) => writes.push([position, bytes])));
+    writer.commit(1);
+    writer.set(0, 0, 1);
+    writes.length = 0;
+    writer.index.lock(WRITE, 1, "exclusive");
+    for (const at of [TABLES + 4, TABLES + 20, TABLES + 24, TABLES + 28, REGION - 4]) writer.set(at, 9);
+    for (const at of [TABLES + 64, TABLES + 72, TABLES + 84]) writer.set(at, 9);
+    for (const at of [0, REGION - 4]) writer.set(at, 9, 1);
+    writer.index.unlock(WRITE, 1);
+    assert.deepEqual(writes, [
+      [TABLES, 8],
+      [TABLES + 16, 16],
+      [TABLES + 64, 24],
+      [REGION - 8, 8],
+      [REGION, 8],
+      [2 * REGION - 8, 8],
+    ]);
+    const other = new Peer(path);
+    const words = [TABLES + 24, TABLES + 64, TABLES + 68, TABLES + 72, TABLES + 84].map((at) => other.word(at));
+    assert.deepEqual([...words, other.word(REGION - 4, 1)], [9, 9, 0, 9, 9, 9]);
   });
 
   it("writes only what its holder changed, so that no mark of others is undone", async (context) => {
@@ -211,6 +237,28 @@ describe("WalIndexCopy", () => {
       reader.index.barrier();
       assert.equal(reader.word(TABLES, region), value);
     }
+  });
+
+  it("has the tables of every header that it shows, also of one found in two halves at two fences", async (context) => {
+    const path = await newPath(context);
+    if (!path) return;
+    const [writer, reader] = [new Peer(path), new Peer(path)];
+    writer.commit(1);
+    assert.equal(reader.word(LAST_FRAME), 1);
+    // What lies in the file while a commit's two headers are being written, first to last, and then the next commit's.
+    const file = machine.files.open(path, "write");
+    const put = (at: number, value: number): void => file.write(Uint8Array.of(value, 0, 0, 0), at);
+    put(TABLES + 8, 2);
+    put(FIRST_HEADER + LAST_FRAME, 2);
+    reader.index.barrier();
+    const first = reader.word(FIRST_HEADER + LAST_FRAME);
+    put(SECOND_HEADER + LAST_FRAME, 2);
+    put(TABLES + 12, 3);
+    put(FIRST_HEADER + LAST_FRAME, 3);
+    reader.index.barrier();
+    assert.deepEqual([first, reader.word(SECOND_HEADER + LAST_FRAME)], [2, 2], "SQLite takes these for a header");
+    assert.equal(reader.word(TABLES + 8), 2);
+    file.close();
   });
 
   it("refuses EXCLUSIVE on a slot that it holds SHARED, and keeps that", async (context) => {
@@ -288,6 +336,76 @@ describe("WalIndexCopy", () => {
     database.driver.exec("PRAGMA wal_checkpoint(TRUNCATE)");
     assert.deepEqual(events, ["headers", "cut"]);
     database.close();
+  });
+
+  describe("when the file cannot be read", () => {
+    /** A copy whose file fails to be read while `broken.now` says so. */
+    async function breakable(context: TestContext) {
+      const path = await newPath(context);
+      if (!path) return undefined;
+      const broken = { now: false };
+      const files: Files = {
+        ...machine.files,
+        open(path, mode) {
+          const file = machine.files.open(path, mode);
+          const read: OpenFile["read"] = (target, position) => {
+            if (broken.now) throw new FileError("Cannot read: EIO", "EIO");
+            return Object.getPrototypeOf(file).read.call(file, target, position);
+          };
+          return Object.assign(file, { read });
+        },
+      };
+      const [writer, reader] = [new Peer(path), new Peer(path, files)];
+      writer.commit(1);
+      assert.equal(reader.word(LAST_FRAME), 1);
+      return { broken, writer, reader };
+    }
+
+    it("does not let SQLite go on with what was read before: it could take the log for empty, and remove it", async (context) => {
+      const peers = await breakable(context);
+      if (!peers) return;
+      const { broken, writer, reader } = peers;
+      writer.commit(2);
+      broken.now = true;
+      assert.throws(() => reader.index.barrier(), { code: "EIO" });
+      assert.notEqual(reader.word(LAST_FRAME), reader.word(SECOND_HEADER + LAST_FRAME));
+      broken.now = false;
+      reader.index.barrier();
+      assert.deepEqual([LAST_FRAME, SECOND_HEADER + LAST_FRAME, TABLES + 8].map((at) => reader.word(at)), [2, 2, 2]);
+    });
+
+    it("does not keep a lock that SQLite was refused", async (context) => {
+      const peers = await breakable(context);
+      if (!peers) return;
+      const { broken, writer, reader } = peers;
+      broken.now = true;
+      assert.throws(() => reader.index.lock(WRITE, 1, "exclusive"), { code: "EIO" });
+      assert.ok(writer.index.lock(WRITE, 1, "exclusive"));
+    });
+
+    it("does not take a region that it could not read for an empty one", async (context) => {
+      const peers = await breakable(context);
+      if (!peers) return;
+      const { broken, writer, reader } = peers;
+      writer.index.lock(WRITE, 1, "exclusive");
+      writer.set(0, 4063, 1);
+      writer.publish(4063);
+      writer.index.unlock(WRITE, 1);
+      broken.now = true;
+      assert.throws(() => reader.index.map(1, false), { code: "EIO" });
+      broken.now = false;
+      assert.equal(reader.word(0, 1), 4063);
+    });
+  });
+
+  it("leaves alone what SQLite writes without a lock, when it recovers on leaving last", async (context) => {
+    const path = await newPath(context);
+    if (!path) return;
+    const last = new Peer(path);
+    last.commit(1);
+    last.set(SECOND_HEADER + LAST_FRAME, 7);
+    last.index.barrier();
+    assert.equal(last.word(SECOND_HEADER + LAST_FRAME), 7);
   });
 
   it("says how much of the log waits to be moved", async (context) => {

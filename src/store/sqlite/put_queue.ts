@@ -79,17 +79,20 @@ export class PutQueue {
   async #commitSome(): Promise<void> {
     let tried = 0;
     try {
-      const stored = await this.#target.use((database) => {
+      const result = await this.#target.use((database) => {
         const group = this.#waiting.slice(0, this.#most);
         tried = group.length;
         return database.putSome(group.map(({ put }) => put));
       });
+      const done = this.#waiting.splice(0, result.tried);
+      if (result.doubt) return this.#reject(done, result.doubt);
       this.#lastWait = 0;
       this.#most = Math.min(this.#most * 2, MOST_AT_ONCE);
-      for (const { resolve } of this.#waiting.splice(0, stored)) resolve();
+      for (const { resolve } of done) resolve();
     } catch (error) {
       if (isBusy(error)) await this.#wait(error);
-      else if (error instanceof CacheError) this.#reject(this.#waiting.splice(0, tried || Infinity), error);
+      // It cannot be opened, which all of them would only find out one after the other.
+      else if (error instanceof CacheError) this.#reject(this.#waiting.splice(0), error);
       else if (tried > 1) this.#most = tried >> 1;
       else this.#reject(this.#waiting.splice(0, 1), toCacheError(error));
     }

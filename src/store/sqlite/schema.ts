@@ -75,7 +75,7 @@ const APPLICATION_ID_AT = 68;
 
 /**
  * Looks at a file's first bytes (https://sqlite.org/fileformat2.html#the_database_header) without touching it: whether
- * it is `missing`, `empty`, or `ours`.
+ * it is `missing`, `empty` or not yet made, or `ours`.
  *
  * @throws CacheError `foreign_file` or `newer_schema`.
  * @throws FileError when it cannot be read.
@@ -93,6 +93,9 @@ export function inspectFile(files: Files, path: string): "missing" | "empty" | "
   if (length === 0) return "empty";
   const view = new DataView(header.buffer);
   if (length < HEADER_BYTES || String.fromCharCode(...header.subarray(0, MAGIC.length)) !== MAGIC) {
+    // The power failed before its first pages were on the disk, or they are being written now. Rolling the journal back
+    // leaves an empty file.
+    if (header.every((byte) => byte === 0) && files.exists(`${path}-journal`)) return "empty";
     throw new CacheError("foreign_file", `Cannot use ${path} as a cache: it is no SQLite database`);
   }
   refuseForeign(path, view.getUint32(APPLICATION_ID_AT), view.getUint32(USER_VERSION_AT));

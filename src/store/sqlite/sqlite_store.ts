@@ -11,19 +11,20 @@ import { LRUCache } from "lru-cache";
 import { loadChecksum } from "../../codec/checksum.ts";
 import { loadZstd } from "../../codec/zstd.ts";
 import { refuseUnknownOptions } from "../../runtime/options.ts";
-import type { Milliseconds, Runtime } from "../../runtime/runtime.ts";
+import type { Files, Milliseconds, Runtime } from "../../runtime/runtime.ts";
 import { FileError } from "../../runtime/runtime.ts";
 import { Checkpointer } from "../../sqlite/checkpointer.ts";
 import { loadEngine } from "../../sqlite/engine.ts";
 import { isBusy } from "../../sqlite/error.ts";
 import type { Locking, OpenDatabase } from "../../sqlite/open.ts";
-import { openDatabase, readDatabase } from "../../sqlite/open.ts";
+import { openDatabase, readDatabase, refuseRemote } from "../../sqlite/open.ts";
 import { CacheError } from "../error.ts";
 import type { Found, MaybePromise, NewEntry, Placement, RequestRecord, Store, StoreSize, Want } from "../store.ts";
 import { DEFAULT_LOCKING } from "./default_locking.ts";
 import type { RowTools } from "./entry_row.ts";
 import { breaksConnection, stillBusy, toCacheError } from "./failure.ts";
-import { measure, MISS, ModelDatabase, preparePut } from "./model_database.ts";
+import type { Measured } from "./model_database.ts";
+import { measureSome, MISS, ModelDatabase, preparePut } from "./model_database.ts";
 import { databaseName, isDatabaseName } from "./names.ts";
 import { patiently } from "./patience.ts";
 import { PutQueue } from "./put_queue.ts";
@@ -100,6 +101,8 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
     );
   }
   try {
+    // Else every lookup would be a miss and no answer kept, and only the statistics would say so.
+    if (locking === "shared") refuseRemote(runtime, nearest(runtime.files, directory));
     // SQLite too, though nothing is opened yet: all at once is sooner, and a program without it hears of it here.
     const [zstd, checksum] = await Promise.all([loadZstd(), loadChecksum(), loadEngine()]);
     const tools = { zstd, checksum };
@@ -165,18 +168,24 @@ class SqliteStore implements Store {
     const total = { entries: 0, bodyBytes: 0, storedBytes: 0 };
     try {
       await Promise.allSettled(this.#opening.values());
-      const open = new Map([...this.#open.entries()].map(([model, database]) => [this.#fileName(model), database]));
+      const models = new Map([...this.#open.keys()].map((model) => [this.#fileName(model), model]));
       for (const { name, isFile } of await runtime.files.list(directory)) {
         if (!isFile || !isDatabaseName(name)) continue;
-        const database = open.get(name);
+        const model = models.get(name);
         const path = `${directory}/${name}`;
-        const size = database
-          ? await patiently(runtime.clock, lockTimeout, isBusy, () => database.closed ? undefined : database.size())
-          : undefined;
-        const { entries, bodyBytes, storedBytes } = size ?? await this.#measureFile(path);
-        total.entries += entries;
-        total.bodyBytes += bodyBytes;
-        total.storedBytes += storedBytes;
+        for (let after: number | undefined = 0; after !== undefined;) {
+          const rows: number = after;
+          // It may be closed, and opened again, while others have their turn.
+          const measure = () => model === undefined ? undefined : this.#open.peek(model)?.measureSome(rows);
+          const part = await patiently(runtime.clock, lockTimeout, isBusy, measure);
+          const { entries, bodyBytes, storedBytes, last } = part ?? await this.#measureFile(path, rows);
+          total.entries += entries;
+          total.bodyBytes += bodyBytes;
+          total.storedBytes += storedBytes;
+          after = last;
+          // A large database takes long; nobody else has to wait for all of it.
+          if (after !== undefined) await new Promise<void>((resolve) => runtime.clock.afterTurn(resolve));
+        }
       }
     } catch (error) {
       throw toCacheError(error);
@@ -329,7 +338,7 @@ class SqliteStore implements Store {
       else if (!this.#maintaining && database.hasWork) this.#startMaintaining();
       return result;
     } catch (error) {
-      if (database.broken || breaksConnection(error)) this.#open.delete(model);
+      if (database.broken || breaksConnection(error) || !database.isSound) this.#open.delete(model);
       throw error;
     }
   }
@@ -348,32 +357,39 @@ class SqliteStore implements Store {
         await clock.sleep(IDLE, { signal: this.#ended.signal, background: true });
         if (this.#used && ++postponed < MOST_POSTPONED) continue;
         postponed = 0;
-        for (const database of this.#databases()) {
-          database.maintain();
-          database.fitPageCache(this.#open.size);
-        }
+        for (const [model, database] of [...this.#open.entries()]) this.#tidy(model, database);
       }
     } catch {
-      // The store was closed, or a log could not be shortened: the next use tries again.
+      // The store was closed.
     } finally {
       this.#maintaining = false;
     }
+  }
+
+  #tidy(model: string, database: ModelDatabase): void {
+    try {
+      database.maintain();
+      database.fitPageCache(this.#open.size);
+    } catch {
+      // Its log could not be shortened: it is tried again when that has grown. Its neighbours go on.
+    }
+    if (database.broken) this.#open.delete(model);
   }
 
   #databases(): ModelDatabase[] {
     return [...this.#open.values()];
   }
 
-  /** What a file holds that is not open here: nothing, as far as is known, when it cannot be read now. */
-  async #measureFile(path: string): Promise<StoreSize> {
+  /** What some of a file holds that is not open here: nothing, as far as is known, when it cannot be read now. */
+  async #measureFile(path: string, after: number): Promise<Measured> {
     try {
       if (inspectFile(this.#settings.runtime.files, path) === "ours") {
-        return await readDatabase(this.#settings.runtime, path, measure);
+        return await readDatabase(this.#settings.runtime, path, (driver) => measureSome(driver, after));
       }
     } catch {
       // Held by another process, foreign, or broken.
     }
-    return { entries: 0, bodyBytes: 0, storedBytes: 0 };
+    return { entries: 0, bodyBytes: 0, storedBytes: 0, last: undefined };
   }
 
   #path(model: string): string {
@@ -387,6 +403,13 @@ class SqliteStore implements Store {
   #refuseClosed(): void {
     if (this.#closing) throw new CacheError("closed", `Cannot use the cache in ${this.location}: it was closed`);
   }
+}
+
+/** A directory, or where it would be made. */
+function nearest(files: Files, directory: string): string {
+  if (files.exists(directory)) return directory;
+  const end = directory.lastIndexOf("/");
+  return end > 0 ? nearest(files, directory.slice(0, end)) : end === 0 ? "/" : ".";
 }
 
 function nothingFor(wants: readonly Want[]): Found[] {

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { cp, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { copyFile, cp, mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { before, describe, it } from "node:test";
@@ -72,6 +72,26 @@ describe("a file that is not ours", () => {
     await assert.rejects(put(store, "b"), { code: "newer_schema" });
     await store.close();
     assert.deepEqual(await readFile(path), content);
+  });
+
+  it("half made when the power failed, its pages not on the disk and its journal not rolled back, is made anew", async () => {
+    const directory = await temporaryFolder();
+    let store = await openStore(directory);
+    await store.put(MODEL, requestOf("a"), [entryOf("a")], "append");
+    await store.close();
+    const path = await databaseIn(directory);
+    // Another SQLite in the middle of a first transaction, so large that it has written pages already.
+    const other = join(await temporaryFolder(), "other");
+    const native = new DatabaseSync(other);
+    native.exec("PRAGMA cache_size = 1; BEGIN; CREATE TABLE t (a); INSERT INTO t VALUES (zeroblob(100000))");
+    await copyFile(`${other}-journal`, `${path}-journal`);
+    await writeFile(path, new Uint8Array((await stat(other)).size));
+    native.close();
+    store = await openStore(directory);
+    assert.deepEqual(await texts(store, "a"), []);
+    await store.put(MODEL, requestOf("a"), [entryOf("again")], "append");
+    assert.deepEqual(await texts(store, "a"), ["again"]);
+    await store.close();
   });
 
   it("an empty file is one of ours that was never written", async () => {

@@ -2,11 +2,12 @@
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { cp, readFile, stat } from "node:fs/promises";
+import { cp, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, it } from "node:test";
 import type { Runtime } from "../../../src/runtime/runtime.ts";
+import { FileError } from "../../../src/runtime/runtime.ts";
 import type { Gate } from "../../support/gate.ts";
 import { gate } from "../../support/gate.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
@@ -109,6 +110,39 @@ describe("the log", () => {
     await new Promise((resolve) => setTimeout(resolve));
     assert.ok((await stat(path)).size > 5_000_000);
     assert.equal((await find(store, "b")).entries.length, 1);
+    await store.close();
+  });
+
+  it("of one database that cannot be shortened keeps no other from it", async () => {
+    const directory = await temporaryFolder();
+    const { runtime, gates } = sleeper();
+    let broken = "";
+    const open: Runtime["files"]["open"] = (path, mode) => {
+      const file = runtime.files.open(path, mode);
+      const write = file.write.bind(file);
+      return Object.assign(file, {
+        write(source: Uint8Array, position: number) {
+          if (path === broken) throw new FileError("Cannot write: the disk failed", "EIO");
+          write(source, position);
+        },
+      });
+    };
+    const store = await openStore(directory, { runtime: { ...runtime, files: { ...runtime.files, open } } });
+    const body = new Uint8Array(randomBytes(5_000_000));
+    const models = ["good", "bad", "fine"];
+    for (const model of models) await store.put(model, requestOf("a"), [entryOf(body)], "append");
+    const paths = (await readdir(directory)).filter((name) => name.endsWith(".sqlite")).map((name) =>
+      join(directory, name)
+    );
+    const [bad, ...others] = paths as [string, ...string[]];
+    broken = bad;
+    await gates[0]!.reached;
+    gates[0]!.open();
+    await new Promise((resolve) => setTimeout(resolve));
+    assert.ok((await stat(bad)).size < 5_000_000);
+    for (const path of others) assert.ok((await stat(path)).size > 5_000_000);
+    broken = "";
+    for (const model of models) assert.equal((await find(store, "a", 1, model)).entries.length, 1);
     await store.close();
   });
 

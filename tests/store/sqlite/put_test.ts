@@ -125,33 +125,51 @@ describe("puts of one turn of the event loop", () => {
 });
 
 describe("puts that a failing disk leaves in doubt", () => {
-  it("are all refused, and none of them is stored twice", async () => {
-    const directory = await temporaryFolder();
-    let failing = false;
+  /** The machine, on which nothing reaches the disk while `isFailing` says so. */
+  function failing(isFailing: () => boolean, step: number): Runtime {
     const open: Files["open"] = (path, mode) => {
       const file = machine.files.open(path, mode);
       const sync = file.sync.bind(file);
       return Object.assign(file, {
         sync() {
-          if (failing) throw new FileError("Cannot sync: the disk failed", "EIO");
+          if (isFailing()) throw new FileError("Cannot sync: the disk failed", "EIO");
           sync();
         },
       });
     };
-    const runtime = { ...slow(0), files: { ...machine.files, open } };
-    const store = await openStore(directory, { runtime, synchronous: "full" });
+    return { ...slow(step), files: { ...machine.files, open } };
+  }
+
+  it("are all refused, and none of them is stored twice", async () => {
+    const directory = await temporaryFolder();
+    let fails = false;
+    const store = await openStore(directory, { runtime: failing(() => fails, 0), synchronous: "full" });
     await put(store, "first");
-    failing = true;
+    fails = true;
     const words = ["0", "1", "2", "3"];
     const outcomes = await Promise.allSettled(
       words.map((word) => store.put(MODEL, requestOf("a"), [entryOf(word)], "append")),
     );
     assert.deepEqual(outcomes.map(({ status }) => status), words.map(() => "rejected"));
-    failing = false;
+    fails = false;
     await store.put(MODEL, requestOf("a"), [entryOf("4")], "append");
     const found = await texts(store, "a", 99);
     assert.deepEqual(found, [...new Set(found)]);
     assert.equal(found.at(-1), "4");
+    await store.close();
+  });
+
+  it("do not take those with them that wait for the next transaction", async () => {
+    let failures = 0;
+    // Three puts to a transaction.
+    const runtime = failing(() => failures > 0 && failures-- > 0, 2);
+    const store = await openStore(await temporaryFolder(), { runtime, synchronous: "full" });
+    await put(store, "first");
+    failures = 1;
+    const words = Array.from({ length: 10 }, (_, index) => `w${index}`);
+    const outcomes = await Promise.allSettled(words.map((word) => put(store, word)));
+    assert.deepEqual(outcomes.map(({ status }) => status), words.map((_, at) => at < 3 ? "rejected" : "fulfilled"));
+    for (const word of words.slice(3)) assert.deepEqual(await texts(store, word), [word]);
     await store.close();
   });
 });

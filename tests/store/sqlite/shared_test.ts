@@ -5,10 +5,12 @@ import { Buffer } from "node:buffer";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { stat } from "node:fs/promises";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
 import { describe, it, type TestContext } from "node:test";
 import type { Clock, Runtime } from "../../../src/runtime/runtime.ts";
+import { FileError } from "../../../src/runtime/runtime.ts";
 import type { SqliteStoreOptions } from "../../../src/store/sqlite/sqlite_store.ts";
 import type { Found, Store } from "../../../src/store/store.ts";
 import { requirePart, requireRangeLocks } from "../../support/parts.ts";
@@ -154,10 +156,25 @@ describe("a store that cannot be shared", () => {
     });
   });
 
-  it("says so when it is used, where its directory is on another machine", async (context) => {
+  it("says so when it is opened, where its directory is on another machine, or will be made there", async (context) => {
     if (!requireRangeLocks(context, machine)) return;
-    const files = { ...machine.files, fileSystem: () => "nfs" };
+    const folder = await temporaryFolder();
+    const fileSystem = (path: string): string => path === folder ? "nfs" : "local";
+    const runtime = { ...machine, files: { ...machine.files, fileSystem } };
+    for (const directory of [folder, join(folder, "a", "b")]) {
+      await assert.rejects(share(directory, { runtime }), { code: "unavailable", message: /\(nfs\); use locking/ });
+    }
+    for (const directory of ["not-there", join(folder, "..", "not-there", "either")]) {
+      await (await share(directory, { runtime })).close();
+    }
+  });
+
+  it("says so when it is used, where its directory has come to lie on another machine", async (context) => {
+    if (!requireRangeLocks(context, machine)) return;
+    let kind = "local";
+    const files = { ...machine.files, fileSystem: () => kind };
     const store = await share(await temporaryFolder(), { runtime: { ...machine, files } });
+    kind = "nfs";
     await assert.rejects(put(store, "a"), {
       name: "CacheError",
       code: "unavailable",
@@ -302,6 +319,69 @@ describe("while nobody may read, as when another process recovers the log", () =
     await store.close();
     readAgain();
     await lookup;
+  });
+});
+
+describe("a log that somebody has removed", () => {
+  it("takes no answer with it that was acknowledged after that", async (context) => {
+    if (!canShareWithShell(context)) return;
+    const directory = await temporaryFolder();
+    const store = await share(directory);
+    await put(store, "a");
+    const path = await databaseIn(directory);
+    const shell = new Shell(path);
+    await shell.run("BEGIN; SELECT count(*) FROM entry WHERE sample > 99 HAVING count(*) > 0");
+    machine.files.remove(`${path}-wal`);
+    // What the shell reads may not be overwritten yet, so this cannot be moved out of the log that is gone.
+    await assert.rejects(put(store, "b"), { code: "unavailable", message: /removed its -wal file/ });
+    await shell.run("COMMIT");
+    await shell.end();
+    await store.close();
+  });
+
+  it("is replaced by a new one where nobody needs it any more", async (context) => {
+    if (!requireRangeLocks(context, machine)) return;
+    const directory = await temporaryFolder();
+    const store = await share(directory);
+    await put(store, "a");
+    machine.files.remove(`${await databaseIn(directory)}-wal`);
+    for (const word of ["b", "c"]) await put(store, word);
+    for (const word of ["a", "b", "c"]) assert.deepEqual(await texts(store, word), [word]);
+    await store.close();
+    const again = await share(directory);
+    for (const word of ["a", "b", "c"]) assert.deepEqual(await texts(again, word), [word]);
+    await again.close();
+  });
+});
+
+describe("a disk on which others cannot be told what was read or written", () => {
+  it("is an error, and forgotten once there is room", async (context) => {
+    if (!requireRangeLocks(context, machine)) return;
+    let full = false;
+    const open: Runtime["files"]["open"] = (path, mode) => {
+      const file = machine.files.open(path, mode);
+      const write = file.write.bind(file);
+      return Object.assign(file, {
+        write(source: Uint8Array, position: number) {
+          // As where files are copied when they are written: even what is overwritten takes room.
+          if (full && path.endsWith("-shm")) throw new FileError("Cannot write: no space left", "ENOSPC");
+          write(source, position);
+        },
+      });
+    };
+    const directory = await temporaryFolder();
+    const runtime = { ...machine, files: { ...machine.files, open } };
+    const [store, other] = [await share(directory, { runtime }), await share(directory)];
+    await put(store, "a");
+    await put(other, "b");
+    full = true;
+    // Its read mark cannot be moved.
+    await find(store, "b").catch(() => {});
+    await assert.rejects(put(store, "c"), { code: "unavailable" });
+    full = false;
+    for (const word of ["d", "e"]) await put(store, word);
+    for (const word of ["a", "b", "d", "e"]) assert.deepEqual(await texts(store, word), [word]);
+    await Promise.all([store.close(), other.close()]);
   });
 });
 

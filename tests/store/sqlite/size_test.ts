@@ -47,6 +47,26 @@ describe("size", () => {
     await writer.close();
   });
 
+  it("keeps nobody waiting for all of a large database", async () => {
+    const directory = await temporaryFolder();
+    const answers = Array.from({ length: 5000 }, (_, index) => entryOf(`${index}`));
+    const owner = await openStore(directory);
+    await owner.put("m1", requestOf("a"), answers, "append");
+    let turns = 0;
+    const clock = { ...machine.clock, afterTurn: (run: () => void) => (turns++, machine.clock.afterTurn(run)) };
+    for (const isOpen of [false, true]) {
+      if (!isOpen) await owner.close();
+      const store = await openStore(directory, { runtime: { ...machine, clock } });
+      if (isOpen) await store.lookup("m1", []);
+      turns = 0;
+      const { entries, bodyBytes } = await store.size();
+      assert.equal(entries, answers.length);
+      assert.equal(bodyBytes, answers.reduce((sum, { body }) => sum + body.byteLength, 0));
+      assert.equal(turns, 2);
+      await store.close();
+    }
+  });
+
   it("leaves out what somebody else holds", async () => {
     const directory = await temporaryFolder();
     const [one, two] = [await openStore(directory), await openStore(directory)];
