@@ -115,7 +115,7 @@ function serveCommand(): Command {
     .addOption(
       option(
         "--locking <mode>",
-        "who may use the cache's files: shared, with other processes, or exclusive (default)",
+        "who may use the cache's files: shared, with other processes (default where possible), or exclusive",
         "WARMCACHE_LOCKING",
       )
         .choices(["shared", "exclusive"]),

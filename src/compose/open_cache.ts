@@ -30,9 +30,10 @@ export interface OpenCacheOptions {
   /** `full`: an acknowledged answer survives a power failure; `normal` (the default): it survives a crash. */
   readonly synchronous?: "normal" | "full";
   /**
-   * Who else may use the `sqlite` backend's files meanwhile. `exclusive` (the default): nobody; a second process is
-   * refused. `shared`: every process that shares them too, and the `sqlite3` shell. It takes Linux, on Deno with
-   * `--allow-ffi`, and a disk of this machine; elsewhere it is a `CacheError` `unavailable`.
+   * Who else may use the `sqlite` backend's files meanwhile. `shared`: every process that shares them too, and the
+   * `sqlite3` shell. It takes Linux, on Deno with `--allow-ffi`, and a disk of this machine; elsewhere it is a
+   * `CacheError` `unavailable`. `exclusive`: nobody; a second process is refused. Default: `shared` where it can be had,
+   * else `exclusive`.
    */
   readonly locking?: "shared" | "exclusive";
   /** How much the `memory` backend may hold, in bytes, before the least recently used answers go. Default: 256 MiB. */

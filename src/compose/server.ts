@@ -30,7 +30,7 @@ export interface ServerOptions {
   readonly models?: string;
   /** Folder of the response cache. Default: `.warmcache`. */
   readonly cache?: string;
-  /** Who else may use the cache's files meanwhile: `shared` or `exclusive` (the default), as for `openCache`. */
+  /** Who else may use the cache's files meanwhile: `shared` or `exclusive`; the default is as for `openCache`. */
   readonly locking?: "shared" | "exclusive";
   /** How many base models stay loaded at most. Default: 2. */
   readonly maxLoadedModels?: number;

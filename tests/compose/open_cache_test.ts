@@ -88,7 +88,7 @@ describe("openCache", () => {
 
   it("refuses a database that is taken before anything is paid for", async () => {
     const directory = await temporaryFolder();
-    await using holder = await openCache({ directory });
+    await using holder = await openCache({ directory, locking: "exclusive" });
     await holder.put(REQUEST, answer("hi"));
     await using second = await openCache({ directory, lockTimeout: 0 });
     await assert.rejects(

@@ -20,7 +20,8 @@ function answer(index: number): object {
 
 const [action, directory] = process.argv.slice(2);
 const scope = { endpoint: "/v1/completions" };
-const cache = await openCache({ directory: directory!, lockTimeout: 0 });
+const alone = action === "hold" ? { locking: "exclusive" } as const : {};
+const cache = await openCache({ directory: directory!, lockTimeout: 0, ...alone });
 try {
   switch (action) {
     case "write":

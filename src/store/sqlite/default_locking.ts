@@ -6,5 +6,5 @@
 
 import type { Locking } from "../../sqlite/open.ts";
 
-/** Where this is `shared` and a database cannot be shared, it is opened `exclusive`. */
-export const DEFAULT_LOCKING: Locking = "exclusive";
+/** Where a database cannot be shared, it is opened `exclusive`. */
+export const DEFAULT_LOCKING: Locking = "shared";

@@ -41,9 +41,10 @@ export interface SqliteStoreOptions {
    */
   readonly synchronous?: "normal" | "full";
   /**
-   * Who else may use the databases meanwhile. `exclusive` (the default): nobody; whoever comes second is refused.
-   * `shared`: every process that shares them too, the `sqlite3` shell among them. It takes Linux, on Deno with
-   * `--allow-ffi`, and a directory on a disk of this machine; elsewhere it is refused with `unavailable`.
+   * Who else may use the databases meanwhile. `shared`: every process that shares them too, the `sqlite3` shell among
+   * them. It takes Linux, on Deno with `--allow-ffi`, and a directory on a disk of this machine; elsewhere it is refused
+   * with `unavailable`. `exclusive`: nobody; whoever comes second is refused. By default `shared` where it can be had,
+   * else `exclusive`.
    */
   readonly locking?: Locking;
   /** How long to try for a database or a lock that somebody else holds; 1000 by default. */

@@ -69,7 +69,7 @@ describe("access counts", () => {
   it("are written some at a time, so that no other caller waits long", async () => {
     const directory = await temporaryFolder();
     const { runtime, gates } = sleeper();
-    const store = await openStore(directory, { runtime });
+    const store = await openStore(directory, { locking: "exclusive", runtime });
     const words = Array.from({ length: 3000 }, (_, index) => `${index}`);
     for (const word of words) await store.put(MODEL, requestOf(word), [entryOf(word)], "append");
     await store.lookup(MODEL, words.map((word) => ({ key: keyOf(word), samples: 1 })));
@@ -99,7 +99,7 @@ describe("the log", () => {
   it("is moved into the database in a quiet moment, once it is long", async () => {
     const directory = await temporaryFolder();
     const { runtime, gates } = sleeper();
-    const store = await openStore(directory, { runtime });
+    const store = await openStore(directory, { locking: "exclusive", runtime });
     await store.put(MODEL, requestOf("a"), [entryOf("a")], "append");
     const path = await databaseIn(directory);
     const { size } = await stat(path);
@@ -127,7 +127,10 @@ describe("the log", () => {
         },
       });
     };
-    const store = await openStore(directory, { runtime: { ...runtime, files: { ...runtime.files, open } } });
+    const store = await openStore(directory, {
+      locking: "exclusive",
+      runtime: { ...runtime, files: { ...runtime.files, open } },
+    });
     const body = new Uint8Array(randomBytes(5_000_000));
     const models = ["good", "bad", "fine"];
     for (const model of models) await store.put(model, requestOf("a"), [entryOf(body)], "append");
@@ -151,7 +154,7 @@ describe("the log", () => {
     let directory = join(folder, "0");
     for (let owner = 1; owner <= 4; owner++) {
       const { runtime, gates } = sleeper();
-      const store = await openStore(directory, { runtime });
+      const store = await openStore(directory, { locking: "exclusive", runtime });
       await store.put(MODEL, requestOf(`${owner}`), [entryOf(new Uint8Array(randomBytes(1_500_000)))], "append");
       if (owner === 4) {
         await gates[0]!.reached;

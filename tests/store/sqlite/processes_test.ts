@@ -140,7 +140,7 @@ describe("the sqlite3 shell", () => {
     if (!requireRangeLocks(context, machine)) return;
     if (!requirePart(context, "sqlite3")) return;
     const directory = await temporaryFolder();
-    const store = await openStore(directory);
+    const store = await openStore(directory, { locking: "exclusive" });
     await store.put(MODEL, requestOf("a"), [entryOf("a")], "append");
     const path = await databaseIn(directory);
     const shell = (): string =>
@@ -176,7 +176,7 @@ describe("the sqlite3 shell without --allow-ffi here", () => {
 describe("lockTimeout", () => {
   it("is how long a database that somebody holds is waited for, once", async () => {
     const directory = await temporaryFolder();
-    const owner = await openStore(directory);
+    const owner = await openStore(directory, { locking: "exclusive" });
     await owner.put(MODEL, requestOf("a"), [entryOf("a")], "append");
     let slept = 0;
     const clock = { ...machine.clock, sleep: (duration: number) => Promise.resolve(void (slept += duration)) };
@@ -192,7 +192,7 @@ describe("lockTimeout", () => {
 
   it("a database that is let go in time is opened", async () => {
     const directory = await temporaryFolder();
-    const owner = await openStore(directory);
+    const owner = await openStore(directory, { locking: "exclusive" });
     await owner.put(MODEL, requestOf("a"), [entryOf("a")], "append");
     const clock = { ...machine.clock, sleep: () => Promise.resolve(owner.close()) };
     const store = await openStore(directory, { runtime: { ...machine, clock }, lockTimeout: 300 });

@@ -212,9 +212,9 @@ describe("a queued put", () => {
 
   it("says why when its database cannot be opened, and so do its neighbours", async () => {
     const directory = join(folder, "held");
-    const owner = await openStore(directory);
+    const owner = await openStore(directory, { locking: "exclusive" });
     await put(owner, "a");
-    const store = await openStore(directory);
+    const store = await openStore(directory, { locking: "exclusive" });
     const outcomes = await Promise.allSettled([put(store, "b"), put(store, "c")]);
     assert.deepEqual(outcomes.map((outcome) => (outcome as PromiseRejectedResult).reason?.code), ["locked", "locked"]);
     await owner.close();

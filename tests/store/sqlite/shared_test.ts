@@ -131,7 +131,10 @@ describe("two stores that share a directory", () => {
   it("keep out who wants it alone, and are kept out by them", async (context) => {
     if (!requireRangeLocks(context, machine)) return;
     const directory = await temporaryFolder();
-    const [shared, alone] = [await share(directory, { lockTimeout: 0 }), await openStore(directory)];
+    const [shared, alone] = [
+      await share(directory, { lockTimeout: 0 }),
+      await openStore(directory, { locking: "exclusive" }),
+    ];
     await put(shared, "a");
     await assert.rejects(put(alone, "b"), { code: "locked", message: /share/ });
     await shared.close();
@@ -181,6 +184,30 @@ describe("a store that cannot be shared", () => {
       message: /use locking "exclusive"/,
     });
     await store.close();
+  });
+
+  it("is given up for exclusive, where nobody asked for it by name", async () => {
+    const remote = { ...machine, files: { ...machine.files, fileSystem: () => "nfs" } };
+    for (const runtime of [remote, { ...machine, rangeLocks: undefined }]) {
+      const directory = await temporaryFolder();
+      const store = await openStore(directory, { runtime });
+      await put(store, "a");
+      const second = await openStore(directory, { runtime });
+      await assert.rejects(put(second, "b"), { code: "locked", message: /this process has it open already/ });
+      await second.close();
+      await store.close();
+    }
+  });
+
+  it("is the default, where it can be had", async (context) => {
+    if (!requireRangeLocks(context, machine)) return;
+    const directory = await temporaryFolder();
+    const [one, two] = [await openStore(directory), await openStore(directory)];
+    await put(one, "a");
+    await put(two, "b");
+    for (const store of [one, two]) assert.deepEqual(await texts(store, "a"), ["a"]);
+    await one.close();
+    await two.close();
   });
 });
 

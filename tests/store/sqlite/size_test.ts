@@ -69,7 +69,10 @@ describe("size", () => {
 
   it("leaves out what somebody else holds", async () => {
     const directory = await temporaryFolder();
-    const [one, two] = [await openStore(directory), await openStore(directory)];
+    const [one, two] = [
+      await openStore(directory, { locking: "exclusive" }),
+      await openStore(directory, { locking: "exclusive" }),
+    ];
     await one.put("m1", requestOf("a"), [entryOf("a")], "append");
     await two.put("m2", requestOf("a"), [entryOf("a"), entryOf("b")], "append");
     assert.equal((await one.size()).entries, 1);

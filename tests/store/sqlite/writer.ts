@@ -6,7 +6,7 @@ import { entryOf, MODEL, openStore, requestOf } from "./fixture.ts";
 
 const [directory, count, locking] = process.argv.slice(2);
 const shared: Partial<SqliteStoreOptions> = { locking: "shared", lockTimeout: 60_000 };
-const store = await openStore(directory!, locking === "shared" ? shared : {});
+const store = await openStore(directory!, locking === "shared" ? shared : { locking: "exclusive" });
 for (let index = 0; index < Number(count); index++) {
   await store.put(MODEL, requestOf(String(index)), [entryOf(`answer ${index} `.repeat(50))], "append");
   console.log(`stored ${index}`);
