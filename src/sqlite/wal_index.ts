@@ -202,8 +202,13 @@ export class WalIndexCopy implements WalIndex {
   barrier(): void {
     // Between its two headers SQLite orders nothing but these, and they are published together, at the next fence.
     if (this.#isBetweenHeaders()) return;
-    this.#flush();
-    this.#refresh();
+    try {
+      this.#flush();
+    } finally {
+      // Whoever leaves last takes no more locks, and goes by what it finds after its barrier, whether or not it could
+      // publish. What could not be is given up: that something was moved or read, which is safe to forget.
+      this.#refresh();
+    }
   }
 
   /**

@@ -302,6 +302,28 @@ describe("WalIndexCopy", () => {
     assert.deepEqual([other.word(LAST_FRAME), other.word(TABLES + 8)], [2, 2]);
   });
 
+  it("sees what others commit even when it cannot publish, so that leaving last it does not take their log for empty", async (context) => {
+    const path = await newPath(context);
+    if (!path) return;
+    let full = false;
+    const one = new Peer(
+      path,
+      watched(() => {
+        if (full) throw new FileError("Cannot write: no space", "ENOSPC");
+      }),
+    );
+    const other = new Peer(path);
+    other.commit(1);
+    one.word(LAST_FRAME);
+    one.index.lock(CHECKPOINT, 1, "exclusive");
+    one.set(BACKFILLED, 1);
+    full = true;
+    assert.throws(() => one.index.unlock(CHECKPOINT, 1), { code: "ENOSPC" });
+    other.commit(2);
+    assert.throws(() => one.index.barrier(), { code: "ENOSPC" });
+    assert.deepEqual([one.word(LAST_FRAME), one.word(TABLES + 8), one.word(BACKFILLED)], [2, 2, 0]);
+  });
+
   it("publishes before the log is cut off, so that nobody who survives looks for frames that are gone", async (context) => {
     const path = await newPath(context);
     if (!path) return;

@@ -1,0 +1,41 @@
+/** What instances do that use the store above the engine: the setting is the seed's, the programs are drawn anew. */
+
+import { APPENDED_KEYS, KEYS } from "./answers.ts";
+import type { Action, Plan } from "./plan.ts";
+import { planOf } from "./plan.ts";
+import { randomOf } from "./turns.ts";
+
+/** Models, each with a database of its own. */
+export const MODELS: readonly string[] = ["one", "two"];
+
+/** Draws a seed's plan. */
+export function storePlanOf(seed: number): Plan {
+  const plan = planOf(seed);
+  const random = randomOf(Math.imul(seed + 1, 0x27d4eb2f));
+  const pick = <T>(...from: readonly T[]): T => from[random(from.length)]!;
+  const dies = plan.rates.die > 0;
+  const keys = (): number[] => Array.from({ length: pick(1, 1, 2, 5) }, () => random(KEYS));
+  const most = pick(3, 6, 10);
+  const action = (): Action => {
+    const choice = random(14);
+    // Each key belongs to one model, so that a lookup and its put agree.
+    if (choice < 6) return { kind: "put", keys: keys() };
+    if (choice < 9) return { kind: "lookup", keys: keys() };
+    if (choice === 9) return { kind: "checkpoint", mode: pick("PASSIVE", "TRUNCATE", "TRUNCATE") };
+    if (choice === 10) return { kind: "idle" };
+    if (choice === 11) return { kind: "size" };
+    return dies && choice === 12 ? { kind: "die" } : { kind: "reopen" };
+  };
+  const programs = plan.programs.map(() => Array.from({ length: 1 + random(most) }, action));
+  return { ...plan, image: "nothing", programs };
+}
+
+/** Whose database a key is looked for in. */
+export function modelOf(key: number): string {
+  return MODELS[key % MODELS.length]!;
+}
+
+/** Where what is put under a key goes. */
+export function placementOf(key: number): "append" | "replace" {
+  return key < APPENDED_KEYS ? "append" : "replace";
+}
