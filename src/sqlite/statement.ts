@@ -54,6 +54,10 @@ export class WasmStatement implements PackingStatement {
   #statement: Pointer;
   #buffer: Pointer = 0;
   #capacity = 0;
+  /** What is bound: a number, or the length of a blob in the buffer; `undefined` for anything else. */
+  #bound: (number | { readonly bytes: number } | undefined)[] = [];
+  /** Whether it ran to its end and was not reset since: the next step does that by itself. */
+  #done = false;
 
   constructor(host: StatementHost, statement: Pointer, sql: string) {
     this.#host = host;
@@ -119,8 +123,12 @@ export class WasmStatement implements PackingStatement {
     if (parameters.length !== this.#parameters) {
       throw new TypeError(`Cannot bind ${this.#parameters} parameters of ${this.#sql}: received ${parameters.length}`);
     }
+    if (this.#isBound(parameters)) return;
     const raw = this.#raw;
     const statement = this.#statement;
+    if (this.#done) raw.sqlite3_reset(statement);
+    this.#done = false;
+    this.#bound = [];
     let at = this.#reserve(parameters);
     const end = this.#buffer + this.#capacity;
     for (let index = 1; index <= parameters.length; index++) {
@@ -143,6 +151,31 @@ export class WasmStatement implements PackingStatement {
       }
       if (code !== SQLITE_OK) throw this.#host.failure(`bind parameter ${index} of ${this.#sql}`, code);
     }
+    this.#bound = parameters.map((value) => {
+      if (typeof value === "number") return value;
+      return value instanceof Uint8Array ? { bytes: value.byteLength } : undefined;
+    });
+  }
+
+  /**
+   * Whether nothing but the bytes of blobs differs from what is bound; they are replaced where they lie. A lookup that is
+   * asked again and again so does without binding and resetting, a tenth of what a miss costs.
+   */
+  #isBound(parameters: SqlValue[]): boolean {
+    if (parameters.length !== this.#bound.length) return false;
+    for (let index = 0; index < parameters.length; index++) {
+      const value = parameters[index]!;
+      const bound = this.#bound[index];
+      if (typeof value === "number" ? bound !== value : !isBlobOf(bound, value)) return false;
+    }
+    let at = this.#buffer;
+    const { heap } = this.#host.engine;
+    for (const value of parameters) {
+      if (typeof value !== "object") continue;
+      heap.set(value!, at);
+      at += value!.byteLength;
+    }
+    return true;
   }
 
   /** Makes the buffer large enough for all of `parameters`; returns where it begins. */
@@ -170,14 +203,19 @@ export class WasmStatement implements PackingStatement {
   /** Runs to the next row; `false` at the end. */
   #step(): boolean {
     const code = this.#raw.sqlite3_step(this.#statement);
+    this.#done = code === SQLITE_DONE;
     if (code === SQLITE_ROW) return true;
     if (code === SQLITE_DONE) return false;
     throw this.#host.failure(`run ${this.#sql}`, code);
   }
 
   #reset(): void {
+    // At its end it holds nothing any more.
+    if (this.#done && this.#capacity <= KEPT_BYTES) return;
     this.#raw.sqlite3_reset(this.#statement);
+    this.#done = false;
     if (this.#capacity > KEPT_BYTES) {
+      this.#bound = [];
       for (let index = 1; index <= this.#parameters; index++) this.#raw.sqlite3_bind_null(this.#statement, index);
       this.#release();
     }
@@ -228,4 +266,8 @@ export class WasmStatement implements PackingStatement {
     const length = this.#raw.sqlite3_column_bytes(this.#statement, column);
     return this.#host.engine.heap.subarray(start, start + length);
   }
+}
+
+function isBlobOf(bound: number | { readonly bytes: number } | undefined, value: SqlValue): boolean {
+  return typeof bound === "object" && value instanceof Uint8Array && value.byteLength === bound.bytes;
 }

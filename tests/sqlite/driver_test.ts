@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { loadRuntime } from "../../src/runtime/load.ts";
-import type { SqlDriver } from "../../src/sqlite/driver.ts";
+import type { SqlDriver, SqlValue } from "../../src/sqlite/driver.ts";
 import type { OpenDatabase } from "../../src/sqlite/open.ts";
 import { openDatabase } from "../../src/sqlite/open.ts";
 import { temporaryFolder } from "../support/temporary.ts";
@@ -44,6 +44,33 @@ describe("WasmDatabase", () => {
     assert.deepEqual(echo.get(new Uint8Array(0), "", 0, -1, "x"), [new Uint8Array(0), "", 0, -1, "x"]);
     const marked = "\ufeff\ufeff: a byte order mark, which is a character here";
     assert.deepEqual(echo.get("\ufeff", marked, 0, 0, 0), ["\ufeff", marked, 0, 0, 0]);
+  });
+
+  it("binds anew whatever differs from the call before: type, length, number, or only the bytes", () => {
+    const echo = driver.prepare("SELECT ?, ?");
+    const calls: SqlValue[][] = [
+      [Uint8Array.of(1, 2), 1],
+      [Uint8Array.of(3, 4), 1],
+      [Uint8Array.of(5, 6), 2],
+      [Uint8Array.of(7), 2],
+      [Uint8Array.of(8), Uint8Array.of(9, 9)],
+      [Uint8Array.of(10), Uint8Array.of(11, 12)],
+      ["text", Uint8Array.of(13, 14)],
+      ["next", Uint8Array.of(15, 16)],
+      [null, 0],
+      [2, Uint8Array.of(17)],
+      [2, Uint8Array.of(18)],
+    ];
+    for (const values of calls) {
+      assert.deepEqual(echo.get(...values), values);
+      assert.deepEqual(echo.all(...values), [values], "once more, run to its end");
+    }
+    const found = driver.prepare("SELECT 1 FROM t WHERE a = ?");
+    driver.exec("DELETE FROM t; INSERT INTO t VALUES (x'0102', 0)");
+    const keys = [Uint8Array.of(1, 2), Uint8Array.of(1, 3), Uint8Array.of(1, 2)];
+    assert.deepEqual(keys.map((key) => found.all(key).length), [1, 0, 1]);
+    driver.exec("DELETE FROM t");
+    assert.deepEqual(keys.map((key) => found.all(key).length), [0, 0, 0]);
   });
 
   it("rows belong to the caller: a later statement does not change them", () => {
