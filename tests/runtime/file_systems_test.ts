@@ -7,7 +7,6 @@ import process from "node:process";
 import { describe, it } from "node:test";
 import { fileSystemOf } from "../../src/runtime/file_systems.ts";
 import { loadRuntime } from "../../src/runtime/load.ts";
-import { skipForWant } from "../support/parts.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
 const { files } = await loadRuntime();
@@ -51,7 +50,8 @@ describe("files.fileSystem", { skip: process.platform !== "linux" && "the number
     try {
       execFileSync("sh", ["-c", `${mount} "$0"`, folder], { stdio: "pipe" });
     } catch {
-      return skipForWant(context, "mounting FUSE is not allowed here");
+      // Not a part that could be installed: kernels and containers differ in what they allow.
+      return context.skip("mounting FUSE is not allowed here");
     }
     try {
       assert.equal(files.fileSystem(folder), "fuse");
