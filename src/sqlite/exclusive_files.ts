@@ -8,7 +8,8 @@
 import type { Files, OpenFile, RangeLocks } from "../runtime/runtime.ts";
 import type { DatabaseFile, DatabaseFiles, FilePart } from "./database_files.ts";
 import { LOCK_LENGTH, LOCK_NONE, LOCK_START } from "./database_files.ts";
-import { syncDirectoryOf } from "./directory.ts";
+import type { WrittenPart } from "./written_parts.ts";
+import { WrittenParts } from "./written_parts.ts";
 
 /** A database's files, written by one owner. */
 export class ExclusiveFiles implements DatabaseFiles {
@@ -17,17 +18,14 @@ export class ExclusiveFiles implements DatabaseFiles {
   readonly hasNews = false;
   /** Nobody else has to see what is committed. */
   readonly isPublished = true;
-  readonly #files: Files;
   readonly #locks: RangeLocks | undefined;
-  readonly #path: string;
-  readonly #opened = new Map<FilePart, OpenFile>();
+  readonly #parts: WrittenParts;
   #logged = 0;
 
   /** `path` is the database's real path; without `locks` a foreign SQLite cannot be kept out. */
   constructor(files: Files, locks: RangeLocks | undefined, path: string) {
-    this.#files = files;
     this.#locks = locks;
-    this.#path = path;
+    this.#parts = new WrittenParts(files, path);
   }
 
   /** Bytes in the write-ahead log since {@link resetLogged}, those that a killed owner left there included. */
@@ -41,23 +39,20 @@ export class ExclusiveFiles implements DatabaseFiles {
   }
 
   open(part: FilePart): DatabaseFile {
-    const file = this.#files.open(this.#path + part, part === "" ? "write" : "create");
-    this.#opened.set(part, file);
-    if (part === "-wal") this.#logged = file.size();
-    return new OwnedFile(file, {
+    const opened = this.#parts.open(part);
+    if (part === "-wal") this.#logged = opened.file.size();
+    return new OwnedFile(opened, {
       locks: part === "" ? this.#locks : undefined,
       onWrite: part === "-wal" ? (bytes) => void (this.#logged += bytes) : () => {},
-      syncDirectory: () => syncDirectoryOf(this.#files, this.#path),
     });
   }
 
   exists(part: FilePart): boolean {
-    return this.#files.exists(this.#path + part);
+    return this.#parts.exists(part);
   }
 
   remove(part: FilePart): void {
-    // Where the folder was removed and made again, what lies there now is the log of another owner.
-    if (this.isInPlace(part) ?? true) this.#files.remove(this.#path + part);
+    this.#parts.remove(part);
   }
 
   /** Whether others who open the database now get the file that is used here. */
@@ -67,31 +62,29 @@ export class ExclusiveFiles implements DatabaseFiles {
 
   /** Whether what was last opened as `part` is still what lies there; `undefined` when it was never opened. */
   isInPlace(part: FilePart): boolean | undefined {
-    return this.#opened.get(part)?.isInPlace();
+    return this.#parts.isInPlace(part);
   }
 }
 
 interface OwnedFileOptions {
   readonly locks: RangeLocks | undefined;
   readonly onWrite: (bytes: number) => void;
-  readonly syncDirectory: () => void;
 }
 
 class OwnedFile implements DatabaseFile {
+  readonly #part: WrittenPart;
   readonly #file: OpenFile;
   readonly #locks: RangeLocks | undefined;
   readonly #onWrite: (bytes: number) => void;
-  readonly #syncDirectory: () => void;
   #size: number;
   #locked = false;
-  #directorySynced = false;
 
-  constructor(file: OpenFile, { locks, onWrite, syncDirectory }: OwnedFileOptions) {
-    this.#file = file;
+  constructor(part: WrittenPart, { locks, onWrite }: OwnedFileOptions) {
+    this.#part = part;
+    this.#file = part.file;
     this.#locks = locks;
     this.#onWrite = onWrite;
-    this.#syncDirectory = syncDirectory;
-    this.#size = file.size();
+    this.#size = part.file.size();
   }
 
   read(target: Uint8Array, position: number): number {
@@ -116,10 +109,7 @@ class OwnedFile implements DatabaseFile {
   }
 
   sync(): void {
-    this.#file.sync();
-    if (this.#directorySynced) return;
-    this.#syncDirectory();
-    this.#directorySynced = true;
+    this.#part.sync();
   }
 
   size(): number {

@@ -18,9 +18,10 @@ import {
   LOCK_SHARED_START,
   LOCK_START,
 } from "./database_files.ts";
-import { syncDirectoryOf } from "./directory.ts";
 import type { HeapMemory } from "./wal_index.ts";
 import { WalIndexCopy } from "./wal_index.ts";
+import type { WrittenPart } from "./written_parts.ts";
+import { WrittenParts } from "./written_parts.ts";
 
 const PENDING_BYTE = LOCK_START;
 const RESERVED_BYTE = LOCK_START + 1;
@@ -32,7 +33,7 @@ export class SharedFiles implements DatabaseFiles {
   readonly #locks: RangeLocks;
   readonly #path: string;
   readonly #memory: HeapMemory;
-  readonly #opened = new Map<FilePart, OpenFile>();
+  readonly #parts: WrittenParts;
   #walIndex: WalIndexCopy | undefined;
 
   /** `path` is the database's real path. */
@@ -41,6 +42,7 @@ export class SharedFiles implements DatabaseFiles {
     this.#locks = locks;
     this.#path = path;
     this.#memory = memory;
+    this.#parts = new WrittenParts(files, path);
   }
 
   /** Bytes in the write-ahead log that no checkpoint has moved yet, as of the last access. */
@@ -59,12 +61,9 @@ export class SharedFiles implements DatabaseFiles {
   }
 
   open(part: FilePart): DatabaseFile {
-    const file = this.#files.open(this.#path + part, part === "" ? "write" : "create");
-    this.#opened.set(part, file);
-    return new SharedFile(file, {
+    return new SharedFile(this.#parts.open(part), {
       locks: part === "" ? this.#locks : undefined,
       beforeTruncating: () => part === "-wal" && this.#walIndex?.publish(),
-      syncDirectory: () => syncDirectoryOf(this.#files, this.#path),
     });
   }
 
@@ -74,12 +73,11 @@ export class SharedFiles implements DatabaseFiles {
   }
 
   exists(part: FilePart): boolean {
-    return this.#files.exists(this.#path + part);
+    return this.#parts.exists(part);
   }
 
   remove(part: FilePart): void {
-    // Where the folder was removed and made again, what lies there now belongs to others.
-    if (this.isInPlace(part) ?? true) this.#files.remove(this.#path + part);
+    this.#parts.remove(part);
   }
 
   /** Whether others who open the database now get the files that are used here. */
@@ -89,7 +87,7 @@ export class SharedFiles implements DatabaseFiles {
 
   /** Whether what was last opened as `part` is still what lies there; `undefined` when it was never opened. */
   isInPlace(part: FilePart): boolean | undefined {
-    return this.#opened.get(part)?.isInPlace();
+    return this.#parts.isInPlace(part);
   }
 
   /** Nothing is remembered, so there is nothing to forget. */
@@ -99,22 +97,20 @@ export class SharedFiles implements DatabaseFiles {
 interface SharedFileOptions {
   readonly locks: RangeLocks | undefined;
   readonly beforeTruncating: () => void;
-  readonly syncDirectory: () => void;
 }
 
 class SharedFile implements DatabaseFile {
+  readonly #part: WrittenPart;
   readonly #file: OpenFile;
   readonly #locks: RangeLocks | undefined;
   readonly #beforeTruncating: () => void;
-  readonly #syncDirectory: () => void;
   #level = LOCK_NONE;
-  #directorySynced = false;
 
-  constructor(file: OpenFile, { locks, beforeTruncating, syncDirectory }: SharedFileOptions) {
-    this.#file = file;
+  constructor(part: WrittenPart, { locks, beforeTruncating }: SharedFileOptions) {
+    this.#part = part;
+    this.#file = part.file;
     this.#locks = locks;
     this.#beforeTruncating = beforeTruncating;
-    this.#syncDirectory = syncDirectory;
   }
 
   read(target: Uint8Array, position: number): number {
@@ -131,10 +127,7 @@ class SharedFile implements DatabaseFile {
   }
 
   sync(): void {
-    this.#file.sync();
-    if (this.#directorySynced) return;
-    this.#syncDirectory();
-    this.#directorySynced = true;
+    this.#part.sync();
   }
 
   size(): number {

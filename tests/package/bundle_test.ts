@@ -25,7 +25,7 @@ try {
   for (let i = 0; i < 2; i++) {
     const cache = await openCache({ directory: process.argv[2], locking: process.argv[3] ?? "exclusive" });
     await cache.wrap(body, () => Promise.resolve(answer));
-    console.log((await cache.stats()).hits);
+    console.log(String((await cache.stats()).hits));
     await cache.close();
   }
 } catch (error) {

@@ -6,24 +6,12 @@ import { fileURLToPath } from "node:url";
 import { commandOf, RUNTIMES } from "../support/runtimes.ts";
 import type { Report } from "./conductor.ts";
 import type { Field } from "./scoreboard.ts";
+import { FIELDS } from "./scoreboard.ts";
 import { shellVersion } from "./shell.ts";
 
 const COLUMNS: readonly (Field | "processes")[] = [
   "processes",
-  "transactions",
-  "rollbacks",
-  "reads",
-  "busy",
-  "refused",
-  "passive",
-  "full",
-  "restart",
-  "truncate",
-  "aside",
-  "reopened",
-  "undone",
-  "uncertain",
-  "longestWait",
+  ...FIELDS.filter((field) => field !== "state" && field !== "high"),
 ];
 
 /** The machine, the runtimes and the SQLites in them. */
