@@ -5,6 +5,8 @@
  * @module
  */
 
+import type { Milliseconds } from "../runtime/runtime.ts";
+
 /** SHA-256 of a canonical request: 32 bytes. */
 export type Key = Uint8Array;
 
@@ -89,6 +91,8 @@ export interface RequestRecord {
   readonly identity: string | null;
   /** The canonical JSON of the request's body less what the key ignores, in UTF-8. */
   readonly body: Uint8Array;
+  /** 16 bytes by which requests that resemble each other are found; see {@link Store.nearest}. */
+  readonly sketch: Uint8Array;
 }
 
 /** One question in a lookup: samples 0 to `samples` - 1 of a key. */
@@ -97,6 +101,8 @@ export interface Want {
   readonly key: Key;
   /** At least 1. */
   readonly samples: number;
+  /** How long after its time a row is still wanted; 0 by default. Whoever asks so looks at `expires`. */
+  readonly grace?: Milliseconds;
 }
 
 /** The answer to one {@link Want}. */
@@ -105,17 +111,107 @@ export interface Found {
   readonly entries: readonly StoredEntry[];
   /** Some row was written under an older schema version; it is not in `entries`. */
   readonly stale: boolean;
-  /** Some row's time had come; it is not in `entries`. */
+  /** Some row's time, and the grace asked for, had passed; it is not in `entries`. */
   readonly expired: boolean;
   /** Some row's checksum was wrong; it is not in `entries`. */
   readonly corrupt: boolean;
 }
 
 /**
- * Where new entries go: `append` after the samples that can be served (two writers never overwrite each other's; rows
- * that are broken, expired or of an older version give way), or `replace` samples 0, 1, … and leave those beyond.
+ * Where new entries go:
+ *
+ * - `append`: after the samples that can be served. Two writers never overwrite each other's; rows that are broken,
+ *   expired or of an older version give way.
+ * - `replace`: samples 0, 1, …; those beyond stay.
+ * - `replace_all`: samples 0, 1, …; those beyond go, in the same transaction.
  */
-export type Placement = "append" | "replace";
+export type Placement = "append" | "replace" | "replace_all";
+
+/** What is stored with a request besides its answers. */
+export interface PutOptions {
+  /** Words by which the entries of a request can be removed together; added to those it has. */
+  readonly tags?: readonly string[];
+}
+
+/** Which entries: those that fit everything that is said. */
+export interface Selection {
+  /** Of requests to this model. */
+  readonly model?: string;
+  /** Of these requests. */
+  readonly keys?: readonly Key[];
+  /** Of requests in this namespace, and no other. */
+  readonly namespace?: string;
+  /** Of requests with this tag. */
+  readonly tag?: string;
+  /** That ended so. */
+  readonly outcome?: Outcome;
+  /** Stored before, in milliseconds since 1970. */
+  readonly createdBefore?: number;
+}
+
+/** What was removed. */
+export interface Removed {
+  /** Answers, each sample counted as one. */
+  readonly entries: number;
+  /** Bytes of these as they were stored. */
+  readonly storedBytes: number;
+}
+
+/** What is known of the calls for a request that failed. */
+export interface FailureRecord {
+  /** How many have failed so far. */
+  readonly count: number;
+  /** When the last one did, in milliseconds since 1970. */
+  readonly last: number;
+  /** Until when it need not be tried again, in milliseconds since 1970; `null` when it may be at once. */
+  readonly expires: number | null;
+  /** What it failed with: JSON in UTF-8, as the cache wrote it. */
+  readonly error: Uint8Array;
+}
+
+/** A failure to be recorded. */
+export type NewFailure = Omit<FailureRecord, "count">;
+
+/** What came of asking for a claim: granted, or somebody else has it until then unless he renews it. */
+export type ClaimReply = { readonly granted: true } | { readonly granted: false; readonly expires: number };
+
+/**
+ * What processes that share a store tell each other about calls under way, so that one of them calls and the others wait.
+ * A claim is an expiring promise to call: a holder that dies keeps nobody waiting longer than that.
+ */
+export interface Claims {
+  /** Claims a request for `duration`, unless somebody else has; who has it already gets it anew. */
+  claim(model: string, key: Key, holder: string, duration: Milliseconds): MaybePromise<ClaimReply>;
+  /** Gives a claim up, if `holder` has it. */
+  release(model: string, key: Key, holder: string): MaybePromise<void>;
+}
+
+/** Remembers failures by request. They are counted for as long as the request is known. */
+export interface Failures {
+  /** Counts a failure and remembers it as the last one. */
+  record(model: string, key: Key, failure: NewFailure): MaybePromise<void>;
+  /** The last failure of a request, if there was one. */
+  last(model: string, key: Key): MaybePromise<FailureRecord | undefined>;
+}
+
+/** Amounts by name, to be added up. */
+export type Amounts = Readonly<Record<string, number>>;
+
+/** The amounts of one model on one day. */
+export interface DailyAmounts {
+  readonly model: string;
+  /** The day in UTC: `2026-11-22`. */
+  readonly day: string;
+  readonly amounts: Amounts;
+}
+
+/** Adds up what happened, by model and day, over all processes and all time. */
+export interface DailyLedger {
+  /** Adds to a day's amounts: in memory at once, in the store when there is time, and before it is closed. */
+  add(daily: DailyAmounts): void;
+  /** All that was added so far, here and by others who have written theirs down. */
+  read(): MaybePromise<readonly DailyAmounts[]>;
+}
 
 /** How much a store holds. */
 export interface StoreSize {
@@ -125,6 +221,8 @@ export interface StoreSize {
   readonly bodyBytes: number;
   /** Bytes of the answers as stored, compressed. */
   readonly storedBytes: number;
+  /** Bytes that all of it takes where it lives, requests and indexes and logs included. */
+  readonly totalBytes: number;
 }
 
 /**
@@ -144,7 +242,21 @@ export interface Store {
     request: RequestRecord,
     entries: readonly NewEntry[],
     placement: Placement,
+    options?: PutOptions,
   ): MaybePromise<void>;
+  /** Removes entries, and what is known of requests that have none left. */
+  remove(selection: Selection): MaybePromise<Removed>;
+  /**
+   * The stored requests whose sketches resemble one most, the nearest first, `limit` at most; those to `model` only, if
+   * one is given.
+   */
+  nearest(sketch: Uint8Array, limit: number, model?: string): MaybePromise<readonly RequestRecord[]>;
+  /** Absent where nobody else can be using the store. */
+  readonly claims?: Claims;
+  /** Absent where failures are not remembered. */
+  readonly failures?: Failures;
+  /** Absent where nothing outlives the process. */
+  readonly ledger?: DailyLedger;
   /** How much is stored now. */
   size(): MaybePromise<StoreSize>;
   /** Writes out what waits and lets go of every file. Closing twice is no error. */

@@ -12,6 +12,7 @@ import { packedRows } from "../../sqlite/packed_row.ts";
 import { CacheError } from "../error.ts";
 import type { Found, NewEntry, Placement, RequestRecord, StoreSize, Want } from "../store.ts";
 import { AccessCounts } from "./access_counts.ts";
+import { Connection } from "./connection.ts";
 import type { CompressedEntry, RowTools } from "./entry_row.ts";
 import {
   compressEntry,
@@ -23,9 +24,8 @@ import {
   SELECT_ENTRIES,
   StoredRow,
 } from "./entry_row.ts";
-import { breaksConnection, toCacheError } from "./failure.ts";
+import { toCacheError } from "./failure.ts";
 import { pageCacheBytes } from "./page_cache.ts";
-import { ReadTransaction } from "./read_transaction.ts";
 
 /** Nothing was found, and nothing was wrong. */
 export const MISS: Found = Object.freeze({
@@ -95,24 +95,15 @@ export interface LogKeeper {
 
 /** A model's database, open. Methods throw {@link ../../sqlite/error.ts SqliteError}. */
 export class ModelDatabase {
-  /** A page is broken or the log is gone: the connection should be given up. */
-  broken = false;
   /** Whether {@link close} was called. */
   closed = false;
-  readonly #owned: OpenDatabase;
-  readonly #driver: SqlDriver;
-  readonly #tools: RowTools;
-  readonly #clock: Clock;
+  readonly #connection: Connection;
   readonly #logKeeper: LogKeeper;
-  readonly #reading: ReadTransaction;
   readonly #select: SqlStatement;
   readonly #insert: SqlStatement;
   readonly #hasRequest: SqlStatement;
   readonly #insertRequest: SqlStatement;
   readonly #insertAccess: SqlStatement;
-  readonly #beginWriting: SqlStatement;
-  readonly #commit: SqlStatement;
-  readonly #rollback: SqlStatement;
   readonly #selectBytes: SqlStatement;
   readonly #accesses = new AccessCounts();
   #bytes = 0;
@@ -121,12 +112,9 @@ export class ModelDatabase {
   #triedAt = 0;
 
   constructor(owned: OpenDatabase, tools: RowTools, clock: Clock, logKeeper: LogKeeper) {
-    this.#owned = owned;
-    this.#tools = tools;
-    this.#clock = clock;
+    this.#connection = new Connection(owned, tools, clock);
     this.#logKeeper = logKeeper;
-    this.#reading = new ReadTransaction(owned, clock);
-    const driver = this.#driver = owned.driver;
+    const { driver } = owned;
     this.#select = driver.prepare(SELECT_ENTRIES);
     this.#insert = driver.prepare(
       `INSERT OR REPLACE INTO entry (${ENTRY_COLUMNS}) VALUES (${marks(ENTRY_COLUMNS)})`,
@@ -139,24 +127,26 @@ export class ModelDatabase {
       "INSERT INTO access (key, count, last) VALUES (?, ?, ?) " +
         "ON CONFLICT (key) DO UPDATE SET count = count + excluded.count, last = max(last, excluded.last)",
     );
-    this.#beginWriting = driver.prepare("BEGIN IMMEDIATE");
-    this.#commit = driver.prepare("COMMIT");
-    this.#rollback = driver.prepare("ROLLBACK");
     this.#selectBytes = driver.prepare("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size");
     this.#measure();
   }
 
+  /** A page is broken or the log is gone: the connection should be given up. */
+  get broken(): boolean {
+    return this.#connection.broken;
+  }
+
   /** As {@link ../store.ts Store.lookup}. Where the database is shared, `SQLITE_BUSY` says to try again. */
   lookup(wants: readonly Want[]): Found[] {
-    const now = this.#clock.now();
+    const now = this.#connection.clock.now();
     try {
-      this.#reading.enter(now);
+      this.#connection.enterReading(now);
       const found: Found[] = [];
       for (const want of wants) found.push(this.#find(want, now));
       if (this.#accesses.size > MOST_ACCESSES) this.#tryWriteAccesses(ACCESSES_AT_ONCE);
       return found;
     } catch (error) {
-      this.#reading.end();
+      this.#connection.endReading();
       throw error;
     }
   }
@@ -168,16 +158,16 @@ export class ModelDatabase {
    * @throws SqliteError when none is.
    */
   putSome(puts: readonly PreparedPut[]): PutResult {
-    const end = this.#clock.monotonic() + LONGEST_PUTTING;
+    const end = this.#connection.clock.monotonic() + LONGEST_PUTTING;
     let tried = 0;
     try {
-      this.#inWriteTransaction(() => {
+      this.#connection.write(() => {
         let bytes = 0;
         do {
           const put = puts[tried++]!;
           bytes += put.bytes;
           this.#put(put);
-        } while (tried < puts.length && bytes + puts[tried]!.bytes <= MOST_PUT_BYTES && this.#clock.monotonic() < end);
+        } while (tried < puts.length && bytes + puts[tried]!.bytes <= MOST_PUT_BYTES && this.#connection.clock.monotonic() < end);
       });
       this.#secure();
       return { tried, doubt: undefined };
@@ -189,17 +179,17 @@ export class ModelDatabase {
 
   /** Whether what is put here will be found by whoever opens the database next. */
   get isInPlace(): boolean {
-    return this.#owned.isInPlace;
+    return this.#connection.owned.isInPlace;
   }
 
   /** Whether others find what was committed here. Where they do not, no more can be done on this connection. */
   get isSound(): boolean {
-    return this.#owned.hasLog;
+    return this.#connection.owned.hasLog;
   }
 
   /** As {@link measureSome}. */
   measureSome(after: number): Measured {
-    return measureSome(this.#driver, after);
+    return measureSome(this.#connection.driver, after);
   }
 
   /** Whether {@link maintain} has something to do. Cheap enough to be asked after every lookup. */
@@ -220,7 +210,7 @@ export class ModelDatabase {
     const bytes = pageCacheBytes(this.#bytes, openDatabases);
     if (bytes === this.#pageCache) return;
     try {
-      this.#driver.exec(`PRAGMA cache_size = -${Math.floor(bytes / 1024)}`);
+      this.#connection.driver.exec(`PRAGMA cache_size = -${Math.floor(bytes / 1024)}`);
       this.#pageCache = bytes;
     } catch {
       // Busy or broken: it keeps the size it has.
@@ -231,14 +221,14 @@ export class ModelDatabase {
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    this.#reading.end();
-    if (!this.broken) this.#tryWriteAccesses(this.#accesses.size);
-    this.#owned.close();
+    this.#connection.endReading();
+    if (!this.#connection.broken) this.#tryWriteAccesses(this.#accesses.size);
+    this.#connection.owned.close();
   }
 
   /** Remembers how large the database is. */
   #measure(): void {
-    this.#reading.end();
+    this.#connection.endReading();
     try {
       this.#bytes = this.#selectBytes.get()![0] as number;
     } catch {
@@ -249,61 +239,61 @@ export class ModelDatabase {
   #put({ request, entries, placement }: PreparedPut): void {
     const { key } = request;
     if (!this.#hasRequest.get(key)) {
-      this.#insertRequest.run(...requestRow(request, this.#clock.now(), this.#tools));
+      this.#insertRequest.run(...requestRow(request, this.#connection.clock.now(), this.#connection.tools));
     }
     const taken = placement === "append" ? this.#usableSamples(request) : new Set<number>();
     let sample = 0;
     for (const entry of entries) {
       while (taken.has(sample)) sample++;
-      this.#insert.run(...entryRow(key, sample++, entry, this.#tools));
+      this.#insert.run(...entryRow(key, sample++, entry, this.#connection.tools));
     }
   }
 
   /** Sees to it that what was committed stays, whoever else comes and goes, and that the log does not grow for ever. */
   #secure(): void {
     if (this.isSound) return this.#boundLog();
-    this.broken = true;
-    this.#reading.end();
+    this.#connection.broken = true;
+    this.#connection.endReading();
     try {
-      this.#owned.checkpoint();
+      this.#connection.owned.checkpoint();
     } catch (error) {
       throw toCacheError(error);
     }
     // Somebody reads what this would overwrite.
-    if (this.#owned.logged > 0) throw logGone(this.#owned.path);
+    if (this.#connection.owned.logged > 0) throw logGone(this.#connection.owned.path);
   }
 
   /** Whether the log should be shortened, and was not tried to be since it last changed. */
   get #hasLongLog(): boolean {
-    const { logged } = this.#owned;
+    const { logged } = this.#connection.owned;
     return logged > CHECKPOINT_BYTES && logged !== this.#triedAt;
   }
 
   /** Shortens a log that has grown so long that it cannot wait for a quiet moment. */
   #boundLog(): void {
-    const { logged } = this.#owned;
+    const { logged } = this.#connection.owned;
     if (logged < this.#triedAt) this.#triedAt = 0;
     if (logged <= LONGEST_LOG || logged - this.#triedAt <= CHECKPOINT_BYTES) return;
     try {
       this.#shortenLog();
     } catch {
       // What was put is in the log all the same. Whoever opens it anew finds out what is wrong.
-      this.broken = true;
+      this.#connection.broken = true;
     }
   }
 
   /** On the caller's thread only where nobody else could do it, or where the log would grow for ever otherwise. */
   #shortenLog(): void {
-    const { locking, path, logged } = this.#owned;
+    const { locking, path, logged } = this.#connection.owned;
     this.#triedAt = logged;
     if (locking === "shared" && this.#logKeeper.works) this.#logKeeper.shorten(path);
     else if (locking === "exclusive" || logged > LONGEST_LOG) this.#checkpoint();
   }
 
   #checkpoint(): void {
-    this.#reading.end();
+    this.#connection.endReading();
     try {
-      this.#owned.checkpoint();
+      this.#connection.owned.checkpoint();
     } catch (error) {
       // Somebody else is at it.
       if (!isBusy(error)) throw error;
@@ -316,14 +306,14 @@ export class ModelDatabase {
       rows = packedRows(this.#select, key, samples);
     } catch (error) {
       if (!(error instanceof SqliteError) || error.code !== "SQLITE_CORRUPT") throw error;
-      this.broken = true;
+      this.#connection.broken = true;
       return { ...MISS, corrupt: true };
     }
     if (rows.length === 0) return MISS;
     const entries: StoredRow[] = [];
     const found = { entries, stale: false, expired: false, corrupt: false };
     for (const packed of rows) {
-      const row = readEntry(packed, key, now, this.#tools);
+      const row = readEntry(packed, key, now, this.#connection.tools);
       if (!(row instanceof StoredRow)) found[row] = true;
       else if (row.sample === entries.length) entries.push(row);
     }
@@ -336,10 +326,10 @@ export class ModelDatabase {
    * way, so that what is appended joins on without a gap.
    */
   #usableSamples({ key }: RequestRecord): Set<number> {
-    const now = this.#clock.now();
+    const now = this.#connection.clock.now();
     const usable = new Set<number>();
     for (const packed of packedRows(this.#select, key, Number.MAX_SAFE_INTEGER)) {
-      const row = readEntry(packed, key, now, this.#tools);
+      const row = readEntry(packed, key, now, this.#connection.tools);
       if (row instanceof StoredRow) usable.add(row.sample);
     }
     return usable;
@@ -349,7 +339,7 @@ export class ModelDatabase {
     if (this.#accesses.size === 0) return;
     const accesses = this.#accesses.take(most);
     try {
-      this.#inWriteTransaction(() => {
+      this.#connection.write(() => {
         for (const { key, count, last } of accesses) this.#insertAccess.run(key, count, last);
       });
     } catch (error) {
@@ -357,29 +347,6 @@ export class ModelDatabase {
       // database locked will be gone soon.
       if (!isBusy(error) || this.#accesses.size > MOST_ACCESSES) return;
       for (const { key, count, last } of accesses) this.#accesses.add(key, last, count);
-    }
-  }
-
-  /** Runs `action` in a write transaction: all of it happens, or nothing. */
-  #inWriteTransaction<T>(action: () => T): T {
-    this.#reading.end();
-    this.#beginWriting.run();
-    let committing = false;
-    try {
-      const result = action();
-      committing = true;
-      this.#commit.run();
-      return result;
-    } catch (error) {
-      try {
-        this.#rollback.run();
-      } catch {
-        // SQLite has rolled back by itself: a full disk, an I/O error.
-      }
-      if (!committing || !breaksConnection(error)) throw error;
-      // It may be in the log, and be found there by whoever opens the database next.
-      this.broken = true;
-      throw toCacheError(error);
     }
   }
 }

@@ -20,10 +20,27 @@ export const ROW_VERSION = 1;
 const APPLICATION_ID = 0x5741524d;
 
 /**
- * What takes a file from `user_version` 1 to 2, from 2 to 3, and so on. The tables below are those of version 1 with all
- * of these applied.
+ * What takes a file from `user_version` 1 to 2, from 2 to 3, and so on. A new file gets the tables of version 1 and then
+ * all of these, so that there is one way only in which a file of today can come about.
  */
-const MIGRATIONS: readonly string[] = [];
+const MIGRATIONS: readonly string[] = [
+  `
+  ALTER TABLE request ADD COLUMN sketch BLOB;
+  CREATE INDEX entry_expires ON entry (expires) WHERE expires IS NOT NULL;
+  CREATE TABLE tag (tag TEXT NOT NULL, key BLOB NOT NULL, PRIMARY KEY (tag, key)) STRICT, WITHOUT ROWID;
+  CREATE INDEX tag_key ON tag (key);
+  CREATE TABLE failure (
+    key BLOB NOT NULL PRIMARY KEY,
+    count INTEGER NOT NULL,
+    last ANY NOT NULL,
+    expires ANY,
+    error BLOB NOT NULL
+  ) STRICT;
+  CREATE TABLE daily (day TEXT NOT NULL, name TEXT NOT NULL, amount ANY NOT NULL, PRIMARY KEY (day, name))
+    STRICT, WITHOUT ROWID;
+  CREATE TABLE sketch (last INTEGER PRIMARY KEY, content BLOB NOT NULL) STRICT;
+  `,
+];
 const FILE_VERSION: number = MIGRATIONS.length + 1;
 
 const TABLES = `
@@ -112,14 +129,19 @@ export function applySchema(driver: SqlDriver, path: string, model: string): voi
   const version = numberOf(driver, "PRAGMA user_version");
   const applicationId = numberOf(driver, "PRAGMA application_id");
   if (version === 0 && applicationId === 0 && numberOf(driver, "SELECT count(*) FROM sqlite_schema") === 0) {
-    driver.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${FILE_VERSION}`);
+    driver.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
     driver.exec(TABLES);
     const statement = driver.prepare("INSERT INTO meta (name, value) VALUES ('model', ?)");
     statement.run(model);
     statement.finalize();
+    migrate(driver, 1);
     return;
   }
   refuseForeign(path, applicationId, version);
+  migrate(driver, version);
+}
+
+function migrate(driver: SqlDriver, version: number): void {
   if (version === FILE_VERSION) return;
   for (const migration of MIGRATIONS.slice(version - 1)) driver.exec(migration);
   driver.exec(`PRAGMA user_version = ${FILE_VERSION}`);
