@@ -57,6 +57,7 @@ function sample(index: number, prompt: string, content: string): Sample {
       endpoint: "/v1/chat/completions",
       identity: null,
       body: encoder.encode(JSON.stringify({ model: "gpt-4o-mini", messages: [{ role: "user", content: prompt }] })),
+      sketch: keyOf(index).subarray(0, 16),
     },
     entry: {
       mediaType: "application/json",

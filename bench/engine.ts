@@ -182,7 +182,7 @@ function timeStages({ stages = {}, together }: Contestant, keys: readonly Uint8A
 
 /** Enough rows to look up and to store, with keys in the order of their index. */
 async function makeRows(): Promise<Row[]> {
-  const tools = { zstd: await loadZstd(), checksum: await loadChecksum() };
+  const tools = { zstd: await loadZstd(), checksum: await loadChecksum(), sha256: (await loadRuntime()).sha256 };
   const samples = corpus(ENTRIES + PASSES * (PUTS + GROUP), ANSWER_BYTES);
   return samples.map(({ request, entry }) => entryRow(request.key, 0, compressEntry(entry, tools), tools));
 }
@@ -204,13 +204,13 @@ async function openOurs(path: string, locking: Locking): Promise<Contestant> {
   });
   const driver = owned.driver as WasmDatabase;
   driver.exec(PRAGMAS);
-  const tools = { zstd: await loadZstd(), checksum: await loadChecksum() };
+  const tools = { zstd: await loadZstd(), checksum: await loadChecksum(), sha256: (await loadRuntime()).sha256 };
   const decoder = new TextDecoder();
   const select = driver.prepare(SELECT);
   const selectRows = driver.prepare(SELECT_ENTRIES);
   const insert = driver.prepare(INSERT);
   const [begin, commit] = [driver.prepare("BEGIN"), driver.prepare("COMMIT")];
-  const located = (key: Uint8Array) => readEntry(selectRows.packed(key, 1)[0]!, key, 0, tools) as StoredRow;
+  const located = (key: Uint8Array) => readEntry(selectRows.packed(key, 1)[0]!, key, 0, tools, () => undefined) as StoredRow;
   return {
     hit: (key) => select.packed(key, 0),
     values: (key) => select.get(key, 0),

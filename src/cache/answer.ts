@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { NewEntry } from "../store/store.ts";
+import type { NewEntry, Outcome } from "../store/store.ts";
 import type { Sample } from "./entry.ts";
 import { decodeText, encodeText, isJsonObject } from "./json.ts";
 import { classify } from "./outcome.ts";
@@ -19,14 +19,17 @@ export interface AnswerStamp {
   readonly modelAsked: string;
   readonly latency: number | null;
   readonly created: number;
-  readonly expires: number | null;
+  /** Until when an answer with an outcome may be served. */
+  readonly expires: (outcome: Outcome) => number | null;
 }
 
 /** An answer, read. */
 export interface Answer {
   /** The answer as it came, byte for byte. */
   readonly body: Uint8Array;
-  /** At least one. One that is `invalid` holds the whole body. */
+  /** What was billed, parsed, whole or sample by sample: see {@link ./prices.ts}. */
+  readonly bills: readonly unknown[];
+  /** At least one. Where there is a fault, the one holds the whole body. */
   readonly samples: readonly NewSample[];
   /** Why the answer cannot be kept, if it cannot. */
   readonly fault?: string;
@@ -51,33 +54,49 @@ export function readAnswer(answer: unknown, shape: SampleShape, stamp: AnswerSta
  */
 export function readJson(answer: unknown, shape: SampleShape, stamp: AnswerStamp): Answer | undefined {
   try {
-    const isJson = typeof answer === "object" && answer !== null && survivesJson(answer);
-    return isJson ? divide(answer, encodeText(JSON.stringify(answer)), shape, stamp) : undefined;
+    return isPlainJson(answer) ? divide(answer, encodeText(JSON.stringify(answer)), shape, stamp) : undefined;
   } catch {
-    // A cycle inside, or more depth than the stack has: no JSON, but an answer all the same.
+    // More depth than the stack has: no JSON, but an answer all the same.
     return undefined;
+  }
+}
+
+/** Whether a value is an object or a list that JSON gives back as it is; see {@link readJson}. */
+export function isPlainJson(value: unknown): boolean {
+  try {
+    return typeof value === "object" && value !== null && survivesJson(value);
+  } catch {
+    // A cycle inside, or more depth than the stack has.
+    return false;
   }
 }
 
 function divide(value: unknown, body: Uint8Array, shape: SampleShape, stamp: AnswerStamp): Answer {
   const parts = isJsonObject(value) ? splitAnswer(value, shape) : [value];
   if (parts === undefined) return invalid(body, stamp, "its choices do not cover every prompt");
-  const samples = parts.map((part) => newSample(part, part === value ? body : encodeText(JSON.stringify(part)), stamp));
-  return { body, samples };
+  const samples = parts.map((part) => {
+    // A copy: the body is the buyer's to change, and what others get is made of the samples.
+    return newSample(part, part === value ? body.slice() : encodeText(JSON.stringify(part)), stamp);
+  });
+  return { body, bills: [value], samples };
 }
 
 function invalid(body: Uint8Array, stamp: AnswerStamp, fault: string): Answer {
-  return { body, samples: [newSample(undefined, body, stamp)], fault };
+  return { body, bills: [], samples: [newSample(undefined, body, stamp)], fault };
 }
 
-function newSample(value: unknown, body: Uint8Array, stamp: AnswerStamp): NewSample {
+/** One sample of an answer, not priced yet; `value` is `body` parsed. */
+export function newSample(value: unknown, body: Uint8Array, stamp: AnswerStamp): NewSample {
+  const { expires, ...known } = stamp;
+  const outcome = classify(value);
   return {
     mediaType: "application/json",
-    outcome: classify(value),
+    outcome,
     ...readFacts(value),
-    // Prices come with the price table; until then nobody said.
+    // What it costs is found out from the answer as a whole.
     costMicrodollars: null,
-    ...stamp,
+    ...known,
+    expires: expires(outcome),
     body,
     bytes: () => body,
   };

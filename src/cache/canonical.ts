@@ -9,10 +9,20 @@
 /** Objects and arrays inside each other, at most. */
 export const MAX_DEPTH = 512;
 
+/** UTF-16 code units in all texts of a value together, at most: writing more would keep everybody else waiting. */
+export const MAX_LENGTH: number = 64 * 1024 * 1024;
+
+/** The value is larger than {@link MAX_LENGTH}. */
+export class TooLongError extends Error {
+  override readonly name = "TooLongError";
+}
+
 /** Where the writer is: the names on the way down, and the objects they lead through. */
 interface Trail {
   readonly names: (string | number)[];
   readonly ancestors: object[];
+  /** How much was written so far, names and texts only. */
+  length: number;
 }
 
 /**
@@ -24,9 +34,10 @@ interface Trail {
  * @see https://www.rfc-editor.org/rfc/rfc8785
  * @throws TypeError for NaN, infinities, BigInt, lone surrogates, cycles, raw JSON, nesting beyond {@link MAX_DEPTH},
  * and a value that has no JSON at all; the message names the path and the value.
+ * @throws TooLongError
  */
 export function canonicalJson(value: unknown): string {
-  const trail: Trail = { names: [], ancestors: [] };
+  const trail: Trail = { names: [], ancestors: [], length: 0 };
   const text = write(value, "", trail);
   if (text === undefined) throw refusal(trail, `${typeof value} has no JSON`);
   return text;
@@ -96,6 +107,10 @@ function writeObject(members: Record<string, unknown>, trail: Trail): string {
 }
 
 function quote(text: string, trail: Trail): string {
+  trail.length += text.length;
+  if (trail.length > MAX_LENGTH) {
+    throw new TooLongError(`Cannot make canonical JSON of more than ${MAX_LENGTH} characters`);
+  }
   if (!text.isWellFormed()) throw refusal(trail, `a lone surrogate in ${JSON.stringify(excerpt(text))}`);
   return JSON.stringify(text);
 }

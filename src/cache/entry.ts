@@ -16,6 +16,8 @@ export interface Sample extends EntryFields {
   bytes(): Uint8Array;
   /** As {@link ../store/store.ts StoredEntry.read}, where {@link bytes} would make a copy. */
   read?<T>(use: (bytes: Uint8Array) => T): T;
+  /** The stream that it was recorded from, as it is stored; {@link bytes} is what that comes to as JSON. */
+  readonly recording?: { readonly mediaType: string; readonly body: Uint8Array };
 }
 
 /** Tokens of an answer; `null` where the provider did not say. */

@@ -19,6 +19,8 @@ export interface KeyedRequest {
   /** Content identity of a local model, else `null`. */
   readonly identity: string | null;
   readonly body: JsonObject;
+  /** Where the body has the content of a file in place of its name ({@link ./file_contents.ts}); none by default. */
+  readonly files?: readonly string[];
 }
 
 /** SHA-256 of bytes in memory, as 32 bytes. */
@@ -33,7 +35,7 @@ export interface RequestKey {
 
 /**
  * Computes the key: SHA-256 over the canonical JSON of `{ v, namespace, provider, endpoint, identity, body }`, where
- * `body` lacks its top-level fields in `ignore`.
+ * `body` lacks its top-level fields in `ignore`; with a member `files` besides where there are any.
  *
  * @throws TypeError when the request has no canonical JSON; see {@link canonicalJson}.
  */
@@ -48,6 +50,7 @@ export function requestKey(request: KeyedRequest, ignore: ReadonlySet<string>, s
     provider: scope.provider,
     endpoint: scope.endpoint,
     identity: scope.identity,
+    ...(scope.files?.length && { files: scope.files }),
   });
   const opening = '{"body":';
   const text = encodeText(`${opening}${canonicalBody},${envelope.slice(1)}`);

@@ -1,5 +1,5 @@
 /**
- * What became of a request, and whether the answer may be kept. An error that is stored once is an error for ever.
+ * What became of a request, read from the provider's own words: what is kept of it hangs on that.
  *
  * @module
  */
@@ -18,8 +18,6 @@ const SEVERITY: readonly Outcome[] = [
   "tool_calls",
   "stop",
 ];
-
-const NEVER_STORED: ReadonlySet<Outcome> = new Set(["error", "invalid", "empty"]);
 
 // Each provider's words for why the model stopped; any other word counts as `stop`.
 const REASONS: ReadonlyMap<unknown, Outcome> = new Map<unknown, Outcome>([
@@ -49,11 +47,6 @@ const RESPONSE_STATUS: ReadonlyMap<unknown, Outcome> = new Map<unknown, Outcome>
   ["queued", "invalid"],
   ["in_progress", "invalid"],
 ]);
-
-/** Whether an answer with this outcome may be stored. `length` is stored and marked; errors and empty answers never. */
-export function mayBeStored(outcome: Outcome): boolean {
-  return !NEVER_STORED.has(outcome);
-}
 
 /** The worst of several outcomes; `empty` for none. */
 export function worstOutcome(outcomes: readonly Outcome[]): Outcome {

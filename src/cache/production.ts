@@ -9,8 +9,8 @@ import type { CallContext } from "../runtime/runtime.ts";
 
 /** An answer in the making. Made by the cache; a {@link CallContext} only hands it on. */
 export interface Production {
-  /** Which request it answers. */
-  readonly id: string;
+  /** Which requests it answers. */
+  readonly ids: ReadonlySet<string>;
   /** The answer it is made for, if it is made for another. */
   readonly outer: Production | undefined;
   /** A call that outlives the answer it was made for is nobody's part any more. */
@@ -28,14 +28,19 @@ export class Productions {
   /** Whether the running call is part of making the answer to request `id`. */
   includes(id: string): boolean {
     let production = this.#context?.current();
-    while (production !== undefined && !(production.underWay && production.id === id)) production = production.outer;
+    while (production !== undefined && !(production.underWay && production.ids.has(id))) production = production.outer;
     return production !== undefined;
   }
 
   /** Runs `work`, which makes the answer to request `id`. */
   async run<T>(id: string, work: () => Promise<T>): Promise<T> {
+    return await this.runAll([id], work);
+  }
+
+  /** Runs `work`, which makes the answers to all these requests. */
+  async runAll<T>(ids: Iterable<string>, work: () => Promise<T>): Promise<T> {
     if (this.#context === undefined) return await work();
-    const production: Production = { id, outer: this.#context.current(), underWay: true };
+    const production: Production = { ids: new Set(ids), outer: this.#context.current(), underWay: true };
     try {
       return await this.#context.run(production, work);
     } finally {

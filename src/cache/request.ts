@@ -6,18 +6,23 @@
  */
 
 import type { RequestRecord } from "../store/store.ts";
-import { valueAsSent } from "./canonical.ts";
+import { MAX_LENGTH, TooLongError, valueAsSent } from "./canonical.ts";
+import { type FileDigests, fileUrls, withContents } from "./file_contents.ts";
 import { endpointKind, ignoredFields, type IgnoreList } from "./ignore_list.ts";
-import { isJsonObject, type JsonObject } from "./json.ts";
-import { requestKey, type Sha256 } from "./key.ts";
-import { type SampleShape, sampleShape } from "./samples.ts";
-import { type ResolvedScope, resolveScope, type Scope } from "./scope.ts";
+import { decodeText, isJsonObject, type JsonObject } from "./json.ts";
+import { type KeyedRequest, type RequestKey, requestKey, type Sha256 } from "./key.ts";
+import { manySamples, type SampleShape, sampleShape } from "./samples.ts";
+import { DEFAULT_ENDPOINT, type ResolvedScope, resolveScope, type Scope } from "./scope.ts";
+import { sketchOf } from "./sketch.ts";
+import { type StreamProtocol, streamProtocol } from "./stream/protocol.ts";
 
 /** A request the cache may answer. */
 export interface CacheRequest {
   readonly model: string;
   readonly body: JsonObject;
   readonly shape: SampleShape;
+  /** How its endpoint streams; `undefined` when it does not, or nobody here knows how. */
+  readonly protocol: StreamProtocol | undefined;
   readonly record: RequestRecord;
   /** The key, as a text to tell requests apart by. */
   readonly id: string;
@@ -42,36 +47,87 @@ export interface RequestDefaults {
   readonly sha256: Sha256;
 }
 
+/** How to read a request. */
+export interface Reading {
+  /** The caller's own reason against the cache, if there is one; such a request needs no key. */
+  readonly bypass?: string | undefined;
+  /** How many samples are wanted, where the body is not to say. */
+  readonly samples?: number;
+  /** It was divided into requests for one input each, of which this is one. */
+  readonly isItem?: boolean;
+  /** What the files are that it names. */
+  readonly files?: FileDigests;
+}
+
 /**
  * Reads a request.
  *
- * @param bypass the caller's own reason against the cache, if there is one; such a request needs no key.
  * @throws TypeError when the body is no object, has no canonical JSON, has a bad `n`, or cannot tell who is asked.
  */
 export function readRequest(
   body: unknown,
   scope: Scope,
   defaults: RequestDefaults,
-  bypass?: string,
+  { bypass, samples, isItem = false, files }: Reading = {},
 ): CacheRequest | BypassedRequest {
-  const sent = valueAsSent(body, "");
-  if (!isJsonObject(sent)) throw new TypeError(`Cannot read a request (a JSON object is needed): ${typeof body}`);
+  const sent = asSent(body);
   const { model, ...resolved } = resolveScope(sent, scope, defaults.namespace);
-  const reason = bypass ?? reasonAgainst(resolved, sent);
+  const reason = bypass ?? reasonAgainst(resolved, sent, isItem);
   if (reason !== undefined) return { model, body: sent, bypass: reason };
-  const shape = sampleShape(resolved.endpoint, sent);
-  const ignore = ignoredFields(resolved.endpoint, defaults.ignore);
-  const { key, canonicalBody } = requestKey({ ...resolved, body: sent }, ignore, defaults.sha256);
+  const { endpoint } = resolved;
+  const shape = samples === undefined ? sampleShape(endpoint, sent) : manySamples(endpoint, sent, samples);
+  const ignore = ignoredFields(endpoint, defaults.ignore);
+  const keyed = files?.size ? withContents(sent, ignore, files) : { body: sent };
+  const computed = keyOf({ ...resolved, ...keyed }, ignore, defaults.sha256);
+  if (computed === undefined) {
+    return { model, body: sent, bypass: `the request is longer than ${MAX_LENGTH} characters` };
+  }
+  const { key, canonicalBody } = computed;
+  const record = {
+    key,
+    ...resolved,
+    body: canonicalBody,
+    // Only what is stored needs one.
+    get sketch(): Uint8Array {
+      return sketchOf({ ...resolved, body: JSON.parse(decodeText(canonicalBody)) });
+    },
+  };
   // One character a byte: no dearer than hexadecimal to tell apart, and cheaper to make.
   const id = String.fromCharCode(...key);
-  return { model, body: sent, shape, record: { key, ...resolved, body: canonicalBody }, id };
+  return { model, body: sent, shape, protocol: streamProtocol(endpoint), record, id };
+}
+
+/** The files that a request names, which have to be read before it can be. */
+export function filesOf(body: unknown, { endpoint = DEFAULT_ENDPOINT }: Scope, { ignore }: RequestDefaults): URL[] {
+  // Refused when it is read.
+  if (typeof endpoint !== "string") return [];
+  return fileUrls(asSent(body), ignoredFields(endpoint, ignore));
+}
+
+function asSent(body: unknown): JsonObject {
+  const sent = valueAsSent(body, "");
+  if (!isJsonObject(sent)) throw new TypeError(`Cannot read a request (a JSON object is needed): ${typeof body}`);
+  return sent;
+}
+
+function keyOf(request: KeyedRequest, ignore: ReadonlySet<string>, sha256: Sha256): RequestKey | undefined {
+  try {
+    return requestKey(request, ignore, sha256);
+  } catch (error) {
+    if (error instanceof TooLongError) return undefined;
+    throw error;
+  }
 }
 
 /** Why a request's answer would not do for another with the same key. */
-function reasonAgainst({ endpoint }: Omit<ResolvedScope, "model">, body: JsonObject): string | undefined {
+function reasonAgainst(
+  { endpoint }: Omit<ResolvedScope, "model">,
+  body: JsonObject,
+  isItem: boolean,
+): string | undefined {
   const kind = endpointKind(endpoint);
   // The key leaves `encoding_format` out, for calls that keep vectors by text and serve either form.
-  if (kind === "embeddings") return "embeddings are not cached as whole answers";
+  if (kind === "embeddings" && !isItem) return "embeddings are not cached as whole answers";
   if (kind !== "responses") return undefined;
   if (body.conversation !== undefined && body.conversation !== null) return "the request continues a conversation";
   return body.background === true ? "the request runs in the background" : undefined;

@@ -35,8 +35,22 @@ export function sampleShape(endpoint: string, body: JsonObject): SampleShape {
     throw new TypeError(`Cannot look for samples (n has to be a positive integer): ${JSON.stringify(samples)}`);
   }
   const prompts = kind === "completions" ? promptCount(body.prompt) : 1;
-  const isSet = (value: unknown): boolean => value !== undefined && value !== null;
-  return { samples: samples as number, prompts, fixed: isSet(body.seed) || isSet(body.best_of) };
+  return { samples: samples as number, prompts, fixed: isFixed(body) };
+}
+
+/** The shape of a request for so many samples, whatever its body says, and whatever its endpoint knows of samples. */
+export function manySamples(endpoint: string, body: JsonObject, samples: number): SampleShape {
+  return { ...sampleShape(endpoint, { ...body, n: 1 }), samples, fixed: isFixed(body) };
+}
+
+/** OpenAI's names, and where Mistral (`random_seed`), Gemini (`generationConfig`) and Ollama (`options`) say the same. */
+function isFixed(body: JsonObject): boolean {
+  const places = [body, body.generationConfig, body.options].filter(isJsonObject);
+  return places.some(({ seed, random_seed, best_of }) => [seed, random_seed, best_of].some(isSet));
+}
+
+function isSet(value: unknown): boolean {
+  return value !== undefined && value !== null;
 }
 
 /** A list of texts or of token lists is as many prompts; a text, or one list of tokens, is one. */

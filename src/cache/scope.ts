@@ -31,6 +31,9 @@ export interface ResolvedScope {
   readonly model: string;
 }
 
+/** The path at the provider that is meant where none is given. */
+export const DEFAULT_ENDPOINT = "/v1/chat/completions";
+
 /** Where entries live whose request names no model. */
 export const NO_MODEL = "_none";
 
@@ -48,7 +51,7 @@ export function resolveScope(body: JsonObject, scope: Scope, namespace: string):
       throw new TypeError(`Cannot use a scope whose ${name} is no string: ${String(value)}`);
     }
   }
-  const { provider = "openai", endpoint = "/v1/chat/completions", identity = null } = scope;
+  const { provider = "openai", endpoint = DEFAULT_ENDPOINT, identity = null } = scope;
   const named = typeof body.model === "string" ? body.model : undefined;
   if (named === undefined && (scope.provider === undefined || scope.endpoint === undefined)) {
     throw new TypeError(

@@ -6,19 +6,22 @@
  * @module
  */
 
-import type { Codec } from "./codec.ts";
-import { CodecError } from "./codec.ts";
+import { LRUCache } from "lru-cache";
+import type { Codec, CompressOptions } from "./codec.ts";
+import { CodecError, FAST } from "./codec.ts";
+import type { Dictionary } from "./dictionary.ts";
 import type { Pointer, RawZstd } from "./zstd_wasm.ts";
 import { loadRawZstd } from "./zstd_wasm.ts";
 
 /** The most bytes that are compressed or decompressed at once: 64 MiB. */
 export const ZSTD_SIZE_LIMIT: number = 64 * 1024 * 1024;
 
-const LEVEL = 3;
 const MAGIC = 0xfd2fb528;
 const DICTIONARY_ID_BYTES: readonly number[] = [0, 1, 2, 4];
 /** More memory than this is given back after use. */
 const KEPT_BYTES = 1024 * 1024;
+/** Dictionaries in zstd's heap, used last: 64 of the usual 32 KiB. */
+const RESIDENT_BYTES = 2 * 1024 * 1024;
 
 let loaded: Promise<Codec> | undefined;
 
@@ -36,41 +39,47 @@ async function load(): Promise<Codec> {
 
 /**
  * Both contexts and the memory for what goes in and comes out are kept from call to call: with new ones, compressing 2 KB
- * takes nearly twice as long (32 instead of 18 µs, Node 24).
+ * takes nearly twice as long (32 instead of 18 µs, Node 24). So are dictionaries, by id, which names their content.
  */
-class Zstd implements Codec {
+export class Zstd implements Codec {
   readonly name = "zstd";
   readonly #raw: RawZstd;
   readonly #compressor: Pointer;
   readonly #decompressor: Pointer;
+  readonly #resident: LRUCache<number, Pointer>;
   #memory: Pointer = 0;
   #capacity = 0;
 
+  /** zstd on a heap of its own, with its memory and its contexts; {@link loadZstd} has one for all. */
   constructor(raw: RawZstd) {
     this.#raw = raw;
     this.#compressor = raw.ZSTD_createCCtx();
     this.#decompressor = raw.ZSTD_createDCtx();
+    this.#resident = new LRUCache({
+      maxSize: RESIDENT_BYTES,
+      dispose: (pointer) => raw.free(pointer),
+    });
   }
 
-  compress(bytes: Uint8Array, dictionary?: Uint8Array): Uint8Array {
+  compress(bytes: Uint8Array, { level = FAST, dictionary }: CompressOptions = {}): Uint8Array {
     const length = bytes.byteLength;
     if (length > ZSTD_SIZE_LIMIT) {
       throw new CodecError(`Cannot compress more than ${ZSTD_SIZE_LIMIT} bytes: received ${length}`);
     }
     const bound = this.#raw.ZSTD_compressBound(length);
     try {
-      const target = this.#fill("compress", bound, bytes, dictionary);
-      const source = target + bound;
+      const known = this.#place("compress", bytes, dictionary);
+      const target = this.#fill("compress", bound, bytes);
       const size = this.#attempt("compress", bytes, () =>
         this.#raw.ZSTD_compress_usingDict(
           this.#compressor,
           target,
           bound,
-          source,
+          target + bound,
           length,
-          dictionary ? source + length : 0,
-          dictionary?.byteLength ?? 0,
-          LEVEL,
+          known,
+          dictionary?.content.byteLength ?? 0,
+          level,
         ));
       return this.#raw.heap.slice(target, target + size);
     } finally {
@@ -78,11 +87,11 @@ class Zstd implements Codec {
     }
   }
 
-  decompress(bytes: Uint8Array, size: number, dictionary?: Uint8Array): Uint8Array {
+  decompress(bytes: Uint8Array, size: number, dictionary?: Dictionary): Uint8Array {
     return this.read(bytes, size, copy, dictionary);
   }
 
-  read<T>(bytes: Uint8Array, size: number, use: (content: Uint8Array) => T, dictionary?: Uint8Array): T {
+  read<T>(bytes: Uint8Array, size: number, use: (content: Uint8Array) => T, dictionary?: Dictionary): T {
     try {
       return use(this.#decompress(bytes, size, dictionary));
     } finally {
@@ -91,12 +100,13 @@ class Zstd implements Codec {
   }
 
   /** What was compressed, where it lies in zstd's heap: valid until the next call. */
-  #decompress(bytes: Uint8Array, size: number, dictionary: Uint8Array | undefined): Uint8Array {
+  #decompress(bytes: Uint8Array, size: number, dictionary: Dictionary | undefined): Uint8Array {
     const declared = declaredSize(bytes);
     if (declared !== size || size > ZSTD_SIZE_LIMIT) {
       throw new CodecError(`Cannot decompress a frame of ${size} bytes: it declares ${declared ?? "no size"}`);
     }
-    const target = this.#fill("decompress", size, bytes, dictionary);
+    const known = this.#place("decompress", bytes, dictionary);
+    const target = this.#fill("decompress", size, bytes);
     const source = target + size;
     const written = this.#attempt("decompress", bytes, () =>
       this.#raw.ZSTD_decompress_usingDict(
@@ -105,26 +115,41 @@ class Zstd implements Codec {
         size,
         source,
         bytes.byteLength,
-        dictionary ? source + bytes.byteLength : 0,
-        dictionary?.byteLength ?? 0,
+        known,
+        dictionary?.content.byteLength ?? 0,
       ));
     if (written === size) return this.#raw.heap.subarray(target, source);
     throw new CodecError(`Cannot decompress a frame of ${size} bytes: it holds ${written}`);
   }
 
-  /** Puts bytes and dictionary into zstd's heap, behind room for `capacity` bytes of result; returns where that is. */
-  #fill(action: string, capacity: number, bytes: Uint8Array, dictionary: Uint8Array | undefined): Pointer {
-    const needed = capacity + bytes.byteLength + (dictionary?.byteLength ?? 0);
+  /** Where a dictionary lies in zstd's heap, into which it is put if it is not there. */
+  #place(action: string, bytes: Uint8Array, dictionary: Dictionary | undefined): Pointer {
+    if (!dictionary) return 0;
+    const { id, content } = dictionary;
+    const resident = this.#resident.get(id);
+    if (resident !== undefined) return resident;
+    const pointer = this.#allocate(action, content.byteLength, bytes);
+    this.#raw.heap.set(content, pointer);
+    this.#resident.set(id, pointer, { size: content.byteLength });
+    return pointer;
+  }
+
+  /** Puts bytes into zstd's heap, behind room for `capacity` bytes of result; returns where that is. */
+  #fill(action: string, capacity: number, bytes: Uint8Array): Pointer {
+    const needed = capacity + bytes.byteLength;
     if (needed > this.#capacity) {
       this.#release();
-      this.#memory = this.#raw.malloc(needed);
-      if (this.#memory === 0) throw new CodecError(`Cannot ${action} ${bytes.byteLength} bytes: no memory`);
+      this.#memory = this.#allocate(action, needed, bytes);
       this.#capacity = needed;
     }
-    const source = this.#memory + capacity;
-    this.#raw.heap.set(bytes, source);
-    if (dictionary) this.#raw.heap.set(dictionary, source + bytes.byteLength);
+    this.#raw.heap.set(bytes, this.#memory + capacity);
     return this.#memory;
+  }
+
+  #allocate(action: string, size: number, bytes: Uint8Array): Pointer {
+    const pointer = this.#raw.malloc(size);
+    if (pointer !== 0) return pointer;
+    throw new CodecError(`Cannot ${action} ${bytes.byteLength} bytes: no memory`);
   }
 
   /** Calls a function of zstd that returns a size. */

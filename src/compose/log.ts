@@ -58,6 +58,8 @@ export function cacheEventLine(event: CacheEvent): [LogLevel, string] {
       return ["warn", `cache: looking up an answer of ${model} failed: ${messageOf(event.error)}`];
     case "write_failed":
       return ["warn", `cache: an answer of ${model} could not be stored: ${messageOf(event.error)}`];
+    case "revalidation_failed":
+      return ["warn", `cache: an expired answer of ${model} could not be bought anew: ${messageOf(event.error)}`];
     case "corrupt":
       return ["warn", `cache: a broken row of ${model} was passed over`];
     case "bypassed":

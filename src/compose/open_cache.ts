@@ -5,26 +5,28 @@
  * @module
  */
 
+import type { Keep } from "../cache/call_options.ts";
 import type { CacheEvent } from "../cache/journal.ts";
+import type { OutcomePolicy } from "../cache/policy.ts";
+import type { PriceOf } from "../cache/prices.ts";
 import { ResponseCache } from "../cache/response_cache.ts";
 import { loadRuntime } from "../runtime/load.ts";
 import { refuseUnknownOptions } from "../runtime/options.ts";
 import type { Milliseconds, Runtime } from "../runtime/runtime.ts";
 import type { Store } from "../store/store.ts";
+import { tablePrices } from "./prices.ts";
 
 /** Where entries are kept. */
 export type CacheBackend = "sqlite" | "memory";
 
 /** How to open a cache. */
-export interface OpenCacheOptions {
+export interface OpenCacheOptions extends Keep {
   /** Where the `sqlite` backend keeps its files, one per model. Default: `.warmcache`. */
   readonly directory?: string;
   /** A backend of ours by name, or a store of your own. Default: `sqlite`. */
   readonly backend?: CacheBackend | Store;
   /** Keeps apart entries that would have the same key. Default: the empty one. */
   readonly namespace?: string;
-  /** How long an answer may be served. Default: for ever. */
-  readonly ttl?: Milliseconds;
   /** Fields to leave out of the key, by endpoint, besides those the key's specification leaves out. */
   readonly ignore?: Readonly<Record<string, readonly string[]>>;
   /** `full`: an acknowledged answer survives a power failure; `normal` (the default): it survives a crash. */
@@ -36,10 +38,24 @@ export interface OpenCacheOptions {
    * else `exclusive`.
    */
   readonly locking?: "shared" | "exclusive";
-  /** How much the `memory` backend may hold, in bytes, before the least recently used answers go. Default: 256 MiB. */
+  /**
+   * How much the cache may hold, in bytes, before the least recently used answers go: what the files in `directory` take
+   * on the disk, or the `memory` backend in memory. Default: no limit on disk, 256 MiB in memory.
+   */
   readonly maxBytes?: number;
   /** How long to wait for a database or a lock that another process holds. Default: 1 second. */
   readonly lockTimeout?: Milliseconds;
+  /** Which outcomes are stored; what is left out is as by default: errors and empty answers never, all else is. */
+  readonly policy?: OutcomePolicy;
+  /** What answers cost. Default: the price table of `@pydantic/genai-prices`; `null` for none. */
+  readonly priceOf?: PriceOf | null;
+  /** For how long a request that the provider refused as such is not tried again. Default: 10 seconds; 0 for none. */
+  readonly negativeTtl?: Milliseconds;
+  /**
+   * For how long a process that buys an answer keeps others from buying it too; it renews that while it lives. Default:
+   * 10 seconds; 0 for not at all.
+   */
+  readonly claimDuration?: Milliseconds;
   /** What becomes of a request whose database is refused (held by another process, written by a newer version, not
    * ours): `throw` a `CacheError` before anything is paid for (the default), or answer it uncached and count it. */
   readonly refusedStore?: "throw" | "bypass";
@@ -53,7 +69,14 @@ const OPTIONS: Record<keyof OpenCacheOptions, true> = {
   directory: true,
   backend: true,
   namespace: true,
+  mode: true,
   ttl: true,
+  staleWhileRevalidate: true,
+  staleIfError: true,
+  policy: true,
+  priceOf: true,
+  negativeTtl: true,
+  claimDuration: true,
   ignore: true,
   synchronous: true,
   locking: true,
@@ -84,7 +107,8 @@ export async function openCache(options: OpenCacheOptions = {}): Promise<Respons
 /** {@link openCache} on a given machine. */
 export async function openCacheOn(runtime: Runtime, options: OpenCacheOptions): Promise<ResponseCache> {
   refuseUnknownOptions("open a cache", options, Object.keys(OPTIONS));
-  const { directory, namespace, ttl, ignore, refusedStore, report } = options;
+  const { directory, namespace, mode, ttl, staleWhileRevalidate, staleIfError } = options;
+  const { ignore, policy, negativeTtl, claimDuration, refusedStore, report } = options;
   if (directory !== undefined && typeof directory !== "string") {
     throw new TypeError(`Cannot open a cache in a directory that is no string: ${String(directory)}`);
   }
@@ -92,7 +116,22 @@ export async function openCacheOn(runtime: Runtime, options: OpenCacheOptions): 
     store: await openStore(runtime, options),
     clock: runtime.clock,
     sha256: runtime.sha256,
-    ...defined({ callContext: runtime.newCallContext?.(), namespace, ttl, ignore, refusedStore, report }),
+    digestFile: (path) => runtime.digestFile(path),
+    ...defined({
+      callContext: runtime.newCallContext?.(),
+      priceOf: options.priceOf === undefined ? tablePrices() : options.priceOf ?? undefined,
+      namespace,
+      mode,
+      ttl,
+      staleWhileRevalidate,
+      staleIfError,
+      ignore,
+      policy,
+      negativeTtl,
+      claimDuration,
+      refusedStore,
+      report,
+    }),
   });
 }
 
@@ -102,7 +141,10 @@ async function openStore(runtime: Runtime, options: OpenCacheOptions): Promise<S
   switch (backend) {
     case "sqlite": {
       const { openSqliteStore } = await import("../store/sqlite/sqlite_store.ts");
-      return openSqliteStore({ runtime, directory, ...defined({ synchronous, locking, lockTimeout }) });
+      // As long as it may still be served, what has expired is kept.
+      const keepExpired = Math.max(options.staleWhileRevalidate ?? 0, options.staleIfError ?? 0);
+      const rest = defined({ synchronous, locking, lockTimeout, maxBytes: options.maxBytes });
+      return openSqliteStore({ runtime, directory, keepExpired, ...rest });
     }
     case "memory": {
       const { openMemoryStore } = await import("../store/memory/memory_store.ts");

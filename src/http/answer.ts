@@ -7,7 +7,8 @@
 
 import type { Context } from "hono";
 import { parseRequest } from "../cache/raw_json.ts";
-import type { CacheCallOptions, CacheStatus } from "../cache/response_cache.ts";
+import type { Scope } from "../cache/scope.ts";
+import type { CacheStatus, PutCallOptions } from "../cache/call_options.ts";
 import { ModelError } from "../model/error.ts";
 import type { ResolvedModel } from "../warm/identity.ts";
 import { parseModelName } from "../warm/spec.ts";
@@ -193,6 +194,6 @@ function newHead(endpoint: TextEndpoint, parts: ServerParts, { request, model }:
   };
 }
 
-function scopeOf(endpoint: TextEndpoint, { bypass, model }: Asked): CacheCallOptions {
+function scopeOf(endpoint: TextEndpoint, { bypass, model }: Asked): Scope & Pick<PutCallOptions, "bypass"> {
   return { provider: "local", endpoint: endpoint.path, identity: model.identity, bypass };
 }

@@ -5,7 +5,6 @@
  */
 
 import type { Hono } from "hono";
-import type { CacheStatistics } from "../cache/statistics.ts";
 import type { ServerParts } from "./parts.ts";
 
 /** Adds the routes. */
@@ -38,15 +37,19 @@ export function healthRoutes(app: Hono, parts: ServerParts): void {
 }
 
 /** The cache's statistics with the names HTTP clients expect; the models in them keep theirs. */
-function statisticsBody({ perModel, ...statistics }: CacheStatistics): object {
-  const models = Object.entries(perModel).map(([model, counts]) => [model, snakeCased(counts)]);
-  return { ...snakeCased(statistics) as object, per_model: Object.fromEntries(models) };
-}
-
-function snakeCased(value: unknown): unknown {
+function statisticsBody(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(statisticsBody);
   if (typeof value !== "object" || value === null) return value;
-  const fields = Object.entries(value).map(([name, field]) => {
-    return [name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`), snakeCased(field)];
+  const fields = Object.entries(value).filter(([, field]) => typeof field !== "function").map(([name, field]) => {
+    return name === "perModel" ? ["per_model", byModel(field)] : [snakeCased(name), statisticsBody(field)];
   });
   return Object.fromEntries(fields);
+}
+
+function byModel(counts: Readonly<Record<string, unknown>>): object {
+  return Object.fromEntries(Object.entries(counts).map(([model, each]) => [model, statisticsBody(each)]));
+}
+
+function snakeCased(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

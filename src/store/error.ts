@@ -13,8 +13,21 @@
  * - `unavailable`: the directory or file cannot be used (permissions, full disk, I/O error); `cause` has the reason.
  * - `corrupt`: the file's structure is broken.
  * - `closed`: the cache was closed.
+ * - `replay_miss`: the mode is `replay` and the answer is not there; the message says what comes nearest.
+ * - `call_failed`: the call was made before, or by another process, and failed; `cause` has its message, and its `status`
+ *   where there was one.
+ * - `insufficient_samples`: the provider gave fewer valid samples than were asked for; those it gave are stored.
  */
-export type CacheErrorCode = "locked" | "newer_schema" | "foreign_file" | "unavailable" | "corrupt" | "closed";
+export type CacheErrorCode =
+  | "locked"
+  | "newer_schema"
+  | "foreign_file"
+  | "unavailable"
+  | "corrupt"
+  | "closed"
+  | "replay_miss"
+  | "call_failed"
+  | "insufficient_samples";
 
 /** A cache operation failed for a reason that callers can act on. Misuse is a `TypeError` or `RangeError` instead. */
 export class CacheError extends Error {

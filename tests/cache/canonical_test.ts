@@ -3,18 +3,30 @@ import { describe, it } from "node:test";
 import canonicalize from "canonicalize";
 import { canonicalJson, MAX_DEPTH } from "../../src/cache/canonical.ts";
 
+/** The example of RFC 8785 section 3.2.2. */
+const EXAMPLE = {
+  numbers: [333333333.33333329, 1e30, 4.5, 2e-3, 0.000000000000000000000000001],
+  string: '\u20ac$\u000f\nA\'B"\\\\"/',
+  literals: [null, true, false],
+};
+
 describe("canonicalJson", () => {
   it("writes the example of RFC 8785 section 3.2.2 and 3.2.3", () => {
-    const value = {
-      numbers: [333333333.33333329, 1e30, 4.5, 2e-3, 0.000000000000000000000000001],
-      string: '\u20ac$\u000f\nA\'B"\\\\"/',
-      literals: [null, true, false],
-    };
     assert.equal(
-      canonicalJson(value),
+      canonicalJson(EXAMPLE),
       '{"literals":[null,true,false],"numbers":[333333333.3333333,1e+30,4.5,0.002,1e-27],' +
         '"string":"\u20ac$\\u000f\\nA\'B\\"\\\\\\\\\\"/"}',
     );
+  });
+
+  it("comes to the bytes of RFC 8785 section 3.2.4", () => {
+    const bytes = `
+      7b 22 6c 69 74 65 72 61 6c 73 22 3a 5b 6e 75 6c 6c 2c 74 72 75 65 2c 66 61 6c 73 65 5d 2c 22 6e 75 6d 62 65 72
+      73 22 3a 5b 33 33 33 33 33 33 33 33 33 2e 33 33 33 33 33 33 33 2c 31 65 2b 33 30 2c 34 2e 35 2c 30 2e 30 30 32
+      2c 31 65 2d 32 37 5d 2c 22 73 74 72 69 6e 67 22 3a 22 e2 82 ac 24 5c 75 30 30 30 66 5c 6e 41 27 42 5c 22 5c 5c
+      5c 5c 5c 22 2f 22 7d`;
+    const written = [...new TextEncoder().encode(canonicalJson(EXAMPLE))];
+    assert.deepEqual(written, bytes.trim().split(/\s+/).map((byte) => parseInt(byte, 16)));
   });
 
   it("sorts names by UTF-16 code units, as the example of RFC 8785 section 3.2.3 does", () => {
@@ -70,6 +82,11 @@ describe("canonicalJson", () => {
       const view = new DataView(new ArrayBuffer(8));
       view.setBigUint64(0, BigInt(`0x${bits}`));
       assert.equal(canonicalJson(view.getFloat64(0)), text, bits);
+    }
+    for (const bits of ["7fffffffffffffff", "7ff0000000000000", "fff0000000000000"]) {
+      const view = new DataView(new ArrayBuffer(8));
+      view.setBigUint64(0, BigInt(`0x${bits}`));
+      refuses(view.getFloat64(0), /is no JSON number/);
     }
   });
 

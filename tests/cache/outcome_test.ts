@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { classify, mayBeStored, worstOutcome } from "../../src/cache/outcome.ts";
+import { classify, worstOutcome } from "../../src/cache/outcome.ts";
 import type { Outcome } from "../../src/store/store.ts";
 
 const chat = (message: object, finish_reason: string | null = "stop"): object => ({
@@ -129,22 +129,6 @@ describe("classify", () => {
     ];
     assert.equal(classify({ choices }), "length");
     assert.equal(classify({ choices: [...choices, { message: { content: "" }, finish_reason: "stop" }] }), "empty");
-  });
-});
-
-describe("mayBeStored", () => {
-  it("says never to errors, empty answers and what is no answer; yes to all else", () => {
-    const outcomes: Outcome[] = [
-      "stop",
-      "length",
-      "tool_calls",
-      "refusal",
-      "content_filter",
-      "empty",
-      "error",
-      "invalid",
-    ];
-    assert.deepEqual(outcomes.filter((outcome) => !mayBeStored(outcome)), ["empty", "error", "invalid"]);
   });
 });
 

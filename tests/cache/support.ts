@@ -5,11 +5,15 @@ import type { CacheEvent } from "../../src/cache/journal.ts";
 import { ResponseCache, type ResponseCacheOptions } from "../../src/cache/response_cache.ts";
 import { openMemoryStore } from "../../src/store/memory/memory_store.ts";
 import type {
+  Failures,
   Found,
   MaybePromise,
   NewEntry,
   Placement,
+  PutOptions,
+  Removed,
   RequestRecord,
+  Selection,
   Store,
   StoreSize,
   Want,
@@ -95,10 +99,23 @@ export class TestStore implements Store {
     request: RequestRecord,
     entries: readonly NewEntry[],
     placement: Placement,
+    options?: PutOptions,
   ): Promise<void> {
     await this.beforePut();
     this.puts.push({ entries: entries.length, placement });
-    await this.#inner.put(model, request, entries, placement);
+    await this.#inner.put(model, request, entries, placement, options);
+  }
+
+  remove(selection: Selection): MaybePromise<Removed> {
+    return this.#inner.remove(selection);
+  }
+
+  nearest(sketch: Uint8Array, limit: number, model?: string): MaybePromise<readonly RequestRecord[]> {
+    return this.#inner.nearest(sketch, limit, model);
+  }
+
+  get failures(): Failures {
+    return this.#inner.failures!;
   }
 
   size(): MaybePromise<StoreSize> {

@@ -5,6 +5,7 @@ import { describe, it } from "node:test";
 import OpenAI from "openai";
 import { openCache } from "../../mod.ts";
 import { cachedFetch } from "../../src/interop/fetch.ts";
+import { settled } from "../cache/shared_memory.ts";
 import { ask, openTestCache, Provider, saidBy, type TestStore } from "../cache/support.ts";
 import { gate } from "../support/gate.ts";
 
@@ -168,7 +169,7 @@ describe("cachedFetch", () => {
       ["/v1/messages/count_tokens", null],
       ["/v1/messages/batches", null],
       ["/v1/threads/t/messages", null],
-      ["/v1/responses", null],
+      ["/v1/responses/resp_1/cancel", null],
     ];
     for (const [path, mark] of cases) {
       const init = { method: "POST", headers: HEADERS, body: JSON.stringify(ask("cats")) };
@@ -204,28 +205,56 @@ describe("cachedFetch", () => {
       assert.equal(requests.length, 1);
     });
 
-    it("asks again for the others when the one who asked gives up, for whatever reason", async () => {
+    /** An upstream that answers when its door is opened, unless what it was asked is aborted. */
+    function waiting() {
       const door = gate();
+      const aborted: unknown[] = [];
       const { requests, fetch } = upstream(async (request) => {
-        await Promise.race([
-          door.pass(),
-          new Promise((_, reject) => {
-            request.signal.addEventListener("abort", () => reject(request.signal.reason));
-          }),
-        ]);
+        const given = Promise.withResolvers<never>();
+        request.signal.addEventListener("abort", () => {
+          aborted.push(request.signal.reason);
+          given.reject(request.signal.reason);
+        });
+        await Promise.race([door.pass(), given.promise]);
         return await answered(request);
       });
-      const post = posting(cachedFetch(openTestCache().cache, { fetch }));
+      return { door, aborted, requests, post: posting(cachedFetch(openTestCache().cache, { fetch })) };
+    }
+
+    it("goes on for the others when the one who asked gives up, for whatever reason", async () => {
+      const { door, aborted, requests, post } = waiting();
       const controller = new AbortController();
       const first = post(ask("cats"), { signal: controller.signal });
       await door.reached;
       const others = [1, 2].map(() => post(ask("cats")));
+      await settled();
       const reason = new Error("enough");
       const rejected = assert.rejects(first, reason);
       controller.abort(reason);
       await rejected;
       door.open();
       assert.deepEqual((await Promise.all(others)).map(({ status }) => status), [200, 200]);
+      assert.equal(requests.length, 1);
+      assert.deepEqual(aborted, []);
+    });
+
+    it("gives the call up with the last who waits, and asks again for whoever comes then", async () => {
+      const { door, aborted, requests, post } = waiting();
+      const controllers = [new AbortController(), new AbortController()];
+      const calls = controllers.map(({ signal }) => post(ask("cats"), { signal }));
+      await door.reached;
+      await settled();
+      for (const [index, controller] of controllers.entries()) {
+        assert.deepEqual(aborted, []);
+        const reason = new Error(`enough ${index}`);
+        const rejected = assert.rejects(calls[index]!, reason);
+        controller.abort(reason);
+        await rejected;
+      }
+      await settled();
+      assert.equal(aborted.length, 1);
+      door.open();
+      assert.equal((await post(ask("cats"))).status, 200);
       assert.equal(requests.length, 2);
     });
   });

@@ -8,6 +8,7 @@ import { ReadOnlyFiles } from "../../src/sqlite/read_only_files.ts";
 import { Answers } from "./answers.ts";
 import { SimulatedDisk } from "./disk.ts";
 import { planted } from "./faults.ts";
+import { HeldClaims } from "./held_claims.ts";
 import { Truth } from "./ledger.ts";
 import { DATABASE, LedgerWork } from "./ledger_work.ts";
 import { simulatedRuntime } from "./machine.ts";
@@ -112,8 +113,10 @@ class Instance {
     turns.onPowerFailure = (seed) => {
       disk.losePower(randomOf(seed));
       const { synchronous = "full" } = this.#plan ?? {};
-      if (setup.layer === "store") new Answers(parts.truth).losePower(synchronous);
-      else if (synchronous === "normal") truth.lose();
+      if (setup.layer === "store") {
+        new Answers(parts.truth).losePower(synchronous);
+        if (synchronous === "normal") new HeldClaims(parts.truth).clear();
+      } else if (synchronous === "normal") truth.lose();
       else truth.loseUnacknowledged();
     };
   }

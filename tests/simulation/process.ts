@@ -91,12 +91,18 @@ export class Process {
   /** Runs something; if the process dies of it, another one takes its place. */
   async #survive(run: () => unknown): Promise<void> {
     const { turns } = this.#parts;
+    // What it does beside its program may have killed it between two actions.
+    while (turns.dead && !turns.failed) await this.#succeed();
     // Of what the process has begun something may never end, its attempt to clean up after a failure included.
     const died = new Promise<void>((resolve) => turns.onEnd = resolve);
     let isOver = false;
     await Promise.race([this.#attempt(run, () => isOver || turns.dead), died]);
     isOver = true;
-    if (!turns.dead || turns.failed) return;
+    if (turns.dead && !turns.failed) await this.#succeed();
+  }
+
+  /** Another process takes the place of the one that died. */
+  async #succeed(): Promise<void> {
     // Whatever else it was doing comes to its end: dead, it cannot do anything.
     await setImmediate();
     this.#restart();

@@ -1,5 +1,6 @@
 /** What instances do that use the store above the engine: the setting is the seed's, the programs are drawn anew. */
 
+import type { Placement } from "../../src/store/store.ts";
 import { APPENDED_KEYS, KEYS } from "./answers.ts";
 import type { Action, Plan } from "./plan.ts";
 import { planOf } from "./plan.ts";
@@ -17,14 +18,16 @@ export function storePlanOf(seed: number): Plan {
   const keys = (): number[] => Array.from({ length: pick(1, 1, 2, 5) }, () => random(KEYS));
   const most = pick(3, 6, 10);
   const action = (): Action => {
-    const choice = random(14);
+    const choice = random(17);
     // Each key belongs to one model, so that a lookup and its put agree.
     if (choice < 6) return { kind: "put", keys: keys() };
     if (choice < 9) return { kind: "lookup", keys: keys() };
     if (choice === 9) return { kind: "checkpoint", mode: pick("PASSIVE", "TRUNCATE", "TRUNCATE") };
     if (choice === 10) return { kind: "idle" };
     if (choice === 11) return { kind: "size" };
-    return dies && choice === 12 ? { kind: "die" } : { kind: "reopen" };
+    if (choice === 12) return { kind: "release", keys: keys() };
+    if (choice < 15) return { kind: "claim", keys: keys() };
+    return dies && choice === 15 ? { kind: "die" } : { kind: "reopen" };
   };
   const programs = plan.programs.map(() => Array.from({ length: 1 + random(most) }, action));
   return { ...plan, image: "nothing", programs };
@@ -36,6 +39,7 @@ export function modelOf(key: number): string {
 }
 
 /** Where what is put under a key goes. */
-export function placementOf(key: number): "append" | "replace" {
-  return key < APPENDED_KEYS ? "append" : "replace";
+export function placementOf(key: number): Placement {
+  if (key < APPENDED_KEYS) return "append";
+  return key % 3 === 0 ? "replace_all" : "replace";
 }

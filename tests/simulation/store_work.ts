@@ -2,6 +2,7 @@
 
 import type { Runtime } from "../../src/runtime/runtime.ts";
 import type { CacheError } from "../../src/store/error.ts";
+import { LONGEST_CLAIM } from "../../src/store/limits.ts";
 import { databaseName } from "../../src/store/sqlite/names.ts";
 import { openSqliteStore } from "../../src/store/sqlite/sqlite_store.ts";
 import type { Found, NewEntry, RequestRecord, Store } from "../../src/store/store.ts";
@@ -9,6 +10,7 @@ import { openDatabase } from "../../src/sqlite/open.ts";
 import type { SqlDriver } from "../../src/sqlite/driver.ts";
 import { isBusy } from "../../src/sqlite/error.ts";
 import { Answers, KEYS } from "./answers.ts";
+import { HeldClaims } from "./held_claims.ts";
 import { FOLDER } from "./machine.ts";
 import { noise } from "./noise.ts";
 import type { Action, CheckpointMode, Plan } from "./plan.ts";
@@ -34,18 +36,23 @@ export class StoreWork implements Work {
   readonly #parts: Parts;
   readonly #plan: Plan;
   readonly #answers: Answers;
+  readonly #claims: HeldClaims;
   #store: Store | undefined;
+  #holder: number | undefined;
 
   constructor(parts: Parts, plan: Plan) {
     this.#parts = parts;
     this.#plan = plan;
     this.#answers = new Answers(parts.truth);
+    this.#claims = new HeldClaims(parts.truth);
     this.databases = storeDatabases(parts.runtime);
   }
 
   async perform(action: Action): Promise<void> {
     if (action.kind === "reopen") await this.close();
     else if (action.kind === "put") await this.#put(action.keys);
+    else if (action.kind === "claim") await this.#claim(action.keys);
+    else if (action.kind === "release") await this.#release(action.keys);
     else if (action.kind === "lookup") await this.#lookup(action.keys);
     else if (action.kind === "checkpoint") await this.#checkpoint(action.mode);
     else if (action.kind === "size") await (await this.#open()).size();
@@ -70,6 +77,7 @@ export class StoreWork implements Work {
 
   forget(): void {
     this.#store = undefined;
+    this.#holder = undefined;
     this.#answers.abandon(this.#parts.turns.instance);
   }
 
@@ -108,6 +116,26 @@ export class StoreWork implements Work {
     turns.live();
     this.#answers.acknowledge(put);
     turns.trace?.(`=== put ${put} acknowledged`);
+  }
+
+  /** Claims all of some requests at once. */
+  async #claim(keys: readonly number[]): Promise<void> {
+    const { turns } = this.#parts;
+    const store = await this.#open();
+    const holder = this.#holder ??= this.#claims.newHolder();
+    await Promise.all(keys.map(async (key) => {
+      const { granted } = await store.claims!.claim(modelOf(key), keyOf(key), `${holder}`, LONGEST_CLAIM);
+      turns.live();
+      turns.trace?.(`=== claim of key ${key} by ${holder}: ${granted}`);
+      if (granted) this.#claims.grant(key, holder);
+    }));
+  }
+
+  async #release(keys: readonly number[]): Promise<void> {
+    const store = await this.#open();
+    const holder = this.#holder ??= this.#claims.newHolder();
+    for (const key of keys) this.#claims.release(key, holder);
+    await Promise.all(keys.map((key) => store.claims!.release(modelOf(key), keyOf(key), `${holder}`)));
   }
 
   async #lookup(keys: readonly number[]): Promise<void> {
@@ -186,6 +214,7 @@ function requestOf(key: number): RequestRecord {
     endpoint: "/",
     identity: null,
     body: noise(-key, 40),
+    sketch: noise(key, 16),
   };
 }
 

@@ -12,7 +12,9 @@ import type {
   Key,
   NewEntry,
   Placement,
+  PutOptions,
   RequestRecord,
+  Selection,
   Store,
   StoredEntry,
 } from "../../src/store/store.ts";
@@ -28,13 +30,17 @@ export interface StoreUnderTest {
 const MODEL = "gpt-4o-mini";
 const encoder = new TextEncoder();
 
-/** Runs the contract's tests. `open` makes a new, empty store for each. */
+/** What a store need not have. */
+type Facet = "claims" | "failures" | "ledger";
+
+/** Runs the contract's tests. `open` makes a new, empty store for each. What a store has not is skipped. */
 export function storeConformance(name: string, open: () => Promise<StoreUnderTest>): void {
-  const check = (behaviour: string, run: (shelf: Shelf) => Promise<void>): void => {
-    it(behaviour, async () => {
+  const check = (behaviour: string, run: (shelf: Shelf) => Promise<void>, facet?: Facet): void => {
+    it(behaviour, async (context) => {
       const { store, clock, cleanup } = await open();
       try {
-        await run(new Shelf(store, clock));
+        if (facet && !store[facet]) context.skip(`this store has no ${facet}`);
+        else await run(new Shelf(store, clock));
       } finally {
         await store.close();
         await cleanup();
@@ -155,6 +161,44 @@ export function storeConformance(name: string, open: () => Promise<StoreUnderTes
       });
     });
 
+    describe("lookup with grace", () => {
+      check("finds what expired less than that long ago, and says when it did", async (shelf) => {
+        const expires = shelf.clock.now() + 1000;
+        await shelf.put(keyOf(1), [shelf.entry("a", 1000)]);
+        shelf.clock.advance(1499);
+        const [found] = await shelf.store.lookup(MODEL, [{ key: keyOf(1), samples: 1, grace: 500 }]);
+        assert.deepEqual(bodiesOf(found!), ["a"]);
+        assert.equal(found!.expired, false);
+        assert.equal(found!.entries[0]!.expires, expires);
+        shelf.clock.advance(1);
+        const [late] = await shelf.store.lookup(MODEL, [{ key: keyOf(1), samples: 1, grace: 500 }]);
+        assert.deepEqual({ bodies: bodiesOf(late!), expired: late!.expired }, { bodies: [], expired: true });
+      });
+
+      check("is each want's own", async (shelf) => {
+        await shelf.put(keyOf(1), [shelf.entry("a", 1000)]);
+        shelf.clock.advance(1000);
+        const wants = [undefined, 0, 1, Infinity].map((grace) => ({
+          key: keyOf(1),
+          samples: 1,
+          ...(grace !== undefined && { grace }),
+        }));
+        const found = await shelf.store.lookup(MODEL, wants);
+        assert.deepEqual(found.map(bodiesOf), [[], [], ["a"], ["a"]]);
+      });
+
+      check("keeps append from overwriting nothing but what has expired without it", async (shelf) => {
+        await shelf.put(keyOf(1), [shelf.entry("old", 1000)]);
+        shelf.clock.advance(1000);
+        assert.equal(
+          (await shelf.store.lookup(MODEL, [{ key: keyOf(1), samples: 1, grace: 9 }]))[0]!.entries.length,
+          1,
+        );
+        await shelf.put(keyOf(1), [shelf.entry("new")], "append");
+        assert.deepEqual((await shelf.look(keyOf(1), 9)).bodies, ["new"]);
+      });
+    });
+
     describe("put", () => {
       check("append goes after what is there", async (shelf) => {
         await shelf.put(keyOf(1), [shelf.entry("a"), shelf.entry("b")], "append");
@@ -187,6 +231,23 @@ export function storeConformance(name: string, open: () => Promise<StoreUnderTes
         await shelf.put(keyOf(1), [{ ...shelf.entry("a"), outcome: "stop", fingerprint: null }], "replace");
         const { outcome, fingerprint } = (await shelf.lookup([keyOf(1), 1]))[0]!.entries[0]!;
         assert.deepEqual({ outcome, fingerprint }, { outcome: "stop", fingerprint: null });
+      });
+
+      check("replace_all begins at the first and removes those beyond", async (shelf) => {
+        await shelf.put(keyOf(1), ["a", "b", "c"].map((body) => shelf.entry(body)));
+        await shelf.put(keyOf(2), [shelf.entry("x"), shelf.entry("y")]);
+        await shelf.put(keyOf(1), [shelf.entry("A")], "replace_all");
+        assert.deepEqual((await shelf.look(keyOf(1), 9)).bodies, ["A"]);
+        assert.deepEqual((await shelf.look(keyOf(2), 9)).bodies, ["x", "y"]);
+        assert.equal((await shelf.store.size()).entries, 3);
+        await shelf.put(keyOf(1), [shelf.entry("B"), shelf.entry("C")], "replace_all");
+        assert.deepEqual((await shelf.look(keyOf(1), 9)).bodies, ["B", "C"]);
+      });
+
+      check("refuses a sketch that is none, and stores nothing", async (shelf) => {
+        const odd = { ...shelf.request(keyOf(1)), sketch: new Uint8Array(15) };
+        await assert.rejects(async () => await shelf.store.put(MODEL, odd, [shelf.entry("a")], "append"), RangeError);
+        assert.deepEqual((await shelf.look(keyOf(1))).bodies, []);
       });
 
       check("keeps the bytes it was given, whatever the caller does to them later", async (shelf) => {
@@ -252,9 +313,385 @@ export function storeConformance(name: string, open: () => Promise<StoreUnderTes
       });
     });
 
+    describe("remove", () => {
+      check("finds nothing in an empty store", async ({ store }) => {
+        assert.deepEqual({ ...await store.remove({}) }, { entries: 0, storedBytes: 0 });
+      });
+
+      check("of everything leaves nothing behind, and says how much went", async (shelf) => {
+        await shelf.put(keyOf(1), [shelf.entry("a"), shelf.entry("b")]);
+        await shelf.put(keyOf(2), [shelf.entry("c")], "append", "another");
+        const { storedBytes } = await shelf.store.size();
+        assert.deepEqual({ ...await shelf.store.remove({}) }, { entries: 3, storedBytes });
+        const { entries, bodyBytes } = await shelf.store.size();
+        assert.deepEqual({ entries, bodyBytes }, { entries: 0, bodyBytes: 0 });
+        assert.deepEqual(await shelf.look(keyOf(1)), { bodies: [], stale: false, expired: false, corrupt: false });
+        assert.deepEqual([...await shelf.store.nearest(new Uint8Array(16), 9)], []);
+      });
+
+      check("by model", async (shelf) => {
+        for (const model of ["m", "M", "m2"]) await shelf.put(keyOf(1), [shelf.entry(model)], "append", model);
+        assert.equal((await shelf.store.remove({ model: "m" })).entries, 1);
+        assert.equal((await shelf.store.remove({ model: "nobody's" })).entries, 0);
+        assert.deepEqual((await shelf.look(keyOf(1), 1, "m")).bodies, []);
+        for (const model of ["M", "m2"]) assert.deepEqual((await shelf.look(keyOf(1), 1, model)).bodies, [model]);
+      });
+
+      check("by key, over all models", async (shelf) => {
+        for (const number of [1, 2, 3]) await shelf.put(keyOf(number), [shelf.entry("a"), shelf.entry("b")]);
+        await shelf.put(keyOf(1), [shelf.entry("c")], "append", "another");
+        assert.equal((await shelf.store.remove({ keys: [keyOf(1), keyOf(3), keyOf(9)] })).entries, 5);
+        assert.deepEqual(await shelf.kept(1, 2, 3), [2]);
+        assert.deepEqual((await shelf.look(keyOf(1), 1, "another")).bodies, []);
+      });
+
+      check("by no key removes nothing", async (shelf) => {
+        await shelf.put(keyOf(1), [shelf.entry("a")]);
+        assert.equal((await shelf.store.remove({ keys: [] })).entries, 0);
+        assert.deepEqual(await shelf.kept(1), [1]);
+      });
+
+      check("by namespace, and by no other that begins or looks like it", async (shelf) => {
+        const namespaces = ["a", "ab", "A", "", "a ", "a%", "_", "a\0b", "á"];
+        for (const [number, namespace] of namespaces.entries()) {
+          await shelf.put(keyOf(number), [shelf.entry("x")], "append", MODEL, { namespace });
+        }
+        for (const [number, namespace] of namespaces.entries()) {
+          assert.equal((await shelf.store.remove({ namespace })).entries, 1, JSON.stringify(namespace));
+          assert.deepEqual((await shelf.look(keyOf(number))).bodies, []);
+        }
+        assert.equal((await shelf.store.size()).entries, 0);
+      });
+
+      check("by tag: all that a request was ever given count, and only whole ones", async (shelf) => {
+        await shelf.put(keyOf(1), [shelf.entry("x")], "append", MODEL, {}, { tags: ["run", "day 1"] });
+        await shelf.put(keyOf(1), [shelf.entry("y")], "append", MODEL, {}, { tags: ["day 2", "run"] });
+        await shelf.put(keyOf(2), [shelf.entry("x")], "append", MODEL, {}, { tags: ["runs", "run "] });
+        await shelf.put(keyOf(3), [shelf.entry("x")]);
+        assert.equal((await shelf.store.remove({ tag: "day" })).entries, 0);
+        assert.equal((await shelf.store.remove({ tag: "day 1" })).entries, 2);
+        assert.equal((await shelf.store.remove({ tag: "run" })).entries, 0);
+        assert.deepEqual(await shelf.kept(1, 2, 3), [2, 3]);
+      });
+
+      check("by tag forgets the tags of what went: who puts it again starts anew", async (shelf) => {
+        await shelf.put(keyOf(1), [shelf.entry("x")], "append", MODEL, {}, { tags: ["run"] });
+        await shelf.store.remove({ keys: [keyOf(1)] });
+        await shelf.put(keyOf(1), [shelf.entry("y")]);
+        assert.equal((await shelf.store.remove({ tag: "run" })).entries, 0);
+        assert.deepEqual((await shelf.look(keyOf(1))).bodies, ["y"]);
+      });
+
+      check("by outcome removes single samples, and loses no other", async (shelf) => {
+        const short = { ...shelf.entry("a"), outcome: "length" as const };
+        await shelf.put(keyOf(1), [shelf.entry("b"), short]);
+        await shelf.put(keyOf(2), [short, shelf.entry("c")]);
+        assert.equal((await shelf.store.remove({ outcome: "length" })).entries, 2);
+        assert.deepEqual((await shelf.look(keyOf(1), 9)).bodies, ["b"]);
+        await shelf.put(keyOf(2), [shelf.entry("d")], "append");
+        assert.deepEqual((await shelf.look(keyOf(2), 9)).bodies.toSorted(), ["c", "d"]);
+      });
+
+      check("by age: what was created before, not at, that moment", async (shelf) => {
+        for (const number of [1, 2, 3]) {
+          await shelf.put(keyOf(number), [shelf.entry("x")]);
+          shelf.clock.advance(1000);
+        }
+        const createdBefore = shelf.clock.now() - 2000;
+        assert.equal((await shelf.store.remove({ createdBefore })).entries, 1);
+        assert.deepEqual(await shelf.kept(1, 2, 3), [2, 3]);
+      });
+
+      check("removes what fits everything that is said", async (shelf) => {
+        const selections: Selection[] = [
+          { model: MODEL },
+          { keys: [keyOf(1)] },
+          { namespace: "a" },
+          { tag: "t" },
+          { outcome: "stop" },
+          { createdBefore: shelf.clock.now() + 1 },
+        ];
+        await shelf.put(keyOf(1), [shelf.entry("x")], "append", MODEL, { namespace: "a" }, { tags: ["t"] });
+        const wrong: Selection[] = [
+          { model: "another" },
+          { keys: [keyOf(2)] },
+          { namespace: "b" },
+          { tag: "u" },
+          { outcome: "length" },
+          { createdBefore: shelf.clock.now() },
+        ];
+        const all: Selection = Object.assign({}, ...selections);
+        for (const each of wrong) {
+          assert.equal((await shelf.store.remove({ ...all, ...each })).entries, 0, JSON.stringify(each));
+        }
+        assert.equal((await shelf.store.remove(all)).entries, 1);
+      });
+
+      check("removes what has expired, too", async (shelf) => {
+        await shelf.put(keyOf(1), [shelf.entry("x", 1000)], "append", MODEL, { namespace: "a" });
+        shelf.clock.advance(1000);
+        assert.equal((await shelf.store.remove({ namespace: "a" })).entries, 1);
+        assert.equal((await shelf.look(keyOf(1))).expired, false);
+      });
+
+      check("of thousands takes all of them", async (shelf) => {
+        const numbers = Array.from({ length: 3000 }, (_, number) => number);
+        await Promise.all(
+          numbers.map((number) =>
+            shelf.put(keyOf(number), [shelf.entry("x")], "append", MODEL, { namespace: number % 3 === 0 ? "a" : "b" })
+          ),
+        );
+        assert.equal((await shelf.store.remove({ namespace: "a" })).entries, 1000);
+        assert.equal((await shelf.store.size()).entries, 2000);
+        assert.equal((await shelf.store.remove({})).entries, 2000);
+      });
+    });
+
+    describe("nearest", () => {
+      check("finds nothing in an empty store", async ({ store }) => {
+        assert.deepEqual([...await store.nearest(new Uint8Array(16), 5)], []);
+      });
+
+      check("gives the nearest first, whole, and at most as many as asked for", async (shelf) => {
+        const bits = [40, 3, 128, 0, 7, 64];
+        for (const count of bits) {
+          await shelf.put(keyOf(count), [shelf.entry("x")], "append", MODEL, { sketch: sketchOf(count) });
+        }
+        const near = await shelf.store.nearest(new Uint8Array(16), 4);
+        assert.deepEqual(near.map(({ key }) => key), [0, 3, 7, 40].map(keyOf));
+        assert.deepEqual(near.map(({ sketch }) => sketch), [0, 3, 7, 40].map(sketchOf));
+        const { key: _key, sketch: _sketch, ...rest } = shelf.request(keyOf(3));
+        const { key: _found, sketch: _same, ...found } = near[1]!;
+        assert.deepEqual({ ...found, body: new Uint8Array(found.body) }, rest);
+        assert.equal((await shelf.store.nearest(sketchOf(128), 1))[0]!.key[3], 128);
+        assert.equal((await shelf.store.nearest(new Uint8Array(16), 99)).length, bits.length);
+      });
+
+      check("gives both of two that are equally near", async (shelf) => {
+        for (const number of [1, 2]) {
+          await shelf.put(keyOf(number), [shelf.entry("x")], "append", MODEL, { sketch: sketchOf(9) });
+        }
+        const near = await shelf.store.nearest(sketchOf(9), 5);
+        assert.deepEqual(near.map(({ key }) => key[3]).toSorted(), [1, 2]);
+      });
+
+      check("looks at all models, or at one", async (shelf) => {
+        for (const [number, model] of ["m", "another"].entries()) {
+          await shelf.put(keyOf(number), [shelf.entry("x")], "append", model, { sketch: sketchOf(number) });
+        }
+        const numbers = async (model?: string): Promise<number[]> =>
+          (await shelf.store.nearest(new Uint8Array(16), 5, model)).map(({ key }) => key[3]!);
+        assert.deepEqual(await numbers(), [0, 1]);
+        assert.deepEqual(await numbers("another"), [1]);
+        assert.deepEqual(await numbers("nobody's"), []);
+      });
+
+      check("finds a request once, however many answers it has", async (shelf) => {
+        await shelf.put(keyOf(1), [shelf.entry("a"), shelf.entry("b")]);
+        await shelf.put(keyOf(1), [shelf.entry("c")], "append");
+        assert.equal((await shelf.store.nearest(new Uint8Array(16), 5)).length, 1);
+      });
+
+      check("refuses a sketch that is none", async ({ store }) => {
+        await assert.rejects(async () => await store.nearest(new Uint8Array(15), 5), RangeError);
+      });
+    });
+
+    describe("claims", () => {
+      const facet = "claims";
+
+      check("are granted to one, and refused to others until they expire", async (shelf) => {
+        const claims = shelf.store.claims!;
+        assert.deepEqual({ ...await claims.claim(MODEL, keyOf(1), "one", 1000) }, { granted: true });
+        if (await ownsAlone(shelf)) return;
+        const expires = shelf.clock.now() + 1000;
+        assert.deepEqual(await claims.claim(MODEL, keyOf(1), "two", 1000), { granted: false, expires });
+        shelf.clock.advance(999);
+        assert.deepEqual(await claims.claim(MODEL, keyOf(1), "two", 1000), { granted: false, expires });
+        shelf.clock.advance(1);
+        assert.deepEqual({ ...await claims.claim(MODEL, keyOf(1), "two", 1000) }, { granted: true });
+        assert.equal((await claims.claim(MODEL, keyOf(1), "one", 1000)).granted, false);
+      }, facet);
+
+      check("are renewed by who has them", async (shelf) => {
+        const claims = shelf.store.claims!;
+        for (let time = 0; time < 5; time++) {
+          assert.equal((await claims.claim(MODEL, keyOf(1), "one", 1000)).granted, true);
+          shelf.clock.advance(900);
+        }
+        if (await ownsAlone(shelf)) return;
+        const expires = shelf.clock.now() + 100;
+        assert.deepEqual(await claims.claim(MODEL, keyOf(1), "two", 1000), { granted: false, expires });
+      }, facet);
+
+      check("are free once given up, by who has them only", async (shelf) => {
+        const claims = shelf.store.claims!;
+        await claims.claim(MODEL, keyOf(1), "one", 1000);
+        await claims.release(MODEL, keyOf(1), "two");
+        if (await ownsAlone(shelf)) return;
+        assert.equal((await claims.claim(MODEL, keyOf(1), "two", 1000)).granted, false);
+        await claims.release(MODEL, keyOf(1), "one");
+        assert.equal((await claims.claim(MODEL, keyOf(1), "two", 1000)).granted, true);
+      }, facet);
+
+      check("are apart by key and by model", async (shelf) => {
+        const claims = shelf.store.claims!;
+        await claims.claim(MODEL, keyOf(1), "one", 1000);
+        assert.equal((await claims.claim(MODEL, keyOf(2), "two", 1000)).granted, true);
+        assert.equal((await claims.claim("another", keyOf(1), "two", 1000)).granted, true);
+      }, facet);
+
+      check("of many at once go to one each", async (shelf) => {
+        const claims = shelf.store.claims!;
+        if (await ownsAlone(shelf)) return;
+        const replies = await Promise.all(
+          Array.from({ length: 60 }, (_, index) => claims.claim(MODEL, keyOf(index % 20), `${index}`, 1000)),
+        );
+        const granted = replies.flatMap((reply, index) => reply.granted ? [index] : []);
+        assert.deepEqual(granted, Array.from({ length: 20 }, (_, index) => index));
+      }, facet);
+
+      check("bind nobody for longer than a claim can last, whatever a clock said", async (shelf) => {
+        const claims = shelf.store.claims!;
+        await claims.claim(MODEL, keyOf(1), "one", 1000);
+        shelf.clock.advance(-2 * 3_600_000);
+        assert.equal((await claims.claim(MODEL, keyOf(1), "two", 1000)).granted, true);
+      }, facet);
+
+      check("of no time, or of more than an hour, are refused", async ({ store }) => {
+        for (const duration of [0, -1, NaN, 3_600_001, Infinity]) {
+          await assert.rejects(async () => await store.claims!.claim(MODEL, keyOf(1), "one", duration), RangeError);
+        }
+        assert.equal((await store.claims!.claim(MODEL, keyOf(1), "one", 3_600_000)).granted, true);
+      }, facet);
+
+      check("that nobody has can be given up", async ({ store }) => {
+        await store.claims!.release(MODEL, keyOf(1), "one");
+      }, facet);
+
+      check("are no entries", async (shelf) => {
+        await shelf.store.claims!.claim(MODEL, keyOf(1), "one", 1000);
+        assert.deepEqual((await shelf.look(keyOf(1))).bodies, []);
+        assert.equal((await shelf.store.size()).entries, 0);
+        await shelf.put(keyOf(1), [shelf.entry("a")]);
+        assert.deepEqual((await shelf.look(keyOf(1))).bodies, ["a"]);
+      }, facet);
+    });
+
+    describe("failures", () => {
+      const facet = "failures";
+      const error = encoder.encode('{"status":400,"message":"größe"}');
+
+      check("that never happened are undefined", async ({ store }) => {
+        assert.equal(await store.failures!.last(MODEL, keyOf(1)), undefined);
+      }, facet);
+
+      check("are counted, and the last one is kept", async ({ store }) => {
+        const failures = store.failures!;
+        await failures.record(MODEL, keyOf(1), { last: 1000, expires: 2000, error: encoder.encode("{}") });
+        assert.deepEqual(await failures.last(MODEL, keyOf(1)), {
+          count: 1,
+          last: 1000,
+          expires: 2000,
+          error: encoder.encode("{}"),
+        });
+        await failures.record(MODEL, keyOf(1), { last: 3000, expires: null, error });
+        assert.deepEqual(await failures.last(MODEL, keyOf(1)), { count: 2, last: 3000, expires: null, error });
+      }, facet);
+
+      check("at the same time are all counted", async ({ store }) => {
+        const failures = store.failures!;
+        await Promise.all(
+          Array.from({ length: 20 }, () => failures.record(MODEL, keyOf(1), { last: 1, expires: null, error })),
+        );
+        assert.equal((await failures.last(MODEL, keyOf(1)))!.count, 20);
+      }, facet);
+
+      check("are apart by key and by model", async ({ store }) => {
+        await store.failures!.record(MODEL, keyOf(1), { last: 1, expires: null, error });
+        assert.equal(await store.failures!.last(MODEL, keyOf(2)), undefined);
+        assert.equal(await store.failures!.last("another", keyOf(1)), undefined);
+      }, facet);
+
+      check("are the caller's to change, before and after", async ({ store }) => {
+        const [mine, key] = [error.slice(), keyOf(1)];
+        const recorded = store.failures!.record(MODEL, key, { last: 1, expires: null, error: mine });
+        mine.fill(0);
+        key.fill(0);
+        await recorded;
+        (await store.failures!.last(MODEL, keyOf(1)))!.error.fill(0);
+        assert.deepEqual((await store.failures!.last(MODEL, keyOf(1)))!.error, error);
+      }, facet);
+
+      check("with long errors are kept up to 16 KiB, and refused beyond", async ({ store }) => {
+        const long = (bytes: number) => ({ last: 1, expires: null, error: noise(bytes) });
+        await store.failures!.record(MODEL, keyOf(1), long(16 * 1024));
+        assert.equal((await store.failures!.last(MODEL, keyOf(1)))!.error.length, 16 * 1024);
+        await assert.rejects(
+          async () => await store.failures!.record(MODEL, keyOf(2), long(16 * 1024 + 1)),
+          RangeError,
+        );
+      }, facet);
+
+      check("go with the answers of their request, and without them where all goes", async (shelf) => {
+        const failures = shelf.store.failures!;
+        for (const number of [1, 2]) await failures.record(MODEL, keyOf(number), { last: 1, expires: null, error });
+        await shelf.put(keyOf(1), [shelf.entry("a")], "append", MODEL, { namespace: "a" });
+        await shelf.store.remove({ namespace: "a" });
+        assert.equal(await failures.last(MODEL, keyOf(1)), undefined);
+        assert.equal((await failures.last(MODEL, keyOf(2)))!.count, 1);
+        await shelf.store.remove({});
+        assert.equal(await failures.last(MODEL, keyOf(2)), undefined);
+      }, facet);
+
+      check("are no entries", async (shelf) => {
+        await shelf.store.failures!.record(MODEL, keyOf(1), { last: 1, expires: null, error });
+        assert.deepEqual((await shelf.look(keyOf(1))).bodies, []);
+        assert.equal((await shelf.store.size()).entries, 0);
+      }, facet);
+    });
+
+    describe("the ledger", () => {
+      const facet = "ledger";
+      const day = "2026-11-22";
+
+      check("of an empty store is empty", async ({ store }) => {
+        assert.deepEqual([...await store.ledger!.read()], []);
+      }, facet);
+
+      check("adds amounts up by model, day and name", async (shelf) => {
+        const ledger = shelf.store.ledger!;
+        ledger.add({ model: MODEL, day, amounts: { hits: 1, dollars: 0.25 } });
+        await shelf.put(keyOf(1), [shelf.entry("a")]);
+        ledger.add({ model: MODEL, day, amounts: { hits: 2, misses: 1 } });
+        ledger.add({ model: MODEL, day: "2026-11-21", amounts: { hits: 5 } });
+        ledger.add({ model: "another", day, amounts: { hits: 7 } });
+        assert.deepEqual([...await ledger.read()], [
+          { model: "another", day, amounts: { hits: 7 } },
+          { model: MODEL, day: "2026-11-21", amounts: { hits: 5 } },
+          { model: MODEL, day, amounts: { hits: 3, dollars: 0.25, misses: 1 } },
+        ]);
+      }, facet);
+
+      check("does not mind what is no number, nor any name", async ({ store }) => {
+        const ledger = store.ledger!;
+        ledger.add({ model: MODEL, day, amounts: { hits: 1, nothing: NaN, all: Infinity, "größe '": 2, toString: 3 } });
+        const [sums] = await ledger.read();
+        assert.deepEqual(Object.entries(sums!.amounts).toSorted(), [["größe '", 2], ["hits", 1], ["toString", 3]]);
+      }, facet);
+
+      check("is not touched when entries are removed", async (shelf) => {
+        const ledger = shelf.store.ledger!;
+        await shelf.put(keyOf(1), [shelf.entry("a")]);
+        ledger.add({ model: MODEL, day, amounts: { hits: 1 } });
+        await shelf.store.remove({});
+        assert.deepEqual([...await ledger.read()], [{ model: MODEL, day, amounts: { hits: 1 } }]);
+      }, facet);
+    });
+
     describe("size", () => {
       check("of an empty store is zero", async ({ store }) => {
-        assert.deepEqual({ ...await store.size() }, { entries: 0, bodyBytes: 0, storedBytes: 0 });
+        assert.deepEqual({ ...await store.size() }, { entries: 0, bodyBytes: 0, storedBytes: 0, totalBytes: 0 });
       });
 
       check("counts answers over all models, and the bytes they are returned with", async (shelf) => {
@@ -271,6 +708,12 @@ export function storeConformance(name: string, open: () => Promise<StoreUnderTes
         const { entries, bodyBytes } = await shelf.store.size();
         assert.deepEqual({ entries, bodyBytes }, { entries: 1, bodyBytes: 1 });
       });
+
+      check("takes in all of what is stored", async (shelf) => {
+        await shelf.put(keyOf(1), [{ ...shelf.entry(""), body: noise(50_000) }]);
+        const { storedBytes, totalBytes } = await shelf.store.size();
+        assert.ok(storedBytes >= 50_000 && totalBytes > storedBytes, `${storedBytes}, ${totalBytes}`);
+      });
     });
 
     describe("close", () => {
@@ -286,7 +729,26 @@ export function storeConformance(name: string, open: () => Promise<StoreUnderTes
         await assert.rejects(async () => await shelf.lookup([keyOf(1), 1]), isClosed);
         await assert.rejects(async () => await shelf.put(keyOf(1), [shelf.entry("b")]), isClosed);
         await assert.rejects(async () => await shelf.store.size(), isClosed);
+        await assert.rejects(async () => await shelf.store.remove({}), isClosed);
+        await assert.rejects(async () => await shelf.store.nearest(new Uint8Array(16), 1), isClosed);
+        const { claims, failures, ledger } = shelf.store;
+        const failure = { last: 1, expires: null, error: new Uint8Array() };
+        if (claims) await assert.rejects(async () => await claims.claim(MODEL, keyOf(1), "one", 1), isClosed);
+        if (failures) await assert.rejects(async () => await failures.last(MODEL, keyOf(1)), isClosed);
+        if (failures) await assert.rejects(async () => await failures.record(MODEL, keyOf(1), failure), isClosed);
+        if (ledger) await assert.rejects(async () => await ledger.read(), isClosed);
       });
+
+      check("lets claims be given up all the same", async ({ store }) => {
+        await store.claims!.claim(MODEL, keyOf(1), "one", 1000);
+        await store.close();
+        await store.claims!.release(MODEL, keyOf(1), "one");
+      }, "claims");
+
+      check("lets amounts be added, which go nowhere", async ({ store }) => {
+        await store.close();
+        store.ledger!.add({ model: MODEL, day: "2026-11-22", amounts: { hits: 1 } });
+      }, "ledger");
     });
   });
 }
@@ -318,16 +780,33 @@ class Shelf {
     };
   }
 
-  async put(key: Key, entries: NewEntry[], placement: Placement = "append", model: string = MODEL): Promise<void> {
-    const request: RequestRecord = {
+  request(key: Key): RequestRecord {
+    return {
       key,
       namespace: "",
       provider: "openai",
       endpoint: "/v1/chat/completions",
       identity: null,
       body: encoder.encode('{"messages":[]}'),
+      sketch: new Uint8Array(16),
     };
-    await this.store.put(model, request, entries, placement);
+  }
+
+  async put(
+    key: Key,
+    entries: NewEntry[],
+    placement: Placement = "append",
+    model: string = MODEL,
+    request: Partial<RequestRecord> = {},
+    options?: PutOptions,
+  ): Promise<void> {
+    await this.store.put(model, { ...this.request(key), ...request }, entries, placement, options);
+  }
+
+  /** Which of some keys have an answer. */
+  async kept(...numbers: number[]): Promise<number[]> {
+    const found = await this.lookup(...numbers.map((number) => [keyOf(number), 1] as const));
+    return numbers.filter((_, index) => found[index]!.entries.length > 0);
   }
 
   async lookup(...wants: (readonly [key: Key, samples: number])[]): Promise<readonly Found[]> {
@@ -339,6 +818,20 @@ class Shelf {
     const { stale, expired, corrupt } = found!;
     return { bodies: bodiesOf(found!), stale, expired, corrupt };
   }
+}
+
+/** Whether a store's database turned out to belong to it alone: then all claims are granted. */
+async function ownsAlone({ store }: Shelf): Promise<boolean> {
+  const probe = keyOf(0xffffffff);
+  const replies = ["one", "two"].map((holder) => store.claims!.claim("probe", probe, holder, 1000));
+  return (await Promise.all(replies)).every(({ granted }) => granted);
+}
+
+/** A sketch with so many bits set. */
+function sketchOf(bits: number): Uint8Array {
+  const sketch = new Uint8Array(16);
+  for (let bit = 0; bit < bits; bit++) sketch[bit >> 3]! |= 1 << (bit & 7);
+  return sketch;
 }
 
 function keyOf(number: number): Key {

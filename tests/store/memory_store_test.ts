@@ -40,7 +40,8 @@ describe("openMemoryStore", () => {
 
 function record(number: number): RequestRecord {
   const body = new TextEncoder().encode("{}");
-  return { key: new Uint8Array(32).fill(number), namespace: "", provider: "p", endpoint: "/e", identity: null, body };
+  const [key, sketch] = [new Uint8Array(32).fill(number), new Uint8Array(16)];
+  return { key, namespace: "", provider: "p", endpoint: "/e", identity: null, body, sketch };
 }
 
 function entry(length: number): NewEntry {

@@ -6,15 +6,23 @@
  */
 
 import { LRUCache } from "lru-cache";
-import type { Clock } from "../../runtime/runtime.ts";
+import type { Clock, Milliseconds } from "../../runtime/runtime.ts";
 import { CacheError } from "../error.ts";
+import { refuseLongError, refuseOddSketch } from "../limits.ts";
+import { NearestSketches } from "../nearest.ts";
 import type {
   EntryFields,
+  FailureRecord,
+  Failures,
   Found,
   Key,
   NewEntry,
+  NewFailure,
   Placement,
+  PutOptions,
+  Removed,
   RequestRecord,
+  Selection,
   Store,
   StoredEntry,
   StoreSize,
@@ -24,7 +32,7 @@ import type {
 /** What a memory store needs. */
 export interface MemoryStoreOptions {
   readonly clock: Clock;
-  /** Bytes of answers and requests to hold at most. */
+  /** Bytes of answers and requests to hold at most. Failures take a sixteenth of that besides. */
   readonly maxBytes: number;
 }
 
@@ -46,39 +54,70 @@ interface Row {
   readonly body: Uint8Array;
 }
 
-/** All that is known of one key. */
+/** A request of one model with its answers. */
 interface Shelved {
+  readonly model: string;
   readonly request: RequestRecord;
+  readonly tags: ReadonlySet<string>;
   readonly rows: readonly Row[];
 }
+
+/** A request of one model that failed. */
+interface Failed {
+  readonly model: string;
+  readonly key: Key;
+  readonly failure: FailureRecord;
+}
+
+/** What a failure takes beside its error, about. */
+const FAILURE_BYTES = 64;
 
 class MemoryStore implements Store {
   readonly name = "memory";
   readonly location = "memory";
+  readonly failures: Failures = {
+    record: (model, key, failure) => this.#recordFailure(model, key, failure),
+    last: (model, key) => this.#lastFailure(model, key),
+  };
   readonly #clock: Clock;
   readonly #shelved: LRUCache<string, Shelved>;
+  readonly #failures: LRUCache<string, Failed>;
   #closed = false;
 
   constructor(clock: Clock, maxBytes: number) {
     this.#clock = clock;
     this.#shelved = new LRUCache({ maxSize: maxBytes, sizeCalculation: sizeOf });
+    this.#failures = new LRUCache({
+      maxSize: Math.ceil(maxBytes / 16),
+      sizeCalculation: ({ failure }) => FAILURE_BYTES + failure.error.length,
+    });
   }
 
   lookup(model: string, wants: readonly Want[]): readonly Found[] {
     this.#assertOpen("look up");
-    return wants.map(({ key, samples }) => this.#find(this.#shelved.get(placeOf(model, key))?.rows ?? [], samples));
+    return wants.map(({ key, samples, grace = 0 }) => {
+      return this.#find(this.#shelved.get(placeOf(model, key))?.rows ?? [], samples, this.#clock.now() - grace);
+    });
   }
 
-  put(model: string, request: RequestRecord, entries: readonly NewEntry[], placement: Placement): void {
+  put(
+    model: string,
+    request: RequestRecord,
+    entries: readonly NewEntry[],
+    placement: Placement,
+    { tags = [] }: PutOptions = {},
+  ): void {
     this.#assertOpen("store");
+    refuseOddSketch(request);
     const place = placeOf(model, request.key);
-    const old = this.#shelved.peek(place)?.rows ?? [];
+    const old = this.#shelved.peek(place);
     const added = entries.map(({ body, ...fields }) => ({ fields, body: body.slice() }));
-    // An expired row is not there any more: what is appended closes the gap it left.
-    const rows = placement === "append"
-      ? [...old.filter((row) => !this.#isExpired(row)), ...added]
-      : [...added, ...old.slice(added.length)];
-    const shelved = { request: { ...request, key: request.key.slice(), body: request.body.slice() }, rows };
+    const shelved: Shelved = {
+      model,
+      request: copyOf(request),
+      tags: new Set([...old?.tags ?? [], ...tags]),
+      rows: this.#placed(old?.rows ?? [], added, placement),
+    };
     if (sizeOf(shelved) > this.#shelved.maxSize) {
       throw new CacheError(
         "unavailable",
@@ -88,27 +127,89 @@ class MemoryStore implements Store {
     this.#shelved.set(place, shelved);
   }
 
+  remove(selection: Selection): Removed {
+    this.#assertOpen("remove entries");
+    const keys = selection.keys && new Set(selection.keys.map(nameOf));
+    let [entries, storedBytes] = [0, 0];
+    for (const [place, shelved] of [...this.#shelved.entries()]) {
+      if (keys?.has(nameOf(shelved.request.key)) === false || !fitsRequest(shelved, selection)) continue;
+      const rows = shelved.rows.filter((row) => !fitsRow(row, selection));
+      if (rows.length === shelved.rows.length) continue;
+      entries += shelved.rows.length - rows.length;
+      storedBytes += bytesOf(shelved.rows) - bytesOf(rows);
+      if (rows.length > 0) {
+        this.#shelved.set(place, { ...shelved, rows });
+      } else {
+        this.#shelved.delete(place);
+        this.#failures.delete(place);
+      }
+    }
+    this.#forgetFailures(selection, keys);
+    return { entries, storedBytes };
+  }
+
+  nearest(sketch: Uint8Array, limit: number, model?: string): readonly RequestRecord[] {
+    this.#assertOpen("look for requests");
+    const near = new NearestSketches(sketch, limit);
+    const requests = [...this.#shelved.values()]
+      .filter((shelved) => model === undefined || shelved.model === model)
+      .map((shelved) => shelved.request);
+    for (const [index, request] of requests.entries()) near.offer(index, request.sketch);
+    return near.best().map(({ id }) => copyOf(requests[id]!));
+  }
+
   size(): StoreSize {
     this.#assertOpen("measure");
     const rows = [...this.#shelved.values()].flatMap((shelved) => shelved.rows);
-    const bytes = rows.reduce((sum, { body }) => sum + body.length, 0);
-    return { entries: rows.length, bodyBytes: bytes, storedBytes: bytes };
+    const bytes = bytesOf(rows);
+    const totalBytes = this.#shelved.calculatedSize + this.#failures.calculatedSize;
+    return { entries: rows.length, bodyBytes: bytes, storedBytes: bytes, totalBytes };
   }
 
   close(): void {
     this.#closed = true;
     this.#shelved.clear();
+    this.#failures.clear();
   }
 
-  #find(rows: readonly Row[], samples: number): Found {
+  #find(rows: readonly Row[], samples: number, now: Milliseconds): Found {
     const wanted = rows.slice(0, samples);
-    const firstExpired = wanted.findIndex((row) => this.#isExpired(row));
+    const firstExpired = wanted.findIndex((row) => isExpired(row, now));
     const valid = firstExpired === -1 ? wanted : wanted.slice(0, firstExpired);
     return { entries: valid.map(storedEntry), stale: false, expired: firstExpired !== -1, corrupt: false };
   }
 
-  #isExpired({ fields: { expires } }: Row): boolean {
-    return expires !== null && expires <= this.#clock.now();
+  #placed(old: readonly Row[], added: readonly Row[], placement: Placement): readonly Row[] {
+    if (placement === "replace_all") return added;
+    if (placement === "replace") return [...added, ...old.slice(added.length)];
+    // An expired row is not there any more: what is appended closes the gap it left.
+    const now = this.#clock.now();
+    return [...old.filter((row) => !isExpired(row, now)), ...added];
+  }
+
+  /** Of requests that never had an answer, nothing is known but their key and model. */
+  #forgetFailures(selection: Selection, keys: ReadonlySet<string> | undefined): void {
+    const { model, namespace, tag, outcome, createdBefore } = selection;
+    if ([namespace, tag, outcome, createdBefore].some((value) => value !== undefined)) return;
+    for (const [place, failed] of [...this.#failures.entries()]) {
+      const fits = (model === undefined || model === failed.model) && keys?.has(nameOf(failed.key)) !== false;
+      if (fits && !this.#shelved.has(place)) this.#failures.delete(place);
+    }
+  }
+
+  #recordFailure(model: string, key: Key, { last, expires, error }: NewFailure): void {
+    this.#assertOpen("record a failure");
+    refuseLongError(error);
+    const place = placeOf(model, key);
+    const count = (this.#failures.peek(place)?.failure.count ?? 0) + 1;
+    const failure = { count, last, expires, error: error.slice() };
+    this.#failures.set(place, { model, key: key.slice(), failure });
+  }
+
+  #lastFailure(model: string, key: Key): FailureRecord | undefined {
+    this.#assertOpen("look for a failure");
+    const failure = this.#failures.get(placeOf(model, key))?.failure;
+    return failure && { ...failure, error: failure.error.slice() };
   }
 
   #assertOpen(tried: string): void {
@@ -122,11 +223,41 @@ function storedEntry({ fields, body }: Row, sample: number): StoredEntry {
   return { ...fields, sample, storedBytes: body.length, bytes, read: (use) => use(body) };
 }
 
+function isExpired({ fields: { expires } }: Row, now: Milliseconds): boolean {
+  return expires !== null && expires <= now;
+}
+
+function fitsRequest({ model, request, tags }: Shelved, selection: Selection): boolean {
+  const { namespace, tag } = selection;
+  return (selection.model === undefined || selection.model === model) &&
+    (namespace === undefined || namespace === request.namespace) &&
+    (tag === undefined || tags.has(tag));
+}
+
+function fitsRow({ fields }: Row, { outcome, createdBefore }: Selection): boolean {
+  return (outcome === undefined || outcome === fields.outcome) &&
+    (createdBefore === undefined || fields.created < createdBefore);
+}
+
+/** A request that is the caller's to change. */
+function copyOf(request: RequestRecord): RequestRecord {
+  const { key, body, sketch } = request;
+  return { ...request, key: key.slice(), body: body.slice(), sketch: sketch.slice() };
+}
+
+function bytesOf(rows: readonly Row[]): number {
+  return rows.reduce((sum, { body }) => sum + body.length, 0);
+}
+
 function sizeOf({ request, rows }: Shelved): number {
-  return rows.reduce((sum, { body }) => sum + body.length, request.key.length + request.body.length);
+  return request.key.length + request.body.length + bytesOf(rows);
 }
 
 /** Keys have one length, so nothing but the same key and model makes the same place. */
 function placeOf(model: string, key: Key): string {
-  return String.fromCharCode(...key) + model;
+  return nameOf(key) + model;
+}
+
+function nameOf(key: Key): string {
+  return String.fromCharCode(...key);
 }

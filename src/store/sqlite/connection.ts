@@ -21,6 +21,7 @@ export class Connection {
   readonly tools: RowTools;
   readonly clock: Clock;
   readonly #reading: ReadTransaction;
+  readonly #statements = new Map<string, SqlStatement>();
   readonly #begin: SqlStatement;
   readonly #commit: SqlStatement;
   readonly #rollback: SqlStatement;
@@ -34,6 +35,19 @@ export class Connection {
     this.#begin = owned.driver.prepare("BEGIN IMMEDIATE");
     this.#commit = owned.driver.prepare("COMMIT");
     this.#rollback = owned.driver.prepare("ROLLBACK");
+  }
+
+  /**
+   * A statement that is prepared when it is first asked for, and then kept.
+   *
+   * @throws SqliteError
+   */
+  statement(sql: string): SqlStatement {
+    const kept = this.#statements.get(sql);
+    if (kept) return kept;
+    const statement = this.driver.prepare(sql);
+    this.#statements.set(sql, statement);
+    return statement;
   }
 
   /**

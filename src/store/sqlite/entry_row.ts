@@ -8,6 +8,7 @@
 import type { Checksum } from "../../codec/checksum.ts";
 import type { Codec } from "../../codec/codec.ts";
 import { CodecError } from "../../codec/codec.ts";
+import type { Dictionary, Sha256 } from "../../codec/dictionary.ts";
 import { plain } from "../../codec/plain.ts";
 import { ZSTD_SIZE_LIMIT } from "../../codec/zstd.ts";
 import type { SqlValue } from "../../sqlite/driver.ts";
@@ -20,7 +21,11 @@ import { ROW_VERSION } from "./schema.ts";
 export interface RowTools {
   readonly zstd: Codec;
   readonly checksum: Checksum;
+  readonly sha256: Sha256;
 }
+
+/** Finds the dictionary that an id stands for; `undefined` when there is none, or a broken one. */
+export type FindDictionary = (id: number) => Dictionary | undefined;
 
 /** Why a row is no answer. */
 export type Unusable = "stale" | "expired" | "corrupt";
@@ -42,7 +47,8 @@ export const SELECT_ENTRIES: string =
 
 // Their places.
 const SCHEMA_VERSION = 0;
-const KEY = 1;
+/** Where a row of {@link ENTRY_COLUMNS} has its key. */
+export const KEY_COLUMN = 1;
 const SAMPLE = 2;
 const MEDIA_TYPE = 3;
 const OUTCOME = 4;
@@ -56,10 +62,11 @@ const LATENCY = 11;
 const CREATED = 12;
 const EXPIRES = 13;
 const CODEC = 14;
+const DICTIONARY = 15;
 const SIZE = 16;
 const BODY = 17;
 
-/** The columns of a request, as they are inserted. */
+/** The columns of a request that its checksum covers, which comes last. Its sketch is beside them: it only ranks. */
 export const REQUEST_COLUMNS: string =
   "key, namespace, provider, endpoint, identity, codec, dictionary, size, created, body, checksum";
 
@@ -71,19 +78,23 @@ const sumView = new DataView(sumBytes.buffer);
 
 /** An answer's columns, but for the key and the sample, which are chosen later. */
 export interface CompressedEntry {
-  readonly entry: NewEntry;
+  readonly entry: EntryFields;
+  /** Bytes of the answer as it is returned. */
+  readonly size: number;
   readonly codec: string;
+  /** What it was compressed with, if it was with one. */
+  readonly dictionary: number | null;
   readonly body: Uint8Array;
 }
 
-/** Compresses an answer. */
+/** Compresses an answer, while somebody waits. */
 export function compressEntry(entry: NewEntry, tools: RowTools): CompressedEntry {
-  return { entry, ...shorter(entry.body, tools.zstd) };
+  return { entry, size: entry.body.byteLength, dictionary: null, ...shorter(entry.body, tools.zstd) };
 }
 
 /** The values of {@link ENTRY_COLUMNS}. */
 export function entryRow(key: Key, sample: number, compressed: CompressedEntry, tools: RowTools): SqlValue[] {
-  const { entry, codec, body } = compressed;
+  const { entry, size, codec, dictionary, body } = compressed;
   return withChecksum([
     ROW_VERSION,
     key,
@@ -100,8 +111,8 @@ export function entryRow(key: Key, sample: number, compressed: CompressedEntry, 
     entry.created,
     entry.expires,
     codec,
-    null,
-    entry.body.byteLength,
+    dictionary,
+    size,
     body,
   ], tools.checksum);
 }
@@ -118,14 +129,27 @@ export function requestRow(request: RequestRecord, created: number, tools: RowTo
 }
 
 /** The answer in a packed row of {@link ENTRY_COLUMNS} that was found under `key`, or why there is none. */
-export function readEntry(packed: Uint8Array, key: Key, now: number, tools: RowTools): StoredRow | Unusable {
+export function readEntry(
+  packed: Uint8Array,
+  key: Key,
+  now: number,
+  tools: RowTools,
+  findDictionary: FindDictionary,
+): StoredRow | Unusable {
   const row = new PackedRow(packed);
   const version = row.number(SCHEMA_VERSION);
   // How an older row's checksum was computed is not known here; a newer one cannot be in a file of this version.
   if (version !== null && version < ROW_VERSION) return "stale";
-  if (version !== ROW_VERSION || !isIntact(packed, tools.checksum) || !isEqual(row.blob(KEY), key)) return "corrupt";
+  if (version !== ROW_VERSION || !isIntact(packed, tools.checksum) || !isEqual(row.blob(KEY_COLUMN), key)) {
+    return "corrupt";
+  }
   const expires = row.number(EXPIRES);
-  return expires !== null && expires <= now ? "expired" : new StoredRow(row, tools.zstd);
+  if (expires !== null && expires <= now) return "expired";
+  const id = row.number(DICTIONARY);
+  if (id === null) return new StoredRow(row, tools.zstd);
+  // The checksum vouches for the id, and the id for the content.
+  const dictionary = findDictionary(id);
+  return dictionary === undefined ? "corrupt" : new StoredRow(row, tools.zstd, dictionary);
 }
 
 /** A verified row. Fields are read, and its answer is decompressed, when they are asked for. */
@@ -133,13 +157,20 @@ export class StoredRow implements StoredEntry {
   readonly sample: number;
   readonly #row: PackedRow;
   readonly #zstd: Codec;
+  readonly #dictionary: Dictionary | undefined;
   #bytes: Uint8Array | undefined;
 
-  /** `row` has to be intact. */
-  constructor(row: PackedRow, zstd: Codec) {
+  /** `row` has to be intact, and `dictionary` the one it names. */
+  constructor(row: PackedRow, zstd: Codec, dictionary?: Dictionary) {
     this.sample = row.number(SAMPLE)!;
     this.#row = row;
     this.#zstd = zstd;
+    this.#dictionary = dictionary;
+  }
+
+  /** What it was compressed with, if it was with one. */
+  get dictionary(): Dictionary | undefined {
+    return this.#dictionary;
   }
 
   get mediaType(): string {
@@ -198,7 +229,7 @@ export class StoredRow implements StoredEntry {
     if (this.#bytes) return use(this.#bytes);
     const codec = this.#row.text(CODEC) === this.#zstd.name ? this.#zstd : plain;
     try {
-      return codec.read(this.#row.blob(BODY)!, this.#row.number(SIZE)!, use);
+      return codec.read(this.#row.blob(BODY)!, this.#row.number(SIZE)!, use, this.#dictionary);
     } catch (cause) {
       if (!(cause instanceof CodecError)) throw cause;
       throw new CacheError("corrupt", `Cannot read a stored answer: ${cause.message}`, { cause });
@@ -220,7 +251,7 @@ function withChecksum(values: SqlValue[], checksum: Checksum): SqlValue[] {
   return [...values, sum];
 }
 
-function isIntact(packed: Uint8Array, checksum: Checksum): boolean {
+export function isIntact(packed: Uint8Array, checksum: Checksum): boolean {
   const end = packed.byteLength - CHECKSUM_BYTES - 5;
   if (end < 0) return false;
   if (packed[end] !== PACKED_BLOB || packed[end + 1] !== CHECKSUM_BYTES) return false;

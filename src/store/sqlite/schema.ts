@@ -99,6 +99,8 @@ const APPLICATION_ID_AT = 68;
  */
 export function inspectFile(files: Files, path: string): "missing" | "empty" | "ours" {
   if (!files.exists(path)) return "missing";
+  const hasJournal = (): boolean => files.exists(`${path}-journal`);
+  const hadJournal = hasJournal();
   const header = new Uint8Array(HEADER_BYTES);
   const file = files.open(path, "read");
   let length: number;
@@ -110,9 +112,10 @@ export function inspectFile(files: Files, path: string): "missing" | "empty" | "
   if (length === 0) return "empty";
   const view = new DataView(header.buffer);
   if (length < HEADER_BYTES || String.fromCharCode(...header.subarray(0, MAGIC.length)) !== MAGIC) {
-    // The power failed before its first pages were on the disk, or they are being written now. Rolling the journal back
-    // leaves an empty file.
-    if (header.every((byte) => byte === 0) && files.exists(`${path}-journal`)) return "empty";
+    // The power failed before its first pages were on the disk, or they are being written now, or taken back. Rolling the
+    // journal back leaves an empty file.
+    const isUnfinished = length < HEADER_BYTES || header.every((byte) => byte === 0);
+    if (isUnfinished && (hadJournal || hasJournal())) return "empty";
     throw new CacheError("foreign_file", `Cannot use ${path} as a cache: it is no SQLite database`);
   }
   refuseForeign(path, view.getUint32(APPLICATION_ID_AT), view.getUint32(USER_VERSION_AT));
@@ -139,6 +142,23 @@ export function applySchema(driver: SqlDriver, path: string, model: string): voi
   }
   refuseForeign(path, applicationId, version);
   migrate(driver, version);
+}
+
+/**
+ * Whose answers a database holds.
+ *
+ * @throws SqliteError
+ * @throws CacheError `corrupt` when it does not say.
+ */
+export function modelOf(driver: SqlDriver): string {
+  const statement = driver.prepare("SELECT value FROM meta WHERE name = 'model'");
+  try {
+    const model = statement.get()?.[0];
+    if (typeof model === "string") return model;
+    throw new CacheError("corrupt", `Cannot read which model a database belongs to: ${model}`);
+  } finally {
+    statement.finalize();
+  }
 }
 
 function migrate(driver: SqlDriver, version: number): void {

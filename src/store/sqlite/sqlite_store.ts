@@ -1,34 +1,50 @@
 /**
- * The store on disk: one SQLite database per model in a directory ({@link ./names.ts}), opened when first needed and kept
- * until it is closed, alone or with other processes. Once a model's database is open, lookups are synchronous; opening
- * it, and what finds it locked, waits without blocking anybody, and puts wait for each other to share a transaction
- * ({@link ./put_queue.ts}).
+ * The store on disk: one SQLite database per model in a directory ({@link ./names.ts}), used
+ * alone or with other processes. Once a model's database is open, lookups are synchronous; opening it, and what finds it
+ * locked, waits without blocking anybody ({@link ./databases.ts}), and writes wait for each other to share a transaction
+ * ({@link ./write_queue.ts}).
  *
  * @module
  */
 
-import { LRUCache } from "lru-cache";
 import { loadChecksum } from "../../codec/checksum.ts";
 import { loadZstd } from "../../codec/zstd.ts";
 import { refuseUnknownOptions } from "../../runtime/options.ts";
 import type { Files, Milliseconds, Runtime } from "../../runtime/runtime.ts";
-import { FileError } from "../../runtime/runtime.ts";
-import { Checkpointer } from "../../sqlite/checkpointer.ts";
 import { loadEngine } from "../../sqlite/engine.ts";
-import { isBusy } from "../../sqlite/error.ts";
-import type { Locking, OpenDatabase } from "../../sqlite/open.ts";
-import { openDatabase, readDatabase, refuseRemote } from "../../sqlite/open.ts";
+import type { Locking } from "../../sqlite/open.ts";
+import { refuseRemote } from "../../sqlite/open.ts";
 import { CacheError } from "../error.ts";
-import type { Found, MaybePromise, NewEntry, Placement, RequestRecord, Store, StoreSize, Want } from "../store.ts";
-import { DEFAULT_LOCKING } from "./default_locking.ts";
-import type { RowTools } from "./entry_row.ts";
-import { breaksConnection, stillBusy, toCacheError } from "./failure.ts";
-import type { Measured } from "./model_database.ts";
-import { measureSome, MISS, ModelDatabase, preparePut } from "./model_database.ts";
-import { databaseName, isDatabaseName } from "./names.ts";
-import { patiently } from "./patience.ts";
-import { PutQueue } from "./put_queue.ts";
-import { applySchema, inspectFile } from "./schema.ts";
+import { refuseOddSketch } from "../limits.ts";
+import type {
+  Claims,
+  DailyLedger,
+  Failures,
+  Found,
+  MaybePromise,
+  NewEntry,
+  Placement,
+  PutOptions,
+  Removed,
+  RequestRecord,
+  Selection,
+  Store,
+  StoreSize,
+  Want,
+} from "../store.ts";
+import { AmountsByDay } from "./amounts_by_day.ts";
+import { bytesOnDisk } from "./bytes_on_disk.ts";
+import { SqliteClaims } from "./claims.ts";
+import type { DatabasesSettings } from "./databases.ts";
+import { Databases } from "./databases.ts";
+import type { PreparedPut } from "./entry_table.ts";
+import { MISS, preparePut } from "./entry_table.ts";
+import { EveryDatabase } from "./every_database.ts";
+import { toCacheError } from "./failure.ts";
+import { SqliteFailures } from "./failures.ts";
+import { SqliteLedger } from "./ledger.ts";
+import { measureSome } from "./measured.ts";
+import { Room } from "./room.ts";
 
 /** Where and how to store. */
 export interface SqliteStoreOptions {
@@ -51,6 +67,13 @@ export interface SqliteStoreOptions {
   readonly lockTimeout?: Milliseconds;
   /** How many databases stay open at once; 16 by default. */
   readonly maxOpenDatabases?: number;
+  /**
+   * How many bytes the databases may take on the disk, logs included; as many as there is room for by default. The least
+   * recently used answers are removed for new ones. All who use a directory should agree.
+   */
+  readonly maxBytes?: number;
+  /** How long answers are kept after their time has passed, to be served in a need; 0 by default. */
+  readonly keepExpired?: Milliseconds;
 }
 
 const OPTIONS: readonly string[] = [
@@ -60,18 +83,12 @@ const OPTIONS: readonly string[] = [
   "locking",
   "lockTimeout",
   "maxOpenDatabases",
+  "maxBytes",
+  "keepExpired",
 ];
 
-/** Nobody asked for anything for so long: a good time to write access counts and to shorten logs. */
-const IDLE: Milliseconds = 500;
-/** Under steady load it is done all the same, every so many times {@link IDLE}. */
-const MOST_POSTPONED = 20;
-
-interface Settings extends Required<Omit<SqliteStoreOptions, "locking">> {
-  /** `undefined`: as can be. */
-  readonly locking: Locking | undefined;
-  readonly tools: RowTools;
-}
+/** A model has some twenty a day, and they are written within seconds once it has a database. */
+const MOST_WAITING_AMOUNTS = 16_384;
 
 /**
  * Opens a store in a directory. Nothing is created until something is written.
@@ -82,6 +99,7 @@ interface Settings extends Required<Omit<SqliteStoreOptions, "locking">> {
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<Store> {
   refuseUnknownOptions("open a SQLite store", options, OPTIONS);
   const { runtime, directory, synchronous = "normal", locking, lockTimeout = 1000, maxOpenDatabases = 16 } = options;
+  const { maxBytes, keepExpired = 0 } = options;
   if (synchronous !== "normal" && synchronous !== "full") {
     throw new TypeError(`Cannot open a SQLite store: synchronous must be "normal" or "full": ${synchronous}`);
   }
@@ -93,6 +111,12 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
   }
   if (!(Number.isInteger(maxOpenDatabases) && maxOpenDatabases >= 1)) {
     throw new RangeError(`Cannot open a SQLite store: maxOpenDatabases must be 1 or more: ${maxOpenDatabases}`);
+  }
+  if (maxBytes !== undefined && !(Number.isSafeInteger(maxBytes) && maxBytes >= 1)) {
+    throw new RangeError(`Cannot open a SQLite store: maxBytes must be a positive integer: ${maxBytes}`);
+  }
+  if (!(keepExpired >= 0)) {
+    throw new RangeError(`Cannot open a SQLite store: keepExpired must be 0 or more: ${keepExpired}`);
   }
   if (locking === "shared" && runtime.rangeLocks === undefined) {
     throw new CacheError(
@@ -106,8 +130,12 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
     if (locking === "shared") refuseRemote(runtime, nearest(runtime.files, directory));
     // SQLite too, though nothing is opened yet: all at once is sooner, and a program without it hears of it here.
     const [zstd, checksum] = await Promise.all([loadZstd(), loadChecksum(), loadEngine()]);
-    const tools = { zstd, checksum };
-    return new SqliteStore({ runtime, directory, synchronous, locking, lockTimeout, maxOpenDatabases, tools });
+    const tools = { zstd, checksum, sha256: (bytes: Uint8Array) => runtime.sha256(bytes) };
+    const waitingAmounts = new AmountsByDay(MOST_WAITING_AMOUNTS);
+    const settings = { runtime, directory, synchronous, locking, lockTimeout, maxOpenDatabases, keepExpired, maxBytes };
+    const store = new SqliteStore({ ...settings, tools, waitingAmounts });
+    await store.checkRoom();
+    return store;
   } catch (error) {
     throw toCacheError(error);
   }
@@ -116,36 +144,31 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
 class SqliteStore implements Store {
   readonly name = "sqlite";
   readonly location: string;
-  readonly #settings: Settings;
-  readonly #open: LRUCache<string, ModelDatabase>;
-  readonly #opening = new Map<string, Promise<ModelDatabase | undefined>>();
-  readonly #queues = new Map<string, PutQueue>();
-  /** Models whose database somebody else held when last tried: waiting again for each request would help nobody. */
-  readonly #held = new Set<string>();
-  readonly #checkpointer: Checkpointer;
-  readonly #ended = new AbortController();
-  #closing: Promise<void> | undefined;
-  #maintaining = false;
-  #used = false;
+  readonly claims?: Claims;
+  readonly failures: Failures;
+  readonly ledger: DailyLedger;
+  readonly #settings: DatabasesSettings;
+  readonly #databases: Databases;
+  readonly #everyDatabase: EveryDatabase;
+  /** Where there is a limit. */
+  readonly #room: Room | undefined;
 
-  constructor(settings: Settings) {
+  constructor(settings: DatabasesSettings) {
     this.#settings = settings;
+    this.#databases = new Databases(settings);
+    this.#everyDatabase = new EveryDatabase(this.#databases, settings);
+    const { maxBytes } = settings;
+    if (maxBytes !== undefined) this.#room = new Room(this.#databases, settings, maxBytes);
     this.location = settings.directory;
-    this.#checkpointer = new Checkpointer(settings.runtime);
-    this.#open = new LRUCache({ max: settings.maxOpenDatabases, dispose: (database) => database.close() });
+    if (settings.locking !== "exclusive") this.claims = new SqliteClaims(this.#databases);
+    this.failures = new SqliteFailures(this.#databases);
+    this.ledger = new SqliteLedger(this.#databases, settings.waitingAmounts);
   }
 
   lookup(model: string, wants: readonly Want[]): MaybePromise<readonly Found[]> {
-    this.#refuseClosed();
-    try {
-      const found = this.#use(model, false, (database) => database.lookup(wants));
-      if (Array.isArray(found)) return found;
-      if (found === undefined) return nothingFor(wants);
-      return this.#lookupPatiently(model, wants, found);
-    } catch (error) {
-      if (isBusy(error)) return this.#lookupPatiently(model, wants);
-      throw toCacheError(error);
-    }
+    const found = this.#databases.read(model, "look into", (database) => database.lookup(wants));
+    if (Array.isArray(found)) return found;
+    return found === undefined ? nothingFor(wants) : found.then((found) => found ?? nothingFor(wants));
   }
 
   put(
@@ -153,256 +176,59 @@ class SqliteStore implements Store {
     request: RequestRecord,
     entries: readonly NewEntry[],
     placement: Placement,
-  ): MaybePromise<void> {
-    this.#refuseClosed();
+    options: PutOptions = {},
+  ): Promise<void> {
+    this.#databases.refuseClosed();
+    refuseOddSketch(request);
+    let put: PreparedPut;
     try {
-      const put = preparePut(request, entries, placement, this.#settings.tools);
-      return this.#queueOf(model).add(put);
+      put = preparePut(request, entries, placement, options, this.#settings.tools);
     } catch (error) {
       throw toCacheError(error);
     }
+    const write = (): Promise<void> =>
+      this.#databases.write(model, {
+        purpose: "store an answer",
+        bytes: put.bytes,
+        run: ({ entries }) => entries.put(put),
+      });
+    return this.#room ? this.#room.admit(put.bytes, write) : write();
   }
 
   async size(): Promise<StoreSize> {
-    this.#refuseClosed();
-    const { runtime, directory, lockTimeout } = this.#settings;
-    const total = { entries: 0, bodyBytes: 0, storedBytes: 0 };
-    try {
-      await Promise.allSettled(this.#opening.values());
-      const models = new Map([...this.#open.keys()].map((model) => [this.#fileName(model), model]));
-      for (const { name, isFile } of await runtime.files.list(directory)) {
-        if (!isFile || !isDatabaseName(name)) continue;
-        const model = models.get(name);
-        const path = `${directory}/${name}`;
-        for (let after: number | undefined = 0; after !== undefined;) {
-          const rows: number = after;
-          // It may be closed, and opened again, while others have their turn.
-          const measure = () => model === undefined ? undefined : this.#open.peek(model)?.measureSome(rows);
-          const part = await patiently(runtime.clock, lockTimeout, isBusy, measure);
-          const { entries, bodyBytes, storedBytes, last } = part ?? await this.#measureFile(path, rows);
-          total.entries += entries;
-          total.bodyBytes += bodyBytes;
-          total.storedBytes += storedBytes;
-          after = last;
-          // A large database takes long; nobody else has to wait for all of it.
-          if (after !== undefined) await new Promise<void>((resolve) => runtime.clock.afterTurn(resolve));
-        }
-      }
-    } catch (error) {
-      throw toCacheError(error);
-    }
+    const total = { entries: 0, bodyBytes: 0, storedBytes: 0, totalBytes: 0 };
+    const { files } = this.#settings.runtime;
+    await this.#databases.readEach(async (path) => {
+      total.totalBytes += await bytesOnDisk(files, path);
+      let after = 0;
+      return (driver) => {
+        const { last, ...some } = measureSome(driver, after);
+        total.entries += some.entries;
+        total.bodyBytes += some.bodyBytes;
+        total.storedBytes += some.storedBytes;
+        after = last ?? after;
+        return last !== undefined;
+      };
+    });
     return total;
   }
 
+  remove(selection: Selection): Promise<Removed> {
+    return this.#everyDatabase.remove(selection);
+  }
+
+  nearest(sketch: Uint8Array, limit: number, model?: string): Promise<RequestRecord[]> {
+    return this.#everyDatabase.nearest(sketch, limit, model);
+  }
+
+  /** Measures what is there, and begins to make room where it is too much. */
+  async checkRoom(): Promise<void> {
+    await this.#room?.check();
+  }
+
   close(): Promise<void> {
-    return this.#closing ??= this.#close();
-  }
-
-  async #close(): Promise<void> {
-    this.#ended.abort();
-    // What is queued may open a database, and what is being opened may be waited for by what is queued.
-    while (this.#queues.size + this.#opening.size > 0) {
-      await Promise.allSettled([...[...this.#queues.values()].map(({ idle }) => idle), ...this.#opening.values()]);
-    }
-    this.#open.clear();
-    await this.#checkpointer.close();
-  }
-
-  #queueOf(model: string): PutQueue {
-    const waiting = this.#queues.get(model);
-    if (waiting) return waiting;
-    const { runtime, lockTimeout } = this.#settings;
-    const queue = new PutQueue({
-      clock: runtime.clock,
-      lockTimeout,
-      path: this.#path(model),
-      use: (use) => this.#use(model, true, use) as MaybePromise<ReturnType<typeof use>>,
-      onIdle: () => this.#queues.delete(model),
-    });
-    this.#queues.set(model, queue);
-    return queue;
-  }
-
-  /** Goes on with a lookup that found its database locked, or that waits for it to be opened. */
-  async #lookupPatiently(
-    model: string,
-    wants: readonly Want[],
-    started?: Promise<Found[] | undefined>,
-  ): Promise<readonly Found[]> {
-    const { runtime, lockTimeout } = this.#settings;
-    let attempt = started;
-    try {
-      const found = await patiently(runtime.clock, lockTimeout, isBusy, () => {
-        const running = attempt;
-        attempt = undefined;
-        if (running) return running;
-        this.#refuseClosed();
-        return this.#use(model, false, (database) => database.lookup(wants));
-      });
-      return found ?? nothingFor(wants);
-    } catch (error) {
-      throw isBusy(error) ? stillBusy(`look into ${this.#path(model)}`, lockTimeout, error) : toCacheError(error);
-    }
-  }
-
-  /**
-   * Runs `use` on a model's database, at once when it is open; `undefined` when there is none and none is to be made.
-   *
-   * @throws CacheError when it cannot be opened; whatever `use` throws.
-   */
-  #use<T>(model: string, create: boolean, use: (database: ModelDatabase) => T): MaybePromise<T | undefined> {
-    const database = this.#open.get(model);
-    // Somebody cleared the folder: an answer put into what they removed would be lost.
-    if (database && create && !database.isInPlace) this.#open.delete(model);
-    else if (database) return this.#run(model, database, use);
-    if (!create && !this.#opening.has(model) && !this.#isThere(model)) return undefined;
-    return this.#useOpened(model, create, use);
-  }
-
-  #isThere(model: string): boolean {
-    try {
-      return this.#settings.runtime.files.exists(this.#path(model));
-    } catch (error) {
-      throw toCacheError(error);
-    }
-  }
-
-  async #useOpened<T>(model: string, create: boolean, use: (database: ModelDatabase) => T): Promise<T | undefined> {
-    for (;;) {
-      const joined = this.#opening.get(model);
-      const database = await (joined ?? this.#startOpening(model, create));
-      // It may have been closed again to make room for another, or been looked for by somebody who would not make it.
-      if (database && !database.closed) return this.#run(model, database, use);
-      if (!database && !(create && joined)) return undefined;
-      if (!create) this.#refuseClosed();
-    }
-  }
-
-  #startOpening(model: string, create: boolean): Promise<ModelDatabase | undefined> {
-    const opening = this.#openDatabase(model, create).finally(() => this.#opening.delete(model));
-    this.#opening.set(model, opening);
-    return opening;
-  }
-
-  async #openDatabase(model: string, create: boolean): Promise<ModelDatabase | undefined> {
-    const { runtime, directory, tools } = this.#settings;
-    const path = this.#path(model);
-    try {
-      if (inspectFile(runtime.files, path) !== "ours" && !create) return undefined;
-      if (create) runtime.files.makeDirectory(directory);
-      const opened = await this.#openFile(model, path, create);
-      this.#held.delete(model);
-      let database: ModelDatabase;
-      try {
-        database = new ModelDatabase(opened, tools, runtime.clock, this.#checkpointer);
-      } catch (error) {
-        opened.close();
-        throw error;
-      }
-      this.#open.set(model, database);
-      for (const each of this.#databases()) each.fitPageCache(this.#open.size);
-      if (database.hasWork) this.#startMaintaining();
-      return database;
-    } catch (error) {
-      const failure = toCacheError(error);
-      if (failure.code === "locked") this.#held.add(model);
-      throw failure;
-    }
-  }
-
-  async #openFile(model: string, path: string, create: boolean): Promise<OpenDatabase> {
-    const { runtime, synchronous, locking, lockTimeout } = this.#settings;
-    const open = (locking: Locking): Promise<OpenDatabase> =>
-      openDatabase({
-        runtime,
-        path,
-        create,
-        locking,
-        synchronous,
-        lockTimeout: this.#held.has(model) ? 0 : lockTimeout,
-        schema: (driver) => applySchema(driver, path, model),
-      });
-    try {
-      return await open(locking ?? DEFAULT_LOCKING);
-    } catch (error) {
-      const cannotShare = error instanceof FileError && error.code === "ENOTSUP";
-      if (cannotShare && locking === undefined) return await open("exclusive");
-      throw error;
-    }
-  }
-
-  #run<T>(model: string, database: ModelDatabase, use: (database: ModelDatabase) => T): T {
-    this.#used = true;
-    try {
-      const result = use(database);
-      if (database.broken) this.#open.delete(model);
-      else if (!this.#maintaining && database.hasWork) this.#startMaintaining();
-      return result;
-    } catch (error) {
-      if (database.broken || breaksConnection(error) || !database.isSound) this.#open.delete(model);
-      throw error;
-    }
-  }
-
-  #startMaintaining(): void {
-    if (!this.#maintaining && !this.#closing) void this.#maintain();
-  }
-
-  /** Waits for a quiet moment and tidies up, until there is nothing to tidy. */
-  async #maintain(): Promise<void> {
-    const { clock } = this.#settings.runtime;
-    this.#maintaining = true;
-    try {
-      for (let postponed = 0; this.#databases().some((database) => database.hasWork);) {
-        this.#used = false;
-        await clock.sleep(IDLE, { signal: this.#ended.signal, background: true });
-        if (this.#used && ++postponed < MOST_POSTPONED) continue;
-        postponed = 0;
-        for (const [model, database] of [...this.#open.entries()]) this.#tidy(model, database);
-      }
-    } catch {
-      // The store was closed.
-    } finally {
-      this.#maintaining = false;
-    }
-  }
-
-  #tidy(model: string, database: ModelDatabase): void {
-    try {
-      database.maintain();
-      database.fitPageCache(this.#open.size);
-    } catch {
-      // Its log could not be shortened: it is tried again when that has grown. Its neighbours go on.
-    }
-    if (database.broken) this.#open.delete(model);
-  }
-
-  #databases(): ModelDatabase[] {
-    return [...this.#open.values()];
-  }
-
-  /** What some of a file holds that is not open here: nothing, as far as is known, when it cannot be read now. */
-  async #measureFile(path: string, after: number): Promise<Measured> {
-    try {
-      if (inspectFile(this.#settings.runtime.files, path) === "ours") {
-        return await readDatabase(this.#settings.runtime, path, (driver) => measureSome(driver, after));
-      }
-    } catch {
-      // Held by another process, foreign, or broken.
-    }
-    return { entries: 0, bodyBytes: 0, storedBytes: 0, last: undefined };
-  }
-
-  #path(model: string): string {
-    return `${this.#settings.directory}/${this.#fileName(model)}`;
-  }
-
-  #fileName(model: string): string {
-    return databaseName(model, this.#settings.runtime.sha256);
-  }
-
-  #refuseClosed(): void {
-    if (this.#closing) throw new CacheError("closed", `Cannot use the cache in ${this.location}: it was closed`);
+    this.#room?.open();
+    return this.#databases.close();
   }
 }
 

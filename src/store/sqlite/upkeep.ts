@@ -15,4 +15,6 @@ export interface Upkeep {
    * @throws SqliteError, after which {@link hasWork} must not stay true for the same reason for ever.
    */
   work(): void;
+  /** Does all of it, briefly, since the database is about to be closed. Absent where it can wait. Never throws. */
+  finish?(): void;
 }

@@ -110,7 +110,7 @@ for (const locking of ["exclusive", "shared"] satisfies Locking[]) {
         "a database cut off one byte before its header's end": ["foreign_file", () => good.subarray(0, 99)],
         "our tables under a foreign application_id": ["foreign_file", () => withHeader(68, 0x12345678)],
         "our tables under no application_id": ["foreign_file", () => withHeader(68, 0)],
-        "a newer user_version": ["newer_schema", () => withHeader(60, 2)],
+        "a newer user_version": ["newer_schema", () => withHeader(60, 3)],
         "the newest user_version there can be": ["newer_schema", () => withHeader(60, 0xffffffff)],
       };
       const withHeader = (at: number, value: number): Buffer => {
@@ -133,7 +133,7 @@ for (const locking of ["exclusive", "shared"] satisfies Locking[]) {
       }
 
       const marks: Record<string, [CacheErrorCode, string]> = {
-        "a newer user_version that is still in the log": ["newer_schema", "PRAGMA user_version = 2"],
+        "a newer user_version that is still in the log": ["newer_schema", "PRAGMA user_version = 3"],
         "a foreign application_id that is still in the log": ["foreign_file", "PRAGMA application_id = 77"],
       };
       for (const [what, [code, sql]] of Object.entries(marks)) {

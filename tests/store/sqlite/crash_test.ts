@@ -5,44 +5,15 @@ import { cpSync, existsSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { before, describe, it } from "node:test";
-import type { OpenFile, Runtime } from "../../../src/runtime/runtime.ts";
+import type { Runtime } from "../../../src/runtime/runtime.ts";
 import { FileError } from "../../../src/runtime/runtime.ts";
 import type { Store } from "../../../src/store/store.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
-import { databaseIn, entryOf, machine, MODEL, openStore, requestOf, texts } from "./fixture.ts";
+import { databaseIn, entryOf, MODEL, openStore, requestOf, texts } from "./fixture.ts";
+import { watched } from "./watched.ts";
 
 /** Hundreds of lives take longer than Bun gives a test on a busy machine. */
 const PATIENT = { timeout: 120_000 };
-
-/** The machine, calling `hear` before each operation that changes files, and half-way through each write. */
-function watched(hear: () => void): Runtime {
-  const { files } = machine;
-  const heard = <T extends unknown[], R>(operation: (...parameters: T) => R) => (...parameters: T): R => {
-    hear();
-    return operation(...parameters);
-  };
-  const watchedFile = (file: OpenFile): OpenFile =>
-    Object.assign(file, {
-      write: heard((source: Uint8Array, position: number): void => {
-        const half = source.byteLength >> 1;
-        Object.getPrototypeOf(file).write.call(file, source.subarray(0, half), position);
-        hear();
-        Object.getPrototypeOf(file).write.call(file, source.subarray(half), position + half);
-      }),
-      truncate: heard(file.truncate.bind(file)),
-      sync: heard(file.sync.bind(file)),
-    });
-  return {
-    ...machine,
-    files: {
-      ...files,
-      open: heard((path, mode) => watchedFile(files.open(path, mode))),
-      remove: heard(files.remove),
-      makeDirectory: heard(files.makeDirectory),
-      replace: async (path, bytes) => await heard(files.replace)(path, bytes),
-    },
-  };
-}
 
 /** A store's life in short; `stored` is told of each answer once it is acknowledged. Rejects nothing. */
 async function live(directory: string, runtime: Runtime, stored: (word: string) => void): Promise<void> {

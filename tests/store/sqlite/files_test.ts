@@ -60,14 +60,14 @@ describe("a file that is not ours", () => {
     const directory = join(folder, "newer");
     const path = await filled(directory);
     const native = new DatabaseSync(path);
-    native.exec("PRAGMA user_version = 2");
+    native.exec("PRAGMA user_version = 3");
     native.close();
     const content = await readFile(path);
     const store = await openStore(directory);
     await assert.rejects(find(store, "a"), {
       name: "CacheError",
       code: "newer_schema",
-      message: `Cannot use ${path}: a newer version of this program wrote it: version 2, this program knows 1`,
+      message: `Cannot use ${path}: a newer version of this program wrote it: version 3, this program knows 2`,
     });
     await assert.rejects(put(store, "b"), { code: "newer_schema" });
     await store.close();

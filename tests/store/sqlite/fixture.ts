@@ -1,13 +1,14 @@
 /** Stores on real files, and what is put into them. */
 
 import { createHash } from "node:crypto";
-import { readdir } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { loadRuntime } from "../../../src/runtime/load.ts";
 import type { Clock, Runtime } from "../../../src/runtime/runtime.ts";
 import type { SqliteStoreOptions } from "../../../src/store/sqlite/sqlite_store.ts";
 import { openSqliteStore } from "../../../src/store/sqlite/sqlite_store.ts";
 import type { Found, Key, NewEntry, RequestRecord, Store } from "../../../src/store/store.ts";
+import type { ManualClock } from "../manual_clock.ts";
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -33,6 +34,7 @@ export function requestOf(word: string): RequestRecord {
     endpoint: "/v1/chat/completions",
     identity: null,
     body: encoder.encode(JSON.stringify({ messages: [{ content: word, role: "user" }], model: MODEL })),
+    sketch: keyOf(word).subarray(0, 16),
   };
 }
 
@@ -81,4 +83,22 @@ export async function databaseIn(directory: string): Promise<string> {
   const names = (await readdir(directory)).filter((name) => name.endsWith(".sqlite"));
   if (names.length !== 1) throw new Error(`Cannot choose a database in ${directory}: ${names}`);
   return join(directory, names[0]!);
+}
+
+/** How many transactions a database's log holds: its frames that say how large the database is after them. */
+export async function commitsIn(path: string): Promise<number> {
+  // https://sqlite.org/fileformat2.html#the_write_ahead_log
+  const log = await readFile(`${path}-wal`);
+  const frame = 24 + log.readUInt32BE(8);
+  let commits = 0;
+  for (let at = 32; at + frame <= log.byteLength; at += frame) if (log.readUInt32BE(at + 4) !== 0) commits++;
+  return commits;
+}
+
+/** Lets a store whose clock stands still have quiet moments, with time for so many slices of work. */
+export async function quiet(clock: ManualClock, slices = 20): Promise<void> {
+  for (let slice = 0; slice < slices; slice++) {
+    clock.advance(500);
+    await new Promise((resolve) => setTimeout(resolve));
+  }
 }

@@ -6,12 +6,14 @@ import { cp, readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { describe, it } from "node:test";
-import type { Runtime } from "../../../src/runtime/runtime.ts";
+import type { Runtime, SleepOptions } from "../../../src/runtime/runtime.ts";
 import { FileError } from "../../../src/runtime/runtime.ts";
 import type { Gate } from "../../support/gate.ts";
 import { gate } from "../../support/gate.ts";
+import { requireRangeLocks } from "../../support/parts.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
-import { databaseIn, entryOf, find, keyOf, machine, MODEL, NOW, openStore, requestOf } from "./fixture.ts";
+import { ManualClock } from "../manual_clock.ts";
+import { databaseIn, entryOf, find, keyOf, machine, MODEL, NOW, openStore, quiet, requestOf } from "./fixture.ts";
 
 /** The machine, asleep until its gates are opened one after the other. */
 function sleeper(): { runtime: Runtime; gates: Gate[] } {
@@ -167,5 +169,89 @@ describe("the log", () => {
       await cp(join(folder, `${owner - 1}`), directory, { recursive: true });
       await store.close();
     }
+  });
+});
+
+describe("upkeep", () => {
+  const WORDS = Array.from({ length: 5000 }, (_, index) => `${index}`);
+
+  /** A store with 5000 hits to be written, which takes three slices, and what its upkeep slept. */
+  async function busyStore() {
+    const directory = await temporaryFolder();
+    const clock = new ManualClock();
+    const sleeps: { duration: number; background: boolean | undefined }[] = [];
+    const sleep = (duration: number, options: SleepOptions = {}): Promise<void> => {
+      sleeps.push({ duration, background: options.background });
+      return ManualClock.prototype.sleep.call(clock, duration, options);
+    };
+    const store = await openStore(directory, { runtime: { ...machine, clock: Object.assign(clock, { sleep }) } });
+    await Promise.all(WORDS.map((word) => store.put(MODEL, requestOf(word), [entryOf(word)], "append")));
+    await quiet(clock);
+    const path = await databaseIn(directory);
+    const use = async (words = WORDS): Promise<void> => {
+      await store.lookup(MODEL, words.map((word) => ({ key: keyOf(word), samples: 1 })));
+    };
+    await use();
+    sleeps.length = 0;
+    return { store, clock, path, sleeps, use };
+  }
+  const pass = async (clock: ManualClock, duration: number): Promise<void> => {
+    clock.advance(duration);
+    await new Promise((resolve) => setTimeout(resolve));
+  };
+
+  it("stops as soon as somebody uses the store, and goes on when it is quiet again", async (context) => {
+    if (!requireRangeLocks(context, machine)) return;
+    const { store, clock, path, use } = await busyStore();
+    await pass(clock, 500);
+    const written = accessesIn(path).length;
+    assert.ok(written > 0 && written < WORDS.length, `${written}`);
+    await use(["0"]);
+    for (let time = 0; time < 100; time++) await pass(clock, 4);
+    assert.equal(accessesIn(path).length, written);
+    await quiet(clock);
+    assert.equal(accessesIn(path).length, WORDS.length);
+    await store.close();
+  });
+
+  it("goes on some of the time where it is never quiet", async (context) => {
+    if (!requireRangeLocks(context, machine)) return;
+    const { store, clock, path, use } = await busyStore();
+    for (let moment = 0; moment < 19; moment++) {
+      await use(["0"]);
+      await pass(clock, 500);
+    }
+    assert.equal(accessesIn(path).length, 0);
+    for (let time = 0; time < 200; time++) {
+      await use(["0"]);
+      await pass(clock, 4);
+    }
+    assert.equal(accessesIn(path).length, WORDS.length);
+    await store.close();
+  });
+
+  it("keeps no process alive", async (context) => {
+    if (!requireRangeLocks(context, machine)) return;
+    const { store, clock, sleeps } = await busyStore();
+    await quiet(clock);
+    assert.ok(sleeps.length > 0);
+    assert.deepEqual(sleeps.filter(({ background }) => !background), []);
+    await store.close();
+  });
+
+  it("that somebody else keeps from writing waits for the next quiet moment", async (context) => {
+    if (!requireRangeLocks(context, machine)) return;
+    const { store, clock, path, sleeps } = await busyStore();
+    const native = new DatabaseSync(path);
+    native.exec("BEGIN IMMEDIATE");
+    for (let time = 0; time < 500; time++) await pass(clock, 4);
+    const pauses = sleeps.filter(({ duration }) => duration < 500).length;
+    assert.ok(pauses <= sleeps.length / 2 + 1, `${pauses} of ${sleeps.length}`);
+    assert.ok(sleeps.length < 20, `${sleeps.length}`);
+    native.exec("ROLLBACK");
+    native.close();
+    await quiet(clock);
+    assert.equal(accessesIn(path).length, WORDS.length);
+    await store.close();
   });
 });

@@ -38,6 +38,33 @@ describe("put", () => {
     await store.close();
   });
 
+  it("replace_all removes what lies beyond, with what is put or not at all", async () => {
+    const store = await openStore(join(folder, "replace all"));
+    await store.put(MODEL, requestOf("a"), [entryOf("0"), entryOf("1"), entryOf("2")], "append");
+    const broken = entryOf("b", { mediaType: null as unknown as string });
+    await assert.rejects(async () => await store.put(MODEL, requestOf("a"), [entryOf("a"), broken], "replace_all"));
+    assert.deepEqual(await texts(store, "a", 10), ["0", "1", "2"]);
+    await store.put(MODEL, requestOf("a"), [entryOf("new 0")], "replace_all");
+    assert.deepEqual(await texts(store, "a", 10), ["new 0"]);
+    assert.equal((await store.size()).entries, 1);
+    await store.close();
+  });
+
+  it("adds tags with the answers or not at all, and each once", async () => {
+    const directory = join(folder, "tags");
+    const store = await openStore(directory);
+    const broken = entryOf("b", { mediaType: null as unknown as string });
+    const tagged = { tags: ["x", "y", "x", ""] };
+    await assert.rejects(async () => await store.put(MODEL, requestOf("b"), [broken], "append", tagged));
+    for (let time = 0; time < 2; time++) await store.put(MODEL, requestOf("a"), [entryOf("a")], "append", tagged);
+    await store.close();
+    const native = new DatabaseSync(await databaseIn(directory));
+    const tags = native.prepare("SELECT tag FROM tag ORDER BY tag").all().map(({ tag }) => tag);
+    const requests = native.prepare("SELECT count(*) AS count FROM request").get()!.count;
+    native.close();
+    assert.deepEqual({ tags, requests }, { tags: ["", "x", "y"], requests: 1 });
+  });
+
   it("append takes the place of expired samples, and of none that is good", async () => {
     let now = NOW;
     const store = await openStore(join(folder, "expired"), { runtime: at(() => now) });

@@ -2,27 +2,16 @@
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
 import type { Files, Runtime } from "../../../src/runtime/runtime.ts";
 import { FileError } from "../../../src/runtime/runtime.ts";
 import type { Store } from "../../../src/store/store.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
-import { databaseIn, entryOf, find, machine, MODEL, openStore, requestOf, texts } from "./fixture.ts";
+import { commitsIn, databaseIn, entryOf, find, machine, MODEL, openStore, requestOf, texts } from "./fixture.ts";
 
 const put = async (store: Store, word: string, body: string | Uint8Array = word, model = MODEL): Promise<void> =>
   await store.put(model, requestOf(word), [entryOf(body)], "append");
-
-/** How many transactions a database's log holds: its frames that say how large the database is after them. */
-async function commitsIn(path: string): Promise<number> {
-  // https://sqlite.org/fileformat2.html#the_write_ahead_log
-  const log = await readFile(`${path}-wal`);
-  const frame = 24 + log.readUInt32BE(8);
-  let commits = 0;
-  for (let at = 32; at + frame <= log.byteLength; at += frame) if (log.readUInt32BE(at + 4) !== 0) commits++;
-  return commits;
-}
 
 /** The machine, on which each look at the clock takes so long. */
 function slow(step: number): Runtime {

@@ -117,7 +117,7 @@ describe("SqliteStore", () => {
     const directory = join(folder, "nothing");
     const store = await openStore(directory);
     assert.deepEqual(await find(store, "a"), { entries: [], stale: false, expired: false, corrupt: false });
-    assert.deepEqual(await store.size(), { entries: 0, bodyBytes: 0, storedBytes: 0 });
+    assert.deepEqual(await store.size(), { entries: 0, bodyBytes: 0, storedBytes: 0, totalBytes: 0 });
     await store.close();
     assert.equal(machine.files.exists(directory), false);
   });
@@ -161,7 +161,7 @@ describe("SqliteStore", () => {
     assert.deepEqual(shell("SELECT namespace, provider, endpoint FROM request"), ["tests|openai|/v1/chat/completions"]);
     assert.deepEqual(shell("SELECT body FROM entry WHERE sample = 0"), ["tiny"]);
     assert.deepEqual(shell("SELECT value FROM meta WHERE name = 'model'"), [MODEL]);
-    assert.deepEqual(shell("PRAGMA application_id; PRAGMA user_version; PRAGMA auto_vacuum"), ["1463898701", "1", "2"]);
+    assert.deepEqual(shell("PRAGMA application_id; PRAGMA user_version; PRAGMA auto_vacuum"), ["1463898701", "2", "2"]);
   });
 
   it("refuses everything once it is closed, twice too", async () => {

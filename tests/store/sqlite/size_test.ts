@@ -1,7 +1,7 @@
 /** size counts everything in the directory, and leaves it as it is. */
 
 import assert from "node:assert/strict";
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { requireRangeLocks } from "../../support/parts.ts";
@@ -45,6 +45,24 @@ describe("size", () => {
     await writer.put("m1", requestOf("b"), [entryOf("c")], "append");
     assert.equal((await writer.size()).entries, 3);
     await writer.close();
+  });
+
+  it("counts the bytes of databases, logs and indexes of logs, and of nothing else", async () => {
+    const directory = await temporaryFolder();
+    const store = await openStore(directory);
+    for (const model of ["m1", "m2"]) await store.put(model, requestOf("a"), [entryOf("a")], "append");
+    await writeFile(join(directory, "notes-12345678.sqlite"), "somebody's notes");
+    await writeFile(join(directory, "notes"), "more of them");
+    const onDisk = async (): Promise<number> => {
+      const names = (await readdir(directory)).filter((name) => /^m.*\.sqlite(-wal|-shm)?$/.test(name));
+      const stats = await Promise.all(names.map((name) => stat(join(directory, name))));
+      return stats.reduce((sum, { size }) => sum + size, 0);
+    };
+    assert.equal((await store.size()).totalBytes, await onDisk());
+    await store.close();
+    const other = await openStore(directory);
+    assert.equal((await other.size()).totalBytes, await onDisk());
+    await other.close();
   });
 
   it("keeps nobody waiting for all of a large database", async () => {

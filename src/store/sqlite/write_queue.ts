@@ -1,10 +1,10 @@
 /**
- * What waits to be stored in one model's database. Puts of one turn of the event loop share a transaction, and with it
+ * What waits to be written to one model's database. Writes of one turn of the event loop share a transaction, and with it
  * what a transaction costs; what does not fit waits for the next turn. The queue outlives the connection: it may be
  * closed to make room for another, break, or find its file gone, and what is queued goes to the one opened next.
  *
- * A group that fails is tried again in halves, until the put that spoils it stands alone: its neighbours do not fail
- * with it. A database that somebody else has locked is tried again until each put's time is up.
+ * A group that fails is tried again in halves, until the write that spoils it stands alone: its neighbours do not fail
+ * with it. A database that somebody else has locked is tried again until each write's time is up.
  *
  * @module
  */
@@ -14,11 +14,11 @@ import { isBusy } from "../../sqlite/error.ts";
 import { CacheError } from "../error.ts";
 import type { MaybePromise } from "../store.ts";
 import { stillBusy, toCacheError } from "./failure.ts";
-import type { ModelDatabase, PreparedPut } from "./model_database.ts";
+import type { ModelDatabase, Write } from "./model_database.ts";
 import { nextWait } from "./patience.ts";
 
-/** Where a queue's puts go. */
-export interface PutTarget {
+/** Where a queue's writes go. */
+export interface WriteTarget {
   readonly clock: Clock;
   /** How long to try while somebody else has the database locked. */
   readonly lockTimeout: Milliseconds;
@@ -38,32 +38,33 @@ export interface PutTarget {
 const MOST_AT_ONCE = 1024;
 
 interface Waiting {
-  readonly put: PreparedPut;
-  readonly resolve: () => void;
+  readonly write: Write<unknown>;
+  readonly resolve: (result: unknown) => void;
   readonly reject: (reason: CacheError) => void;
   /** How long it may still wait for the lock. */
   left: Milliseconds;
 }
 
-/** The puts of one model. Ends with {@link PutTarget.onIdle}; the next put needs a new one. */
-export class PutQueue {
+/** The writes to one model's database. Ends with {@link WriteTarget.onIdle}; the next write needs a new one. */
+export class WriteQueue {
   /** Resolves once nothing is left to do. */
   readonly idle: Promise<void>;
-  readonly #target: PutTarget;
+  readonly #target: WriteTarget;
   #waiting: Waiting[] = [];
   /** How many to try in one transaction. */
   #most = MOST_AT_ONCE;
   #lastWait: Milliseconds = 0;
 
-  constructor(target: PutTarget) {
+  constructor(target: WriteTarget) {
     this.#target = target;
     this.idle = this.#work();
   }
 
-  /** Resolves when it is committed. Puts are committed in the order in which they are added. */
-  add(put: PreparedPut): Promise<void> {
+  /** Resolves, with what it returned, when it is committed. Writes are committed in the order in which they are added. */
+  add<T>(write: Write<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ put, resolve, reject, left: this.#target.lockTimeout });
+      const settle = resolve as (result: unknown) => void;
+      this.#waiting.push({ write, resolve: settle, reject, left: this.#target.lockTimeout });
     });
   }
 
@@ -79,22 +80,22 @@ export class PutQueue {
   async #commitSome(): Promise<void> {
     let tried = 0;
     try {
-      const result = await this.#target.use((database) => {
+      const { results, doubt } = await this.#target.use((database) => {
         const group = this.#waiting.slice(0, this.#most);
         tried = group.length;
-        return database.putSome(group.map(({ put }) => put));
+        return database.writeSome(group.map(({ write }) => write));
       });
-      const done = this.#waiting.splice(0, result.tried);
-      if (result.doubt) return this.#reject(done, result.doubt);
+      const done = this.#waiting.splice(0, results.length);
+      if (doubt) return this.#reject(done, () => doubt);
       this.#lastWait = 0;
       this.#most = Math.min(this.#most * 2, MOST_AT_ONCE);
-      for (const { resolve } of done) resolve();
+      for (const [index, { resolve }] of done.entries()) resolve(results[index]);
     } catch (error) {
       if (isBusy(error)) await this.#wait(error);
       // It cannot be opened, which all of them would only find out one after the other.
-      else if (error instanceof CacheError) this.#reject(this.#waiting.splice(0), error);
+      else if (error instanceof CacheError) this.#reject(this.#waiting.splice(0), () => error);
       else if (tried > 1) this.#most = tried >> 1;
-      else this.#reject(this.#waiting.splice(0, 1), toCacheError(error));
+      else this.#reject(this.#waiting.splice(0, 1), () => toCacheError(error));
     }
   }
 
@@ -102,7 +103,7 @@ export class PutQueue {
   async #wait(error: unknown): Promise<void> {
     const { clock, lockTimeout, path } = this.#target;
     const late = this.#waiting.filter(({ left }) => left <= 0);
-    this.#reject(late, stillBusy(`store an answer in ${path}`, lockTimeout, error));
+    this.#reject(late, ({ purpose }) => stillBusy(`${purpose} in ${path}`, lockTimeout, error));
     this.#waiting = this.#waiting.filter(({ left }) => left > 0);
     if (this.#waiting.length === 0) return;
     // The first of them has waited longest. Those who come while the others sleep have not waited yet.
@@ -113,7 +114,7 @@ export class PutQueue {
     for (const each of waiting) each.left -= wait;
   }
 
-  #reject(puts: readonly Waiting[], reason: CacheError): void {
-    for (const { reject } of puts) reject(reason);
+  #reject(writes: readonly Waiting[], reasonFor: (write: Write<unknown>) => CacheError): void {
+    for (const { write, reject } of writes) reject(reasonFor(write));
   }
 }

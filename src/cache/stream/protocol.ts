@@ -1,0 +1,53 @@
+/**
+ * The streams that the cache understands. A stream and the JSON that a call without streaming gets are two forms of one
+ * answer; a protocol turns each into the other, so that either serves both kinds of caller.
+ *
+ * @module
+ */
+
+import { type EndpointKind, endpointKind } from "../ignore_list.ts";
+import type { JsonObject } from "../json.ts";
+import type { Assembler, Expected } from "./assembler.ts";
+import { chatCompletions } from "./chat_completions.ts";
+import { completions } from "./completions.ts";
+import { messages } from "./messages.ts";
+import { responses } from "./responses.ts";
+import type { SseEvent } from "./sse.ts";
+
+export type { Assembler, Expected } from "./assembler.ts";
+
+/** What a caller wants of a stream. */
+export interface StreamWishes {
+  /** OpenAI's `stream_options.include_usage`. Other protocols always tell the usage. */
+  readonly includeUsage: boolean;
+}
+
+/** How one kind of endpoint streams. */
+export interface StreamProtocol {
+  /** Whether the last event is one of its own kinds; else it is `[DONE]`, which SDKs keep to themselves. */
+  readonly endsItself: boolean;
+  /** For one stream that has to bring so many choices. */
+  assembler(expected: Expected): Assembler;
+  /**
+   * The events of a stream that would have brought this answer, its texts in pieces of a few words. Assembled, they give
+   * the answer again (where usage is not wished for, without it).
+   *
+   * @throws TypeError when the answer is not of this protocol, or numbers in it cannot be written as they were.
+   */
+  disassemble(answer: JsonObject, wishes: StreamWishes): SseEvent[];
+  /** Whether an event of a recorded stream is for a caller with these wishes. Absent where every event is. */
+  trim?(event: SseEvent, wishes: StreamWishes): boolean;
+}
+
+const PROTOCOLS: Readonly<Partial<Record<EndpointKind, StreamProtocol>>> = {
+  chat_completions: chatCompletions,
+  completions,
+  responses,
+  messages,
+};
+
+/** How an endpoint streams; `undefined` where it does not, or nobody here knows how. */
+export function streamProtocol(endpoint: string): StreamProtocol | undefined {
+  const kind = endpointKind(endpoint);
+  return kind && PROTOCOLS[kind];
+}

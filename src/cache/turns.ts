@@ -1,0 +1,31 @@
+/**
+ * Long lists, a few at a time: whoever brings thousands of requests at once must not keep everybody else waiting.
+ *
+ * @module
+ */
+
+import type { Clock, Milliseconds } from "../runtime/runtime.ts";
+
+/** So many steps are made in one turn of the event loop at most. */
+const STEPS = 16;
+/** Nor is a step begun when those before it have taken so long. */
+const LONG: Milliseconds = 4;
+
+/** Makes a step for each item, in order; after a few of them whatever else waits has its turn. */
+export async function inTurns<T>(
+  clock: Clock,
+  items: readonly T[],
+  step: (item: T, index: number) => void,
+): Promise<void> {
+  let began = clock.monotonic();
+  let steps = 0;
+  for (const [index, item] of items.entries()) {
+    if (steps === STEPS || clock.monotonic() - began >= LONG) {
+      await new Promise<void>((resolve) => clock.afterTurn(resolve));
+      began = clock.monotonic();
+      steps = 0;
+    }
+    step(item, index);
+    steps++;
+  }
+}

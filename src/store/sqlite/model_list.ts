@@ -1,0 +1,64 @@
+/**
+ * Which models have a database in a directory: a file's name is too short for a model's, so the database itself is asked.
+ *
+ * @module
+ */
+
+import type { Files, Runtime } from "../../runtime/runtime.ts";
+import { readDatabase } from "../../sqlite/open.ts";
+import type { CacheError } from "../error.ts";
+import type { Databases } from "./databases.ts";
+import { toCacheError } from "./failure.ts";
+import { databaseName, isDatabaseName } from "./names.ts";
+import { inspectFile } from "./schema.ts";
+
+/** The models in a directory, and what could not be asked. */
+export interface ModelList {
+  /** By the paths of their databases. */
+  readonly models: ReadonlyMap<string, string>;
+  /** Why the others cannot be read now, one for each. What is not ours is none of them. */
+  readonly failures: readonly CacheError[];
+}
+
+/** A directory on a machine. */
+export interface Place {
+  readonly runtime: Runtime;
+  readonly directory: string;
+}
+
+/** The paths of what is called like a database. */
+export async function listDatabases(files: Files, directory: string): Promise<string[]> {
+  const entries = await files.list(directory);
+  return entries.filter(({ name, isFile }) => isFile && isDatabaseName(name)).map(({ name }) => `${directory}/${name}`);
+}
+
+/**
+ * The models in a directory. A database that was given another name is of nobody.
+ *
+ * @throws CacheError when the directory cannot be read.
+ */
+export async function modelsIn(databases: Databases, { runtime, directory }: Place): Promise<ModelList> {
+  const models = new Map<string, string>();
+  await databases.readEach((path) => (driver) => {
+    const statement = driver.prepare("SELECT value FROM meta WHERE name = 'model'");
+    try {
+      const model = statement.get()?.[0];
+      const isNamed = typeof model === "string" && path.endsWith(`/${databaseName(model, runtime.sha256)}`);
+      if (isNamed) models.set(path, model);
+    } finally {
+      statement.finalize();
+    }
+    return false;
+  });
+  const failures: CacheError[] = [];
+  for (const path of await listDatabases(runtime.files, directory)) {
+    if (models.has(path)) continue;
+    try {
+      if (inspectFile(runtime.files, path) === "ours") await readDatabase(runtime, path, () => {});
+    } catch (error) {
+      const failure = toCacheError(error);
+      if (failure.code !== "foreign_file") failures.push(failure);
+    }
+  }
+  return { models, failures };
+}

@@ -1,0 +1,44 @@
+/**
+ * Uses databases for long work without keeping others waiting: a slice at a time, and in between the event loop turns.
+ * Where a database is shared, processes that wait to write to it get as much time as a slice has taken.
+ *
+ * @module
+ */
+
+import type { Clock, Milliseconds } from "../../runtime/runtime.ts";
+import type { Databases } from "./databases.ts";
+import type { ModelDatabase } from "./model_database.ts";
+
+/** Who waits for less than this is not kept waiting. */
+const LONG: Milliseconds = 1;
+
+/** Does work in slices. */
+export class Slices {
+  readonly #databases: Databases;
+  readonly #clock: Clock;
+
+  constructor(databases: Databases, clock: Clock) {
+    this.#databases = databases;
+    this.#clock = clock;
+  }
+
+  /**
+   * One slice of the work on a model's database: resolves after others had their turn, with what `use` returned;
+   * `undefined` when there is no database. `purpose` is for messages.
+   *
+   * @throws CacheError
+   */
+  async use<T>(model: string, purpose: string, use: (database: ModelDatabase) => T): Promise<T | undefined> {
+    let took: Milliseconds = 0;
+    const result = await this.#databases.read(model, purpose, (database) => {
+      const began = this.#clock.monotonic();
+      const result = use(database);
+      took = this.#clock.monotonic() - began;
+      return result;
+    });
+    const isShared = this.#databases.peek(model)?.isExclusive === false;
+    if (isShared && took >= LONG) await this.#clock.sleep(took);
+    else await new Promise<void>((resolve) => this.#clock.afterTurn(resolve));
+    return result;
+  }
+}
