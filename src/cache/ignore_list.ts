@@ -34,9 +34,22 @@ export function endpointKind(endpoint: string): EndpointKind | undefined {
   return PATHS.find(([ending]) => endpoint.endsWith(ending))?.[1];
 }
 
-/** Top-level fields of a request to `endpoint` that are not in its key. */
-export function ignoredFields(endpoint: string, extra: IgnoreList = {}): ReadonlySet<string> {
-  const kind = endpointKind(endpoint);
-  const own = Object.hasOwn(extra, endpoint) ? extra[endpoint]! : [];
-  return new Set([...(kind === undefined ? [] : IGNORED[kind]), ...own]);
+const MOST_ENDPOINTS = 64;
+const NO_FURTHER: IgnoreList = {};
+// Asked for every request, and the same for all to an endpoint.
+const known = new WeakMap<IgnoreList, Map<string, ReadonlySet<string>>>();
+
+/** Top-level fields of a request to `endpoint` that are not in its key. `extra` must not be changed afterwards. */
+export function ignoredFields(endpoint: string, extra: IgnoreList = NO_FURTHER): ReadonlySet<string> {
+  let byEndpoint = known.get(extra);
+  if (byEndpoint === undefined) known.set(extra, byEndpoint = new Map());
+  let fields = byEndpoint.get(endpoint);
+  if (fields === undefined) {
+    // Paths may have models' and threads' names in them.
+    if (byEndpoint.size === MOST_ENDPOINTS) byEndpoint.clear();
+    const kind = endpointKind(endpoint);
+    const own = Object.hasOwn(extra, endpoint) ? extra[endpoint]! : [];
+    byEndpoint.set(endpoint, fields = new Set([...(kind === undefined ? [] : IGNORED[kind]), ...own]));
+  }
+  return fields;
 }

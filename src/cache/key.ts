@@ -40,20 +40,52 @@ export interface RequestKey {
  * @throws TypeError when the request has no canonical JSON; see {@link canonicalJson}.
  */
 export function requestKey(request: KeyedRequest, ignore: ReadonlySet<string>, sha256: Sha256): RequestKey {
-  const { body, ...scope } = request;
-  const kept = Object.fromEntries(Object.entries(body).filter(([name]) => !ignore.has(name)));
-  const canonicalBody = canonicalJson(kept);
+  const kept: JsonObject = Object.create(null);
+  for (const name of Object.keys(request.body)) if (!ignore.has(name)) kept[name] = request.body[name];
+  const { text: envelope, byteLength } = envelopeOf(request);
   // "body" sorts before every other name of the envelope, so its text can be put in front of theirs.
-  const envelope = canonicalJson({
-    v: KEY_VERSION,
-    namespace: scope.namespace,
-    provider: scope.provider,
-    endpoint: scope.endpoint,
-    identity: scope.identity,
-    ...(scope.files?.length && { files: scope.files }),
-  });
-  const opening = '{"body":';
-  const text = encodeText(`${opening}${canonicalBody},${envelope.slice(1)}`);
-  const end = text.length - encodeText(envelope).length;
-  return { key: sha256(text), canonicalBody: text.subarray(opening.length, end) };
+  const text = encodeHere(`${OPENING}${canonicalJson(kept)},${envelope}`);
+  return { key: sha256(text), canonicalBody: text.slice(OPENING.length, text.length - byteLength - 1) };
+}
+
+// Most requests fit: what the runtimes encode into new memory takes ten times as long.
+const scratch = new Uint8Array(64 * 1024);
+const encoder = new TextEncoder();
+
+/** UTF-8 bytes of a text, in memory that the next call uses again if they are not many. */
+function encodeHere(text: string): Uint8Array {
+  // A UTF-16 code unit takes three bytes at most.
+  if (text.length * 3 > scratch.length) return encodeText(text);
+  return scratch.subarray(0, encoder.encodeInto(text, scratch).written);
+}
+
+const OPENING = '{"body":';
+
+/** What follows the body. */
+interface Envelope {
+  readonly text: string;
+  /** Of the text in UTF-8. */
+  readonly byteLength: number;
+}
+
+// The requests of a program differ in their bodies.
+const envelopes = new Map<string, Envelope>();
+const MOST_ENVELOPES = 64;
+
+function envelopeOf({ namespace, provider, endpoint, identity, files = [] }: KeyedRequest): Envelope {
+  // No text of the scope can be mistaken for two: lengths come first.
+  const id = files.length > 0
+    ? undefined
+    : `${namespace.length} ${provider.length} ${endpoint.length} ${
+      identity === null
+    }${namespace}${provider}${endpoint}${identity}`;
+  const known = id === undefined ? undefined : envelopes.get(id);
+  if (known !== undefined) return known;
+  const parts = { v: KEY_VERSION, namespace, provider, endpoint, identity, ...(files.length > 0 && { files }) };
+  const text = canonicalJson(parts).slice(1);
+  const envelope = { text, byteLength: encodeText(text).length };
+  if (id === undefined) return envelope;
+  if (envelopes.size === MOST_ENVELOPES) envelopes.clear();
+  envelopes.set(id, envelope);
+  return envelope;
 }

@@ -16,6 +16,12 @@ export const REQUESTS: readonly (readonly [word: string, samples: number])[] = [
   1,
 ]];
 
+/** From version 2 on: so many requests with one answer each that a dictionary is made of them. */
+export const ALIKE: readonly (readonly [word: string, samples: number])[] = Array.from(
+  { length: 220 },
+  (_, index) => [`alike ${index}`, 1],
+);
+
 const encoder = new TextEncoder();
 
 /** Where the golden files of a schema lie. */

@@ -12,6 +12,7 @@ import { loadRuntime } from "../../src/runtime/load.ts";
 import { openSqliteStore } from "../../src/store/sqlite/sqlite_store.ts";
 import { ManualClock } from "../store/manual_clock.ts";
 import {
+  ALIKE,
   BRIEF,
   BRIEF_EXPIRES,
   entryOf,
@@ -30,7 +31,7 @@ const clock = new ManualClock();
 const making = goldenDirectory(0);
 await mkdir(making);
 const store = await openSqliteStore({ runtime: { ...machine, clock }, directory: making, locking: "shared" });
-for (const [word, samples] of REQUESTS) {
+for (const [word, samples] of [...REQUESTS, ...ALIKE]) {
   const entries = Array.from({ length: samples }, (_, sample) => entryOf(word, sample));
   await store.put(MODEL, requestOf(word), entries, "append", { tags: ["golden", word] });
 }
@@ -40,13 +41,15 @@ for (let time = 0; time < 2; time++) await store.failures!.record(MODEL, keyOf("
 await store.claims!.claim(MODEL, keyOf("claimed"), "golden", 60_000);
 store.ledger!.add(LEDGER);
 // The upkeep, as far as there is any.
-for (let slice = 0; slice < 100; slice++) {
+for (let slice = 0; slice < 400; slice++) {
   clock.advance(500);
   await new Promise((resolve) => setTimeout(resolve));
 }
 await store.claims!.claim(MODEL, keyOf("claimed"), "golden", 60_000);
 await store.close();
 const native = new DatabaseSync(join(making, FILE_NAME));
+const { compressed } = native.prepare("SELECT count(*) AS compressed FROM entry WHERE dictionary IS NOT NULL").get()!;
+if (compressed === 0) throw new Error("Cannot make a golden file: no answer was compressed with a dictionary");
 const version = Number(native.prepare("PRAGMA user_version").get()!.user_version);
 native.close();
 const made = goldenDirectory(version);
