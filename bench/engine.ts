@@ -210,7 +210,8 @@ async function openOurs(path: string, locking: Locking): Promise<Contestant> {
   const selectRows = driver.prepare(SELECT_ENTRIES);
   const insert = driver.prepare(INSERT);
   const [begin, commit] = [driver.prepare("BEGIN"), driver.prepare("COMMIT")];
-  const located = (key: Uint8Array) => readEntry(selectRows.packed(key, 1)[0]!, key, 0, tools, () => undefined) as StoredRow;
+  const located = (key: Uint8Array) =>
+    readEntry(selectRows.packed(key, 1)[0]!, key, 0, tools, () => undefined) as StoredRow;
   return {
     hit: (key) => select.packed(key, 0),
     values: (key) => select.get(key, 0),

@@ -22,17 +22,10 @@ export interface BatchParts<W> {
   readonly produce: (wants: readonly W[], context: ProduceContext) => Promise<readonly unknown[]>;
 }
 
-/** What one request wants of the call. */
-export interface Wanted<W> {
-  readonly want: W;
-  /** Aborted when nobody waits for it any more. */
-  readonly signal: AbortSignal;
-  /** @throws when it is no longer what was looked up. */
-  readonly check: () => void;
-}
-
-interface Asked<W> extends Wanted<W> {
+interface Asked<W> {
   readonly member: ReadRequest;
+  readonly want: W;
+  readonly signal: AbortSignal;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -50,13 +43,13 @@ export class Batch<W> {
   }
 
   /**
-   * What one request has to buy. Resolves to its answer.
+   * What one request has to buy. Resolves to its answer. `signal` is aborted when nobody waits for that any more.
    *
-   * @throws what the call throws; what `check` throws, and the signal's reason, right before the call.
+   * @throws what the call throws; the signal's reason, when it is aborted before the call.
    */
-  ask(member: ReadRequest, wanted: Wanted<W>): Promise<unknown> {
+  ask(member: ReadRequest, want: W, signal: AbortSignal): Promise<unknown> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    this.#asked.push({ ...wanted, member, resolve, reject });
+    this.#asked.push({ member, want, signal, resolve, reject });
     // Who waited for somebody else, in vain, or buys in the background, is not alone either.
     if (this.#undecided.size === 0) this.#callAfterTurn();
     else this.decide(member);
@@ -97,15 +90,9 @@ export class Batch<W> {
     const places = new Map(this.#parts.members.map((member, place) => [member, place]));
     const asked = this.#asked.toSorted((a, b) => places.get(a.member)! - places.get(b.member)!);
     this.#asked = [];
-    return asked.filter(({ signal, check, reject }) => {
-      try {
-        signal.throwIfAborted();
-        check();
-        return true;
-      } catch (error) {
-        reject(error);
-        return false;
-      }
+    return asked.filter(({ signal, reject }) => {
+      if (signal.aborted) reject(signal.reason);
+      return !signal.aborted;
     });
   }
 }

@@ -168,7 +168,7 @@ export async function wrapItems(kind: ItemKind, parts: ItemsParts): Promise<unkn
   const second = await answerItems(kind, request, parts, anew(plan));
   const bought = together([...first, ...second].map((each) => each.status));
   const { costMicrodollars = null } = together(second.map((each) => each.status));
-  Object.assign(status, bought, { costMicrodollars, outcome: "miss", why: bought.why ?? why });
+  Object.assign(status, bought, { costMicrodollars, outcome: "miss", why });
   const result = resultOf(second) ?? { answer: kind.join(request, samplesOf(second)) };
   if (result.answer !== undefined) return result.answer;
   throw new TypeError(`Cannot put an answer together (its parts come from different models): ${modelOf(second)}`);
@@ -203,15 +203,13 @@ async function answerItems(kind: ItemKind, request: InputList, parts: ItemsParts
     },
   });
   const priced: Plan = plan.cost === undefined ? plan : { ...plan, cost: (part) => part as number | null };
-  return await answerMany(reads, priced, batch, (read, index) => {
-    const check = (): void => void read.current();
-    return wholeAnswers({
+  return await answerMany(reads, priced, batch, (read, index) =>
+    wholeAnswers({
       clock,
-      check,
-      produce: (_, { signal }) => batch.ask(read, { want: index, signal, check }),
+      check: () => void read.current(),
+      produce: (_, { signal }) => batch.ask(read, index, signal),
       read: (value, _, stamp) => sampleOf(kind, value as Divided | Undivided, stamp),
-    });
-  });
+    }));
 }
 
 function sampleOf(kind: ItemKind, value: Divided | Undivided, stamp: AnswerStamp): Answer {

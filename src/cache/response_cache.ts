@@ -324,13 +324,20 @@ export class ResponseCache implements AsyncDisposable {
 
   /**
    * The answer to a request as a stream of chunks, as SDKs give it: from the cache, else from `produce`, chunk by chunk
-   * while it comes, and stored once it has ended. Whoever asks for the same meanwhile, here, reads along from the first
-   * chunk. When all readers stop before the end, the call is given up and nothing is stored.
+   * while it comes. It is stored, and `status` filled in, when its reader comes to the end. Whoever asks for the same
+   * meanwhile, here, reads along from the first chunk; elsewhere he waits for the whole.
+   *
+   * Whoever stops reading has to say so, as `for await` does. When all have, the call is given up, the signal that
+   * `produce` was given is aborted, and nothing is stored, unless the last word was there already. A reader who for ten
+   * seconds neither reads nor stops is not waited for: the cache reads to the end itself, as it does when it is closed.
    *
    * OpenAI's chat completions, completions and responses and Anthropic's messages are understood; a stream of another
-   * kind goes round the cache. A stored stream also answers {@link wrap}, and a stored answer comes as a stream here.
+   * kind goes round the cache. A stored stream also answers {@link wrap}, and a stored answer comes as a stream here. A
+   * stream without usage is without it for whoever gets it from the store, so ask for it (OpenAI's
+   * `stream_options.include_usage`); it is kept from those who did not. Streams longer than 64 MiB are not stored.
    *
-   * @throws as {@link wrap} does, until the stream begins.
+   * @throws as {@link wrap} does, until the stream begins; TypeError when `produce` answers with neither a stream nor
+   * JSON.
    */
   async wrapStream<C extends object, B extends object = object>(
     body: B,
@@ -342,7 +349,7 @@ export class ResponseCache implements AsyncDisposable {
   }
 
   /**
-   * As {@link wrapStream}, as the bytes of server-sent events. Read from `produce`, they are passed on untouched.
+   * As {@link wrapStream}, as the bytes of server-sent events. Bytes that `produce` gives are passed on untouched.
    *
    * @throws as {@link wrap} does, until the stream begins.
    */
@@ -408,21 +415,19 @@ export class ResponseCache implements AsyncDisposable {
       const clock = this.#clock;
       const reads = await this.#readAll(wanted, options, (body) => ({ bypass: streamOf(body) ?? bypassOf(plan) }));
       const batch = new Batch<B>({ members: reads, clock, productions: this.#productions, produce });
-      const results = await this.#answerMany(reads, plan, batch, (read, index) => {
-        const check = (): void => {
-          if (isKeyed(read.request)) read.current();
-        };
-        return wholeAnswers({
+      const results = await this.#answerMany(reads, plan, batch, (read, index) =>
+        wholeAnswers({
           clock,
-          check,
+          check: () => {
+            if (isKeyed(read.request)) read.current();
+          },
           produce: (count, { signal }) => {
             const whole = wanted[index]!;
             const want = count === undefined ? whole : { ...Object(valueAsSent(whole, "")), n: count } as B;
-            return batch.ask(read, { want, signal, check });
+            return batch.ask(read, want, signal);
           },
           read: readJson,
-        });
-      });
+        }));
       results.forEach(({ status }, index) => statuses[index] = status);
       for (const { failure } of results) if (failure !== undefined) throw failure.error;
       return results.map(({ answered }) => valueOf<T>(answered!));

@@ -27,7 +27,8 @@ export interface SamplesOptions extends CacheCallOptions {
    * What to do when there are fewer valid samples (see `isValid`) than were asked for:
    *
    * - `retry`: ask for the missing ones again, {@link attempts} times in all, then as `error` (the default).
-   * - `error`: fail with CacheError `insufficient_samples`, whose `cause` has those that were got: `valid` and `refused`.
+   * - `error`: fail with CacheError `insufficient_samples`. Where valid ones could not be stored, all of them are its
+   *   `cause`.
    * - `continue`: return those there are.
    * - `pad`: fill up with those that were bought, but are not valid; if that does not do, as `error`.
    *
@@ -116,6 +117,7 @@ class Sampling<T> {
   readonly #refused: T[] = [];
   readonly #statuses: CacheStatus[] = [];
   #returned: readonly Valid<T>[] = [];
+  #isAnew = false;
 
   constructor(parts: SamplesParts<T>) {
     this.#parts = parts;
@@ -128,7 +130,8 @@ class Sampling<T> {
     for (;;) {
       const { outcome, samples, failure } = await this.#round(plan);
       if (outcome === "hit" && plan.mode !== "replay" && shareOfEmpty(samples) > emptyThreshold) {
-        Object.assign(this.#statuses[0]!, { outcome: "miss", why: "too many of the stored answers are empty" });
+        this.#statuses.pop();
+        this.#isAnew = true;
         plan = anew(plan);
         continue;
       }
@@ -150,7 +153,13 @@ class Sampling<T> {
   /** How all rounds together fared. */
   status(): CacheStatus {
     const costs = this.#returned.map(({ sample }) => sample?.costMicrodollars ?? null);
-    return { ...together(this.#statuses), costMicrodollars: costs.length === 0 ? null : sumOf(costs) };
+    const isStored = this.#statuses.some(({ stored }) => stored) && this.#held.length === 0;
+    return {
+      ...together(this.#statuses),
+      stored: isStored,
+      costMicrodollars: costs.length === 0 ? null : sumOf(costs),
+      ...(this.#isAnew && { outcome: "miss", why: "too many of the stored answers are empty" }),
+    };
   }
 
   #give(valid: readonly Valid<T>[]): T[] {
@@ -167,16 +176,11 @@ class Sampling<T> {
 
   #insufficient(attempt: number): CacheError {
     const { n } = this.#parts.wanted;
-    const [stored, held] = [this.#stored.length, this.#held.length];
-    const kept = held === 0 ? "those are stored, so ask again for the rest" : `${held} of them are not stored`;
-    return new CacheError(
-      "insufficient_samples",
-      `Cannot get ${n} valid samples: ${stored + held} valid and ${this.#refused.length} refused after ` +
-        `${attempt} attempts; ${kept}`,
-      {
-        cause: { valid: [...this.#stored, ...this.#held].map(({ value }) => value), refused: this.#refused },
-      },
-    );
+    const valid = [...this.#stored, ...this.#held].map(({ value }) => value);
+    const isKept = this.#held.length === 0;
+    const text = `Cannot get ${n} valid samples: ${valid.length} valid and ${this.#refused.length} refused after ` +
+      `${attempt} attempts; ${isKept ? "those are stored, so ask again for the rest" : "not all of those are stored"}`;
+    return new CacheError("insufficient_samples", text, isKept ? {} : { cause: valid });
   }
 
   async #round(plan: Plan): Promise<{

@@ -54,8 +54,9 @@ export function streamedAnswers({ clock, check, produce, protocol }: StreamedAns
       await new Promise<void>((resolve) => clock.afterTurn(resolve));
       // Nobody reads along, but somebody may wait for the whole.
       if (!stream.wasJoined) stream.hold(signal);
-      const { answer, recording, error } = await stream.ended;
-      if (answer === undefined) return { failure: { error } };
+      const end = await stream.ended;
+      if ("error" in end) return { failure: end };
+      const { answer, recording } = end;
       const read = readJson(answer, shape, stamp(since(clock, started)));
       if (read === undefined) return { produced: { value: answer } };
       const isRecorded = shape.samples * shape.prompts === 1 && read.samples.length === 1;

@@ -7,7 +7,7 @@
 import type { Clock, Milliseconds } from "../runtime/runtime.ts";
 
 /** So many steps are made in one turn of the event loop at most. */
-const STEPS = 16;
+const STEPS = 8;
 /** Nor is a step begun when those before it have taken so long. */
 const LONG: Milliseconds = 4;
 

@@ -1,6 +1,14 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { addUsage, inputLength, listedInputs, shareOut, shareUsage, singleInput } from "../../src/cache/inputs.ts";
+import {
+  addUsage,
+  inputLength,
+  listedInputs,
+  shareCost,
+  shareOut,
+  shareUsage,
+  singleInput,
+} from "../../src/cache/inputs.ts";
 
 describe("listedInputs", () => {
   it("makes a request of every different input, with everything else kept", () => {
@@ -25,7 +33,8 @@ describe("singleInput", () => {
     const body = { model: "m", input: "a" };
     const { items, places, gather } = singleInput(body);
     assert.deepEqual({ items, places }, { items: [body], places: [0] });
-    assert.equal(gather([0]), body);
+    assert.deepEqual(gather([0]), body);
+    assert.notEqual(gather([0]), body);
   });
 });
 
@@ -58,6 +67,15 @@ describe("shareOut", () => {
       const total = next() * 4000;
       assert.equal(shareOut(total, weights).reduce((sum, share) => sum + share), total);
     }
+  });
+});
+
+describe("shareCost", () => {
+  it("divides an amount in proportion to lengths, evenly where nothing has one, and nothing that is not known", () => {
+    assert.deepEqual(shareCost(8, [4, 2, 2]), [4, 2, 2]);
+    assert.deepEqual(shareCost(3, [0, 0]), [1.5, 1.5]);
+    assert.deepEqual(shareCost(0, [1, 2]), [0, 0]);
+    assert.deepEqual(shareCost(null, [1, 2]), [null, null]);
   });
 });
 

@@ -84,6 +84,11 @@ describe("joinModerations", () => {
     const other = { ...answer(2), model: "another" };
     assert.equal(joinModerations(split(["a", "b"]), [answer(1), other]), undefined);
   });
+
+  it("puts nothing together with an answer that does not have one result", () => {
+    const odd = [answer(), answer(1, 2), { model: MODEL }, { model: MODEL, results: [null] }, [], null, "text"];
+    for (const other of odd) assert.equal(joinModerations(split(["a", "b"]), [answer(1), other]), undefined);
+  });
 });
 
 function split(input: unknown): InputList {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { JsonObject } from "../../src/cache/json.ts";
-import { joinAnswers, ONE_SAMPLE, sampleShape, splitAnswer } from "../../src/cache/samples.ts";
+import { joinAnswers, manySamples, ONE_SAMPLE, sampleShape, splitAnswer } from "../../src/cache/samples.ts";
 import { joinUsage, readFacts, splitUsage } from "../../src/cache/usage.ts";
 
 const CHAT = "/v1/chat/completions";
@@ -61,6 +61,20 @@ describe("sampleShape", () => {
     assert.equal(sampleShape(COMPLETIONS, { best_of: 5 }).fixed, true);
     assert.equal(sampleShape(CHAT, { seed: null }).fixed, false);
     assert.equal(sampleShape(CHAT, {}).fixed, false);
+  });
+});
+
+describe("manySamples", () => {
+  it("is as many samples as are wanted, whatever the body says and the endpoint knows", () => {
+    assert.deepEqual(manySamples(CHAT, { n: "many" }, 3), { samples: 3, prompts: 1, fixed: false });
+    assert.deepEqual(manySamples("/v1/messages", {}, 3), { samples: 3, prompts: 1, fixed: false });
+    assert.deepEqual(manySamples(COMPLETIONS, { prompt: ["a", "b"] }, 3), { samples: 3, prompts: 2, fixed: false });
+  });
+
+  it("knows a seed wherever providers have it", () => {
+    const bodies = [{ seed: 1 }, { random_seed: 1 }, { generationConfig: { seed: 1 } }, { options: { seed: 1 } }];
+    for (const body of bodies) assert.equal(manySamples("/v1/other", body, 2).fixed, true);
+    assert.equal(manySamples("/v1/other", { generationConfig: { seed: null }, options: [1] }, 2).fixed, false);
   });
 });
 

@@ -41,17 +41,25 @@ async function isEmpty(cache: ResponseCache): Promise<boolean> {
 
 describe("A stream that breaks off", () => {
   for (let cut = 0; cut < CHUNKS.length - 1; cut++) {
-    it(`leaves nothing when its reader stops after chunk ${cut}`, async () => {
-      const { cache } = openTestCache();
-      const source = new Source(CHUNKS);
-      const stream = (await cache.wrapStream(CHAT, () => Promise.resolve(source)))[Symbol.asyncIterator]();
-      for (let i = 0; i < cut; i++) await stream.next();
-      await stream.return!();
-      assert.equal(source.wasLeft, true);
-      await settled();
-      assert.equal(await isEmpty(cache), true);
-      assert.equal(await cache.get(CHAT), undefined);
-      await assert.rejects(cache.wrapStream(CHAT, never), /nobody may be asked/);
+    it(`leaves nothing when its reader stops after chunk ${cut}, or gives up there`, async () => {
+      for (const givesUp of [false, true]) {
+        const { cache } = openTestCache();
+        const source = new Source(CHUNKS);
+        const controller = new AbortController();
+        const { signal } = controller;
+        const opened = await cache.wrapStream(CHAT, () => Promise.resolve(source), { signal });
+        const stream = opened[Symbol.asyncIterator]();
+        for (let i = 0; i < cut; i++) await stream.next();
+        if (givesUp) controller.abort();
+        else await stream.return!();
+        assert.equal(source.wasLeft, true);
+        if (givesUp) await assert.rejects(stream.next(), { name: "AbortError" });
+        else assert.equal((await stream.next()).done, true);
+        await settled();
+        assert.equal(await isEmpty(cache), true);
+        assert.equal(await cache.get(CHAT), undefined);
+        await assert.rejects(cache.wrapStream(CHAT, never), /nobody may be asked/);
+      }
     });
 
     it(`leaves nothing when it ends after chunk ${cut}, whatever the source makes of it`, async () => {
@@ -103,9 +111,10 @@ describe("A stream that breaks off", () => {
     ) {
       const { cache } = openTestCache();
       const reader = (await cache.wrapStream(CHAT, giving<JsonObject>(items as JsonObject[])))[Symbol.asyncIterator]();
-      for (let last: JsonObject | undefined; last?.finish_reason !== "stop";) {
+      let reason: unknown = null;
+      while (reason === null) {
         const { choices } = (await reader.next()).value as { choices: JsonObject[] };
-        last = choices[0];
+        reason = choices[0]!.finish_reason;
       }
       await reader.return!();
       await settled();
@@ -186,17 +195,49 @@ describe("A stream that breaks off", () => {
     assert.equal(await isEmpty(cache), true);
   });
 
-  it("may not be longer than 64 MiB", async () => {
+  it("is not met by whoever tries again as soon as he sees it", async () => {
+    const failures: [items: JsonObject[], error?: Error][] = [
+      [[...CHUNKS.slice(0, 2), { error: { message: "overloaded" } }, ...CHUNKS.slice(2)]],
+      [CHUNKS.slice(0, 2), new Error("connection reset")],
+      [CHUNKS.slice(0, 2)],
+    ];
+    for (const [items, error] of failures) {
+      const { cache } = openTestCache();
+      const first = (await cache.wrapStream(CHAT, giving(items, error)))[Symbol.asyncIterator]();
+      try {
+        for (let next = await first.next(); !next.done && !next.value.error; next = await first.next());
+      } catch (thrown) {
+        assert.equal(thrown, error);
+      }
+      assert.equal(said(await all(await cache.wrapStream(CHAT, giving(CHUNKS)))), "It will rain.");
+    }
+  });
+
+  it("goes on for those who read it after an error in the middle, but keeps nobody waiting", async () => {
     const { cache } = openTestCache();
-    const piece = chatChunks(["x".repeat(1 << 22)])[1]!;
-    const source = new Source(Array.from({ length: 17 }, () => piece));
-    await assert.rejects(
-      async () => {
-        for await (const _ of await cache.wrapStream(CHAT, () => Promise.resolve(source)));
-      },
-      { name: "CacheError", code: "unavailable" },
-    );
-    assert.equal(source.wasLeft, true);
+    const items = [CHUNKS[0]!, { error: { message: "overloaded" } }, ...CHUNKS.slice(1)];
+    const source = new Source(items, { stop: 3 });
+    const reader = (await cache.wrapStream(CHAT, () => Promise.resolve(source)))[Symbol.asyncIterator]();
+    for (let i = 0; i < 2; i++) await reader.next();
+    await cache.close();
+    source.door.open();
+    for (const item of items.slice(2)) assert.deepEqual((await reader.next()).value, item);
+    assert.equal((await reader.next()).done, true);
+  });
+
+  it("is not stored when it is longer than 64 MiB, but read to its end", async () => {
+    const { cache } = openTestCache();
+    const [first, piece, ...rest] = chatChunks(["x".repeat(1 << 22)]);
+    const items = [first!, ...Array.from({ length: 17 }, () => piece!), ...rest];
+    const source = new Source(items, { stop: 1 });
+    const opened = await cache.wrapStream(CHAT, () => Promise.resolve(source));
+    const whole = cache.wrap({ ...CHAT, stream: false }, never);
+    await settled();
+    source.door.open();
+    let count = 0;
+    for await (const _ of opened) count++;
+    assert.equal(count, items.length);
+    await assert.rejects(whole, { name: "CacheError", code: "unavailable" });
     assert.equal(await isEmpty(cache), true);
   });
 });

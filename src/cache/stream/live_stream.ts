@@ -32,15 +32,10 @@ export interface StreamChunk {
   readonly event: SseEvent;
 }
 
-/** What became of a stream. */
-export interface StreamEnd {
-  /** The answer it brought; absent when it is not a whole one. */
-  readonly answer?: JsonObject;
-  /** It as it is stored. */
-  readonly recording: Uint8Array;
-  /** Why there is no answer. */
-  readonly error?: unknown;
-}
+/** What became of a stream: the answer that it brought, and the stream as it is stored; or why there is none. */
+export type StreamEnd =
+  | { readonly answer: JsonObject; readonly recording: Uint8Array }
+  | { readonly error: unknown };
 
 /** How to listen to a stream. */
 export interface ListenOptions {
@@ -55,8 +50,10 @@ export interface ListenOptions {
   readonly onBegin: () => void;
 }
 
-/** What streams may take in memory: they are kept until they have ended. */
-const MAX_BYTES = 64 * 1024 * 1024;
+/** Longer ones are not stored. */
+const LONGEST_STORED = 64 * 1024 * 1024;
+/** What a stream may take in memory: it is kept until it has ended, for those who come late. */
+const LONGEST_READ = 16 * LONGEST_STORED;
 /** For so long a stream waits for readers that do not read, and what follows an answer that is complete is waited for. */
 const PATIENCE: Milliseconds = 10_000;
 
@@ -64,7 +61,10 @@ const PATIENCE: Milliseconds = 10_000;
 export class LiveStream {
   /** How many samples it brings. */
   readonly samples: number;
-  /** Settles when it has ended, and is never rejected. */
+  /**
+   * Settles, and is never rejected, as soon as what it brings is there, or it is known that there will be none. It may go
+   * on: not every provider closes the connection after the end mark.
+   */
   readonly ended: Promise<StreamEnd>;
   readonly #broadcast: Broadcast<StreamItem>;
   readonly #clock: Clock;
@@ -78,6 +78,10 @@ export class LiveStream {
   readonly #over = new AbortController();
   /** Aborted when the last reader has left. */
   readonly #deserted = new AbortController();
+  /** Aborted when there will be no answer. */
+  readonly #broken = new AbortController();
+  readonly #conclusion = Promise.withResolvers<StreamEnd>();
+  #isConcluded = false;
   #sawEndMark = false;
   #readers = 0;
   #pulls = 0;
@@ -96,13 +100,11 @@ export class LiveStream {
     this.#onBegin = onBegin;
     this.#broadcast = new Broadcast(this.#tap(pumped(iteratorOf(source)), controller), {
       sizeOf,
-      maxSize: MAX_BYTES,
+      maxSize: LONGEST_READ,
       controller,
     });
-    this.ended = this.#broadcast.finished.then((finished) => {
-      this.#over.abort();
-      return this.#judge(finished);
-    });
+    this.ended = this.#conclusion.promise;
+    this.#broadcast.finished.then((finished) => this.#conclude(this.#judge(finished)));
     // Aborted, nobody has to be waited for any more.
     this.#watch().catch(() => {});
   }
@@ -133,7 +135,8 @@ export class LiveStream {
     const drain = async (): Promise<void> => {
       for await (const _ of items);
     };
-    if (signal?.aborted) return leave();
+    if (signal?.aborted || this.#broken.signal.aborted) return leave();
+    this.#broken.signal.addEventListener("abort", leave);
     signal?.addEventListener("abort", leave);
     // What goes wrong is in `ended`.
     drain().catch(() => {}).then(() => signal?.removeEventListener("abort", leave));
@@ -157,7 +160,7 @@ export class LiveStream {
       void items.return?.();
       if (--this.#readers === 0) this.#deserted.abort();
     };
-    return { items: read(items), leave };
+    return { items: read(items), leave, isConcluded: () => this.#isConcluded };
   }
 
   async *#originalBytes(items: AsyncIterable<StreamItem>): AsyncGenerator<Uint8Array> {
@@ -228,14 +231,29 @@ export class LiveStream {
   }
 
   #add(events: readonly SseEvent[]): void {
+    if (this.#isConcluded) return;
     for (const event of events) {
       this.#recorder.add(event, this.#age());
       this.#assembler.add(event);
       this.#sawEndMark ||= event.data === END_MARK;
     }
-    if (!this.#assembler.isComplete || this.#isReadOut) return;
+    const failure = this.#assembler.failure ?? (this.#parser.isWellFormed ? undefined : "it is not in UTF-8");
+    if (failure !== undefined) return this.#conclude({ error: brokenOff(failure) });
+    if (this.#recorder.byteLength > LONGEST_STORED) return this.#conclude({ error: tooLong() });
+    const answer = this.#assembler.answer();
+    if (answer === undefined) return;
+    if (this.#sawEndMark || this.#endsItself) return this.#conclude({ answer, recording: this.#recorder.bytes() });
+    if (this.#isReadOut) return;
     this.#isReadOut = true;
     this.#readOut().catch(() => {});
+  }
+
+  #conclude(end: StreamEnd): void {
+    if (this.#isConcluded) return;
+    this.#isConcluded = true;
+    this.#over.abort();
+    if ("error" in end) this.#broken.abort();
+    this.#conclusion.resolve(end);
   }
 
   /** Reads what comes after a complete answer, usage and end mark: many who read leave with the last word. */
@@ -256,14 +274,11 @@ export class LiveStream {
   }
 
   #judge({ outcome, error }: Finished<StreamItem>): StreamEnd {
-    const recording = this.#recorder.bytes();
-    if (outcome === "failed") return { recording, error };
-    const { failure } = this.#assembler;
-    if (failure !== undefined) return { recording, error: brokenOff(failure) };
-    const answer = this.#parser.isWellFormed ? this.#assembler.answer() : undefined;
-    if (answer !== undefined) return { recording, answer };
-    if (outcome === "complete") return { recording, error: brokenOff("it ended before the answer was complete") };
-    return { recording, error: new DOMException("Nobody reads the stream any more", "AbortError") };
+    if (outcome === "failed") return { error };
+    const answer = this.#assembler.answer();
+    if (answer !== undefined) return { answer, recording: this.#recorder.bytes() };
+    if (outcome === "complete") return { error: brokenOff("it ended before the answer was complete") };
+    return { error: new DOMException("Nobody reads the stream any more", "AbortError") };
   }
 }
 
@@ -350,6 +365,11 @@ function* chunksOf(events: readonly SseEvent[]): Generator<JsonObject> {
 
 function brokenOff(why: string): CacheError {
   return new CacheError("call_failed", `Cannot get an answer (the stream broke off): ${why}`);
+}
+
+function tooLong(): CacheError {
+  const most = `a stream may have ${LONGEST_STORED} bytes at most`;
+  return new CacheError("unavailable", `Cannot store an answer (${most}): more came; call without the cache`);
 }
 
 function sizeOf(item: StreamItem): number {

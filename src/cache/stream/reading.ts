@@ -11,15 +11,20 @@ import { unlessAborted } from "../single_flight.ts";
 export interface Seat<T> {
   /** What comes; it ends once {@link Seat.leave} was called. */
   readonly items: AsyncIterator<T>;
-  /** Gives the place up. Leaving twice is no error. */
+  /** Gives the place up; called once. */
   leave(): void;
+  /** Whether it is known what becomes of the stream. What comes of it then is told after the landing, too. */
+  isConcluded?(): boolean;
 }
 
 /** How to read. */
 export interface ReadingOptions {
   /** Ends the reading, with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
-  /** The reader hears of the end only after this, which is never rejected. */
+  /**
+   * The reader hears of the end, and of what is none, only after this, which is never rejected: whoever then asks again
+   * finds the answer stored, and whoever tries again does not meet the call that has failed.
+   */
   readonly landed?: Promise<unknown>;
 }
 
@@ -46,15 +51,18 @@ export class Reading<T> implements AsyncIterableIterator<T, undefined> {
     if (this.#hasLeft) return DONE;
     try {
       const next = await unlessAborted(this.#seat.items.next(), this.#signal);
+      if (next.done || this.#seat.isConcluded?.()) await this.#landing();
       if (!next.done) return next;
-      // Who has given up must not take that for the end.
-      if (!this.#hasLeft) await unlessAborted(Promise.resolve(this.#landed), this.#signal);
-      if (this.#gaveUp) throw this.#signal!.reason;
     } catch (error) {
-      if (this.#hasLeft && !this.#gaveUp) return DONE;
-      this.#leave();
-      throw error;
+      await this.#landing().catch(() => {});
+      // Who has left does not hear of it.
+      if (!this.#hasLeft || this.#gaveUp) {
+        this.#leave();
+        throw error;
+      }
     }
+    // Who has given up must not take that for the end.
+    if (this.#gaveUp) throw this.#signal!.reason;
     this.#leave();
     return DONE;
   }
@@ -68,6 +76,10 @@ export class Reading<T> implements AsyncIterableIterator<T, undefined> {
   /** {@link Reading} */
   [Symbol.asyncIterator](): this {
     return this;
+  }
+
+  async #landing(): Promise<void> {
+    if (!this.#hasLeft) await unlessAborted(Promise.resolve(this.#landed), this.#signal);
   }
 
   readonly #giveUp = (): void => {

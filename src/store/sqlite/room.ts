@@ -12,16 +12,12 @@
 
 import type { Milliseconds } from "../../runtime/runtime.ts";
 import { CacheError } from "../error.ts";
-import type { Key } from "../store.ts";
-import type { Cutoff } from "./age_histogram.ts";
-import { AgeHistogram } from "./age_histogram.ts";
+import { Clearance } from "./clearance.ts";
 import type { Databases, DatabasesSettings } from "./databases.ts";
-import { evictSome, FIRST_KEY, weighSome } from "./eviction.ts";
+import { DiskUse } from "./disk_use.ts";
 import { toCacheError } from "./failure.ts";
 import { longLog } from "./log.ts";
-import type { ModelDatabase } from "./model_database.ts";
-import { listDatabases, modelsIn } from "./model_list.ts";
-import { Slices } from "./slices.ts";
+import { sum } from "./sum.ts";
 
 /** Nobody writes when so much of the limit is taken: making room takes some, too. */
 const FULL = 0.94;
@@ -48,14 +44,11 @@ interface Waiting {
 
 /** The room in a directory. */
 export class Room {
-  readonly #databases: Databases;
-  readonly #slices: Slices;
   readonly #settings: DatabasesSettings;
   readonly #maxBytes: number;
-  readonly #longLog: number;
-  /** What each database takes, by path, when it was last measured. */
-  #measured: ReadonlyMap<string, number> = new Map();
-  /** What all of them take, with what was written since, as far as is known. */
+  readonly #use: DiskUse;
+  readonly #clearance: Clearance;
+  /** What all databases take, with what was written since, as far as is known. */
   #expected = 0;
   /** What was begun to be written since it was last begun to measure. */
   #started = 0;
@@ -67,11 +60,15 @@ export class Room {
   #stuckUntil: Milliseconds = -Infinity;
 
   constructor(databases: Databases, settings: DatabasesSettings, maxBytes: number) {
-    this.#databases = databases;
-    this.#slices = new Slices(databases, settings.runtime.clock);
     this.#settings = settings;
     this.#maxBytes = maxBytes;
-    this.#longLog = longLog(maxBytes);
+    this.#use = new DiskUse(databases, settings);
+    this.#clearance = new Clearance(databases, settings, {
+      use: this.#use,
+      longLog: longLog(maxBytes),
+      measure: () => this.#measure(),
+      onSlice: () => this.#look(),
+    });
     databases.onUpkeep = () => this.#makeRoom();
   }
 
@@ -86,7 +83,7 @@ export class Room {
   /** Measures, and begins to make room where there is too little. */
   async check(): Promise<void> {
     await this.#measure();
-    if (this.#taken > this.#maxBytes * HIGH) this.#makeRoom();
+    if (this.#use.taken > this.#maxBytes * HIGH) this.#makeRoom();
   }
 
   /**
@@ -114,11 +111,6 @@ export class Room {
     return writing;
   }
 
-  /** What all databases take, when last measured. */
-  get #taken(): number {
-    return sum(this.#measured.values());
-  }
-
   #makeRoom(): void {
     this.#making ??= this.#make().finally(() => this.#making = undefined);
   }
@@ -132,8 +124,8 @@ export class Room {
         await this.#measure();
         this.#startWaiting();
         const first = this.#waiting[0];
-        if (!first && this.#taken <= this.#maxBytes * HIGH) return;
-        if (first && this.#writing.size > 0 && this.#taken + first.cost <= this.#maxBytes * FULL) {
+        if (!first && this.#use.taken <= this.#maxBytes * HIGH) return;
+        if (first && this.#writing.size > 0 && this.#use.taken + first.cost <= this.#maxBytes * FULL) {
           await Promise.allSettled(this.#writing.keys());
           continue;
         }
@@ -147,13 +139,19 @@ export class Room {
         } else {
           if (!isStuck) this.#stuckUntil = clock.monotonic() + STUCK;
           if (!first) return;
-          if (first === this.#waiting[0]) this.#waiting.shift();
-          first.reject(this.#full());
+          // Unless it was let in meanwhile.
+          if (first === this.#waiting[0]) this.#waiting.shift()!.reject(this.#full());
         }
       }
     } catch (error) {
       for (const { reject } of this.#waiting.splice(0)) reject(toCacheError(error));
     }
+  }
+
+  /** Makes room, for an answer that costs so much too; returns whether that helped. */
+  #free(cost: number): Promise<boolean> {
+    const wanted = this.#maxBytes * FULL - cost;
+    return this.#clearance.clear(Math.min(this.#maxBytes * MIDDLE, wanted), Math.min(this.#maxBytes * LOW, wanted));
   }
 
   #startWaiting(): void {
@@ -168,7 +166,7 @@ export class Room {
     this.#isLooking = true;
     this.#measure()
       .then(() => {
-        if (this.#taken > this.#maxBytes * HIGH) this.#makeRoom();
+        if (this.#use.taken > this.#maxBytes * HIGH) this.#makeRoom();
       })
       // Whoever waits for room hears of it.
       .catch(() => {})
@@ -184,109 +182,8 @@ export class Room {
     // What is being written now, and what is until the end, may be measured or not.
     const writing = sum(this.#writing.values());
     this.#started = 0;
-    const { runtime: { files }, directory } = this.#settings;
-    const open = this.#databases.openByPath;
-    const sizes = new Map<string, number>();
-    for (const path of await listDatabases(files, directory)) {
-      const [file, log, index] = await Promise.all(["", "-wal", "-shm"].map((part) => files.stat(path + part)));
-      const moved = open.get(path)?.vacuum.tryTotal() ?? 0;
-      sizes.set(path, Math.max(file?.size ?? 0, moved) + (log?.size ?? 0) + (index?.size ?? 0));
-    }
-    this.#measured = sizes;
-    this.#expected = this.#taken + writing + this.#started;
-  }
-
-  /** Makes room for so many bytes; returns whether that helped. */
-  async #free(cost: number): Promise<boolean> {
-    const before = this.#taken;
-    const wanted = this.#maxBytes * FULL - cost;
-    // Somebody else may hold some: these are left as they are.
-    const { models } = await modelsIn(this.#databases, this.#settings);
-    for (const model of models.values()) await this.#shortenLog(model, 0);
-    await this.#measure();
-    if (this.#taken <= Math.min(this.#maxBytes * MIDDLE, wanted)) return true;
-    const evicted = await this.#evict(models, Math.min(this.#maxBytes * LOW, wanted));
-    for (const model of models.values()) await this.#cutOff(model);
-    await this.#measure();
-    return evicted || this.#taken < before;
-  }
-
-  /** Removes the least recently used requests until all databases have use for `target` bytes only. */
-  async #evict(models: ReadonlyMap<string, string>, target: number): Promise<boolean> {
-    const used = new Map<string, number>();
-    const others = new Map(this.#measured);
-    for (const [path, model] of models) {
-      // Requests that were used just now are known in memory only.
-      while (await this.#use(model, ({ accesses }) => (accesses.work(), accesses.hasWork)));
-      const bytes = await this.#use(model, ({ vacuum }) => vacuum.size().used);
-      if (bytes === undefined) continue;
-      used.set(model, bytes);
-      others.delete(path);
-    }
-    const excess = (): number => sum(others.values()) + sum(used.values()) - target;
-    if (excess() <= 0) return false;
-    const histogram = new AgeHistogram(this.#settings.runtime.clock.now());
-    for (const model of used.keys()) {
-      let after: Key | undefined = FIRST_KEY;
-      while (after) {
-        const from: Key = after;
-        after = await this.#use(model, ({ connection }) => weighSome(connection, histogram, from));
-      }
-    }
-    if (histogram.total === 0) return false;
-    let cutoff: Cutoff = histogram.cutoff(excess() * histogram.total / sum(used.values()));
-    let evicted = 0;
-    for (const model of used.keys()) {
-      let after: Key | undefined = FIRST_KEY;
-      while (after && excess() > 0) {
-        const from: Key = after;
-        const passed = await this.#use(model, ({ accesses, remover, vacuum }) => {
-          accesses.work();
-          const passed = evictSome(remover, histogram, cutoff, from);
-          used.set(model, vacuum.size().used);
-          return passed;
-        });
-        after = passed?.last;
-        if (!passed) continue;
-        evicted += passed.requests;
-        cutoff = { step: cutoff.step, bytes: cutoff.bytes - passed.tied };
-        await this.#goOn(model);
-      }
-    }
-    return evicted > 0;
-  }
-
-  /** Gives the disk back what a database has no use for. */
-  async #cutOff(model: string): Promise<void> {
-    while (await this.#use(model, ({ vacuum }) => vacuum.some())) await this.#goOn(model);
-    await this.#shortenLog(model, 0);
-  }
-
-  /** Between two slices of work that writes: keeps the log short, and sees what others have written meanwhile. */
-  async #goOn(model: string): Promise<void> {
-    await this.#shortenLog(model, this.#longLog);
-    this.#look();
-  }
-
-  /** Cuts a log off that is longer than `longest` bytes. */
-  async #shortenLog(model: string, longest: number): Promise<void> {
-    const logged = this.#databases.peek(model)?.connection.owned.logged ?? 0;
-    if (logged < longest) return;
-    try {
-      await this.#databases.cutLog(model);
-    } catch {
-      // It is as long as it is, which is measured.
-    }
-  }
-
-  /** Uses a database for a slice of work; `undefined` when it cannot be used now. */
-  async #use<T>(model: string, use: (database: ModelDatabase) => T): Promise<T | undefined> {
-    try {
-      return await this.#slices.use(model, "make room in", use);
-    } catch (error) {
-      if (this.#databases.isClosed) throw error;
-      return undefined;
-    }
+    await this.#use.measure();
+    this.#expected = this.#use.taken + writing + this.#started;
   }
 
   #tooLarge(bytes: number): CacheError {
@@ -300,14 +197,8 @@ export class Room {
   #full(): CacheError {
     return new CacheError(
       "unavailable",
-      `Cannot store an answer in ${this.#settings.directory}: it takes ${this.#taken} bytes of maxBytes ${this.#maxBytes}, and ` +
-        "nothing more can be removed; raise maxBytes, or end other programs that use it",
+      `Cannot store an answer in ${this.#settings.directory}: it takes ${this.#use.taken} bytes of maxBytes ` +
+        `${this.#maxBytes}, and nothing more can be removed; raise maxBytes, or end other programs that use it`,
     );
   }
-}
-
-function sum(values: Iterable<number>): number {
-  let total = 0;
-  for (const value of values) total += value;
-  return total;
 }

@@ -6,7 +6,6 @@
  */
 
 import { readFile, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { openCache } from "../../../mod.ts";

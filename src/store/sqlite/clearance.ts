@@ -1,0 +1,142 @@
+/**
+ * Makes room in a directory of databases: cuts logs off, removes the least recently used requests, gives free pages back
+ * to the disk. All of it in slices, and each log is cut off again once it has grown, since what removes writes, too.
+ *
+ * @module
+ */
+
+import type { Key } from "../store.ts";
+import type { Cutoff } from "./age_histogram.ts";
+import { AgeHistogram } from "./age_histogram.ts";
+import type { Databases } from "./databases.ts";
+import type { DiskUse } from "./disk_use.ts";
+import { evictSome, FIRST_KEY, weighSome } from "./eviction.ts";
+import type { ModelDatabase } from "./model_database.ts";
+import type { Place } from "./model_list.ts";
+import { modelsIn } from "./model_list.ts";
+import { Slices } from "./slices.ts";
+import { sum } from "./sum.ts";
+
+/** What room is made with. */
+export interface ClearanceParts {
+  readonly use: DiskUse;
+  /** A log that is longer than so many bytes is cut off. */
+  readonly longLog: number;
+  /** Has {@link use} measured anew. */
+  measure(): Promise<void>;
+  /** Called between slices that write. */
+  onSlice(): void;
+}
+
+/** Makes room in a directory. */
+export class Clearance {
+  readonly #databases: Databases;
+  readonly #place: Place;
+  readonly #parts: ClearanceParts;
+  readonly #slices: Slices;
+
+  constructor(databases: Databases, place: Place, parts: ClearanceParts) {
+    this.#databases = databases;
+    this.#place = place;
+    this.#parts = parts;
+    this.#slices = new Slices(databases, place.runtime.clock);
+  }
+
+  /**
+   * Sees to it that the databases take `enough` bytes at most; where cutting off their logs is not enough, removes requests
+   * until they take `target`. Returns whether that helped. What somebody else holds is left as it is.
+   *
+   * @throws CacheError
+   */
+  async clear(enough: number, target: number): Promise<boolean> {
+    const { use, measure } = this.#parts;
+    const before = use.taken;
+    const { models } = await modelsIn(this.#databases, this.#place);
+    for (const model of models.values()) await this.#shortenLog(model, 0);
+    await measure();
+    if (use.taken <= enough) return true;
+    const evicted = await this.#evict(models, target);
+    for (const model of models.values()) await this.#cutOff(model);
+    await measure();
+    return evicted || use.taken < before;
+  }
+
+  /** Removes the least recently used requests until all databases have use for `target` bytes only. */
+  async #evict(models: ReadonlyMap<string, string>, target: number): Promise<boolean> {
+    const used = new Map<string, number>();
+    // Where nothing can be removed all stays, elsewhere what is not pages.
+    const stays = new Map([...this.#parts.use.databases].map(([path, { total }]) => [path, total]));
+    for (const [path, model] of models) {
+      // Requests that were used just now are known in memory only.
+      while (await this.#slice(model, ({ accesses }) => (accesses.work(), accesses.hasWork)));
+      const bytes = await this.#slice(model, ({ vacuum }) => vacuum.size().used);
+      if (bytes === undefined) continue;
+      used.set(model, bytes);
+      stays.set(path, this.#parts.use.databases.get(path)?.besides ?? 0);
+    }
+    const excess = (): number => sum(stays.values()) + sum(used.values()) - target;
+    if (excess() <= 0) return false;
+    const histogram = new AgeHistogram(this.#place.runtime.clock.now());
+    for (const model of used.keys()) {
+      let after: Key | undefined = FIRST_KEY;
+      while (after) {
+        const from: Key = after;
+        after = await this.#slice(model, ({ connection }) => weighSome(connection, histogram, from));
+      }
+    }
+    if (histogram.total === 0) return false;
+    let cutoff: Cutoff = histogram.cutoff(excess() * histogram.total / sum(used.values()));
+    let evicted = 0;
+    for (const model of used.keys()) {
+      let after: Key | undefined = FIRST_KEY;
+      while (after && excess() > 0) {
+        const from: Key = after;
+        const passed = await this.#slice(model, ({ accesses, remover, vacuum }) => {
+          accesses.work();
+          const passed = evictSome(remover, histogram, cutoff, from);
+          used.set(model, vacuum.size().used);
+          return passed;
+        });
+        after = passed?.last;
+        if (!passed) continue;
+        evicted += passed.requests;
+        cutoff = { step: cutoff.step, bytes: cutoff.bytes - passed.tied };
+        await this.#goOn(model);
+      }
+    }
+    return evicted > 0;
+  }
+
+  /** Gives the disk back what a database has no use for. */
+  async #cutOff(model: string): Promise<void> {
+    while (await this.#slice(model, ({ vacuum }) => vacuum.some())) await this.#goOn(model);
+    await this.#shortenLog(model, 0);
+  }
+
+  /** Between two slices of work that writes: keeps the log short, and sees what others have written meanwhile. */
+  async #goOn(model: string): Promise<void> {
+    await this.#shortenLog(model, this.#parts.longLog);
+    this.#parts.onSlice();
+  }
+
+  /** Cuts a log off that is longer than `longest` bytes. */
+  async #shortenLog(model: string, longest: number): Promise<void> {
+    const logged = this.#databases.peek(model)?.connection.owned.logged ?? 0;
+    if (logged < longest) return;
+    try {
+      await this.#databases.cutLog(model);
+    } catch {
+      // It is as long as it is, which is measured.
+    }
+  }
+
+  /** Uses a database for a slice of work; `undefined` when it cannot be used now. */
+  async #slice<T>(model: string, use: (database: ModelDatabase) => T): Promise<T | undefined> {
+    try {
+      return await this.#slices.use(model, "make room in", use);
+    } catch (error) {
+      if (this.#databases.isClosed) throw error;
+      return undefined;
+    }
+  }
+}
