@@ -332,7 +332,7 @@ export class Answering {
     const mayWrite = plan.writes && (outcome !== "bypass" || !plan.reads);
     if (hasFailed(bought, signal)) {
       journal.tallies.count(model, "failedCalls");
-      if (mayWrite) await failures.record(request, bought.failure.error);
+      if (mayWrite) await failures.record(request, bought.failure);
     }
     if (bought.failure !== undefined) return settle(known, reused, bought);
     const answer = bought.answer && await this.#judge(request, bought.answer, plan);

@@ -35,6 +35,8 @@ export class Batch<W> {
   readonly #parts: BatchParts<W>;
   /** Requests of which nobody knows yet whether they have to be bought. */
   readonly #undecided: Set<ReadRequest>;
+  /** What calls for several requests have failed with. */
+  readonly #jointErrors = new Set<unknown>();
   #asked: Asked<W>[] = [];
 
   constructor(parts: BatchParts<W>) {
@@ -54,6 +56,11 @@ export class Batch<W> {
     if (this.#undecided.size === 0) this.#callAfterTurn();
     else this.decide(member);
     return promise;
+  }
+
+  /** Whether an error is that of a call for several requests, and may be due to another one of them. */
+  isJoint(error: unknown): boolean {
+    return this.#jointErrors.has(error);
   }
 
   /** One request does not have to be bought, or not now: it waits for somebody else's call. */
@@ -81,6 +88,7 @@ export class Batch<W> {
         await Promise.allSettled(answers);
       });
     } catch (error) {
+      if (asked.length > 1) this.#jointErrors.add(error);
       for (const { reject } of asked) reject(error);
     }
   }

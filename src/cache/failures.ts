@@ -11,6 +11,7 @@ import type { FailureRecord, Failures } from "../store/store.ts";
 import { decodeText, encodeText, isJsonObject, type JsonObject } from "./json.ts";
 import { type Journal, messageOf } from "./journal.ts";
 import type { CacheRequest } from "./request.ts";
+import type { Bought } from "./settled.ts";
 
 /**
  * HTTP status codes (RFC 9110) by which a provider refuses the request itself, not the caller, the moment or the load:
@@ -71,21 +72,26 @@ export class FailureMemory {
     }
   }
 
-  /** Remembers what a call failed with. */
-  async record(request: CacheRequest, error: unknown): Promise<void> {
-    await this.#record(request, () => describe(error));
+  /** Remembers what a call failed with. One for several requests says of none that it will be refused again. */
+  async record(request: CacheRequest, { error, isJoint = false }: NonNullable<Bought["failure"]>): Promise<void> {
+    await this.#record(request, () => describe(error), isJoint);
   }
 
   /** Remembers that a call brought an answer, but not one to be kept. */
   async recordUnkept(request: CacheRequest, why: string): Promise<void> {
-    await this.#record(request, () => ({ message: why, unkept: true }));
+    await this.#record(request, () => ({ message: why, unkept: true }), false);
   }
 
-  async #record({ model, record: { key } }: CacheRequest, describe: () => JsonObject): Promise<void> {
+  async #record(
+    { model, record: { key } }: CacheRequest,
+    describe: () => JsonObject,
+    isJoint: boolean,
+  ): Promise<void> {
     try {
       const facts = describe();
       const last = this.#clock.now();
-      const expires = this.#negativeTtl > 0 && PERMANENT.has(facts.status) ? last + this.#negativeTtl : null;
+      const isPermanent = !isJoint && this.#negativeTtl > 0 && PERMANENT.has(facts.status);
+      const expires = isPermanent ? last + this.#negativeTtl : null;
       await this.#failures?.record(model, key, { last, expires, error: written(facts) });
     } catch (error) {
       this.#journal.remember(error);

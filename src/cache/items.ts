@@ -209,6 +209,7 @@ async function answerItems(kind: ItemKind, request: InputList, parts: ItemsParts
       check: () => void read.current(),
       produce: (_, { signal }) => batch.ask(read, index, signal),
       read: (value, _, stamp) => sampleOf(kind, value as Divided | Undivided, stamp),
+      isJoint: (error) => batch.isJoint(error),
     }));
 }
 

@@ -427,6 +427,7 @@ export class ResponseCache implements AsyncDisposable {
             return batch.ask(read, want, signal);
           },
           read: readJson,
+          isJoint: (error) => batch.isJoint(error),
         }));
       results.forEach(({ status }, index) => statuses[index] = status);
       for (const { failure } of results) if (failure !== undefined) throw failure.error;

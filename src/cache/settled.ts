@@ -43,7 +43,11 @@ export interface Settled {
 /** What a call to the provider brought. */
 export interface Bought {
   readonly produced?: { readonly value: unknown };
-  readonly failure?: { readonly error: unknown };
+  readonly failure?: {
+    readonly error: unknown;
+    /** It was a call for several requests: which of them it failed for, nobody knows. */
+    readonly isJoint?: boolean;
+  };
   /** The value, read; absent when it is not JSON. */
   readonly answer?: Answer | undefined;
 }

@@ -27,10 +27,12 @@ export interface WholeAnswers {
   /** Calls the provider for `count` samples; `undefined` when that is all that was asked for. */
   readonly produce: (count: number | undefined, context: ProduceContext) => unknown;
   readonly read: Reader;
+  /** Whether an error may be another request's of the same call; none is by default. */
+  readonly isJoint?: (error: unknown) => boolean;
 }
 
 /** Buys by one call. */
-export function wholeAnswers({ clock, check, produce, read }: WholeAnswers): Supplier {
+export function wholeAnswers({ clock, check, produce, read, isJoint = () => false }: WholeAnswers): Supplier {
   return {
     check,
     async buy({ shape, isPart, signal, stamp }: Gap): Promise<Bought> {
@@ -39,7 +41,7 @@ export function wholeAnswers({ clock, check, produce, read }: WholeAnswers): Sup
       try {
         value = await produce(isPart ? shape.samples : undefined, { signal });
       } catch (error) {
-        return { failure: { error } };
+        return { failure: { error, isJoint: isJoint(error) } };
       }
       const answer = read(value, shape, stamp(since(clock, started)));
       return { produced: { value }, answer: answer && { ...answer, ...faultOf(check) } };

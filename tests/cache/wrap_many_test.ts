@@ -239,6 +239,24 @@ describe("ResponseCache.wrapMany", () => {
       });
     }
 
+    it("fails for several: does not hold it against any of them, for nobody knows whose fault it is", async () => {
+      const { cache, answerer } = openAnswerer();
+      const refusal = Object.assign(new Error("one is too long"), { status: 400 });
+      await assert.rejects(cache.wrapMany([ask("a"), ask("b")], () => Promise.reject(refusal)), (e) => e === refusal);
+      assert.equal((await cache.wrapMany([ask("a")], answerer.produce)).length, 1);
+    });
+
+    it("refuses one alone, or one by itself: does not ask for it again at once", async () => {
+      const { cache, provider } = openTestCache();
+      const refusal = Object.assign(new Error("too long"), { status: 400 });
+      await assert.rejects(cache.wrapMany([ask("a")], () => Promise.reject(refusal)));
+      await assert.rejects(cache.wrap(ask("a"), provider.answer), /refused as such/);
+      const one = (): Promise<Promise<object>[]> =>
+        Promise.resolve([Promise.reject(refusal), Promise.resolve(answerTo(ask("c")))]);
+      await assert.rejects(cache.wrapMany([ask("b"), ask("c")], one));
+      await assert.rejects(cache.wrap(ask("b"), provider.answer), /refused as such/);
+    });
+
     it("gives too many promises of which some fail: leaves no rejection to nobody", async () => {
       const { cache } = openTestCache();
       const produce = (): Promise<Promise<object>[]> =>
