@@ -7,14 +7,18 @@
 
 import { readFile, rm, writeFile } from "node:fs/promises";
 import process from "node:process";
+import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
 import { openCache } from "../../../mod.ts";
+import { openCacheOn } from "../../../src/compose/open_cache.ts";
 import { CacheError } from "../../../src/store/error.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 import { RandomNumbers } from "../../torture/random.ts";
-import { databaseIn } from "./fixture.ts";
+import { ManualClock } from "../manual_clock.ts";
+import { databaseIn, machine, quiet } from "./fixture.ts";
 
-const REQUESTS = 120;
+/** Enough for a dictionary. */
+const REQUESTS = 240;
 const ABSENT = 20;
 const FLIPS_A_ROUND: readonly number[] = [1, 1, 1, 2, 5, 20, 100];
 /** What a file may be refused for as a whole: its header says that it is none of ours, or newer. */
@@ -68,16 +72,20 @@ export async function flipBits({ flips, seed }: { flips: number; seed: number })
   return report;
 }
 
-/** Stores answers of all sizes, some with several samples, and says what each request should bring. */
+/**
+ * Stores answers of all sizes, some with several samples, and says what each request should bring. Then there is time to
+ * compress them with a dictionary.
+ */
 async function fill(directory: string): Promise<string[]> {
-  await using cache = await openCache({ directory, priceOf: null });
+  const clock = new ManualClock();
+  const cache = await openCacheOn({ ...machine, clock }, { directory, priceOf: null });
   const random = new RandomNumbers(0);
   const expected: string[] = [];
   for (let index = 0; index < REQUESTS; index++) {
     const samples = index % 10 === 0 ? 3 : 1;
     const choices = Array.from({ length: samples }, (_, choice) => ({
       index: choice,
-      message: { role: "assistant", content: words(random, [3, 40, 200, 3000][index % 4]!) },
+      message: { role: "assistant", content: words(random, index % 20 === 19 ? 3000 : [3, 20, 60][index % 3]!) },
       finish_reason: "stop",
     }));
     const usage = { prompt_tokens: 9, completion_tokens: 9 * samples, total_tokens: 9 + 9 * samples };
@@ -90,6 +98,12 @@ async function fill(directory: string): Promise<string[]> {
     });
     expected.push((await cache.get(request(index)))!.text());
   }
+  await quiet(clock, 400);
+  await cache.close();
+  const native = new DatabaseSync(await databaseIn(directory), { readOnly: true });
+  const { count } = native.prepare("SELECT count(*) AS count FROM entry WHERE dictionary IS NOT NULL").get()!;
+  native.close();
+  if (count === 0) throw new Error("Cannot flip bits where it matters: no answer was compressed with a dictionary");
   return expected;
 }
 
