@@ -20,21 +20,22 @@
 export { type CacheBackend, openCache, type OpenCacheOptions } from "./src/compose/open_cache.ts";
 export { type PruneOptions, ResponseCache, type ResponseCacheOptions } from "./src/cache/response_cache.ts";
 export type { CacheCallOptions, CacheStatus, GetOptions, Keep, PutCallOptions } from "./src/cache/call_options.ts";
-export type { Difference } from "./src/cache/differences.ts";
-export type { Entry, Usage } from "./src/cache/entry.ts";
-export type { NearRequest } from "./src/cache/explain.ts";
-export type { Explanation } from "./src/cache/explanation.ts";
-export type { IgnoreList } from "./src/cache/ignore_list.ts";
-export type { CacheEvent } from "./src/cache/journal.ts";
+export type { Difference } from "./src/cache/explain/differences.ts";
+export type { Entry, Usage } from "./src/cache/answer/entry.ts";
+export type { NearRequest } from "./src/cache/explain/explain.ts";
+export type { Explanation } from "./src/cache/explain/explanation.ts";
+export type { IgnoreList } from "./src/cache/request/ignore_list.ts";
+export type { CacheEvent } from "./src/cache/ledger/journal.ts";
 export type { JsonObject } from "./src/cache/json.ts";
-export type { Sha256 } from "./src/cache/key.ts";
+export type { DigestFile } from "./src/cache/request/file_contents.ts";
+export type { Sha256 } from "./src/cache/request/key.ts";
 export type { Mode } from "./src/cache/mode.ts";
-export type { Keeping, OutcomePolicy } from "./src/cache/policy.ts";
-export type { BilledUsage, PricedCall, PriceOf } from "./src/cache/prices.ts";
-export type { Production } from "./src/cache/production.ts";
-export type { SamplesOptions } from "./src/cache/sampling.ts";
-export type { Scope } from "./src/cache/scope.ts";
-export type { RefusedStore } from "./src/cache/shelf.ts";
+export type { Keeping, OutcomePolicy } from "./src/cache/answer/policy.ts";
+export type { BilledUsage, PricedCall, PriceOf } from "./src/cache/ledger/prices.ts";
+export type { Production } from "./src/cache/flow/production.ts";
+export type { SamplesOptions } from "./src/cache/batch/sampling.ts";
+export type { Scope } from "./src/cache/request/scope.ts";
+export type { RefusedStore } from "./src/cache/flow/shelf.ts";
 export type {
   AllTime,
   CacheStatistics,
@@ -44,10 +45,10 @@ export type {
   LookupOutcome,
   Saved,
   StoreStatistics,
-} from "./src/cache/statistics.ts";
-export type { StreamOptions } from "./src/cache/streaming.ts";
+} from "./src/cache/ledger/statistics.ts";
+export type { StreamOptions } from "./src/cache/stream/streaming.ts";
 export type { StreamSource } from "./src/cache/stream/live_stream.ts";
-export type { ProduceContext } from "./src/cache/supplier.ts";
+export type { ProduceContext } from "./src/cache/flow/supplier.ts";
 export type { CallContext, Clock, Milliseconds, SleepOptions } from "./src/runtime/runtime.ts";
 export { provideWasm, type WasmFile, type WasmSource } from "./src/runtime/wasm.ts";
 export { CacheError, type CacheErrorCode } from "./src/store/error.ts";

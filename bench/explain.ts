@@ -12,10 +12,10 @@
 
 import { cpus } from "node:os";
 import process from "node:process";
-import { canonicalJson } from "../src/cache/canonical.ts";
-import { compareBodies } from "../src/cache/differences.ts";
-import { rank } from "../src/cache/explain.ts";
-import { sketchOf } from "../src/cache/sketch.ts";
+import { canonicalJson } from "../src/cache/request/canonical.ts";
+import { compareBodies } from "../src/cache/explain/differences.ts";
+import { rank } from "../src/cache/explain/explain.ts";
+import { sketchOf } from "../src/cache/explain/sketch.ts";
 import { NearestSketches, packSketch } from "../src/store/nearest.ts";
 import type { RequestRecord } from "../src/store/store.ts";
 import { corpus, keyOf } from "./corpus.ts";

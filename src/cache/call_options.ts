@@ -8,11 +8,12 @@
 import { refuseUnknownOptions } from "../runtime/options.ts";
 import type { Milliseconds } from "../runtime/runtime.ts";
 import type { Placement } from "../store/store.ts";
+import type { Sample } from "./answer/entry.ts";
 import type { JsonObject } from "./json.ts";
 import { checkMode, type Mode, reads, writes } from "./mode.ts";
-import type { Gate } from "./policy.ts";
-import { type Scope, SCOPE_OPTIONS } from "./scope.ts";
-import type { LookupOutcome } from "./statistics.ts";
+import type { Gate } from "./answer/policy.ts";
+import { type Scope, SCOPE_OPTIONS } from "./request/scope.ts";
+import type { LookupOutcome } from "./ledger/statistics.ts";
 
 /** What became of one call; the caller passes an empty one in and reads it afterwards. */
 export interface CacheStatus {
@@ -105,11 +106,17 @@ export interface Plan {
   readonly isValid: ((answer: JsonObject) => boolean) | undefined;
   readonly signal: AbortSignal | undefined;
   readonly cost: CacheCallOptions["costMicrodollars"];
+  /** Why samples that are there will not do together; `undefined` when they will. */
+  readonly objects?: (samples: readonly Sample[]) => string | undefined;
+  /** The answer is to come as a stream. */
+  readonly asStream?: boolean;
   readonly gate: Gate;
 }
 
 /** What a cache brings to every call. */
 export interface KeepDefaults extends Keep {
+  /** For how long what has expired is kept, if not for ever. */
+  readonly keepExpired?: Milliseconds;
   readonly gate: Gate;
 }
 
@@ -126,6 +133,7 @@ export function planCall(
 ): Plan {
   refuseUnknownOptions(tried, options, names);
   checkKeep(tried, options);
+  checkGrace(tried, options, defaults.keepExpired);
   const { mode = defaults.mode ?? "read-write", maxAge = Infinity, tags = [], isValid, signal } = options;
   checkDuration(tried, "maxAge", options.maxAge, 0);
   if (!Array.isArray(tags) || !tags.every((tag) => typeof tag === "string" && tag !== "")) {
@@ -170,7 +178,30 @@ export function checkKeep(tried: string, { mode, ttl, staleWhileRevalidate, stal
   checkDuration(tried, "staleIfError", staleIfError, 0);
 }
 
-function checkDuration(tried: string, name: string, value: unknown, least: number): void {
+/**
+ * Refuses to look for answers that are not kept any more.
+ *
+ * @throws RangeError
+ */
+export function checkGrace(
+  tried: string,
+  { staleWhileRevalidate = 0, staleIfError = 0 }: Keep,
+  keepExpired: Milliseconds | undefined,
+): void {
+  if (keepExpired === undefined || Math.max(staleWhileRevalidate, staleIfError) <= keepExpired) return;
+  const name = staleWhileRevalidate > keepExpired ? "staleWhileRevalidate" : "staleIfError";
+  throw new RangeError(
+    `Cannot ${tried}: ${name} is longer than expired answers are kept (keepExpired, ${keepExpired} ms): ` +
+      `${Math.max(staleWhileRevalidate, staleIfError)}`,
+  );
+}
+
+/**
+ * Refuses what is no number of milliseconds.
+ *
+ * @throws RangeError
+ */
+export function checkDuration(tried: string, name: string, value: unknown, least: number): void {
   if (value === undefined || (typeof value === "number" && value >= least && Number.isFinite(value))) return;
   const needed = least === 0 ? "0 or more" : "a positive number of";
   throw new RangeError(`Cannot ${tried}: ${name} has to be ${needed} milliseconds: ${String(value)}`);

@@ -6,50 +6,71 @@
  */
 
 import { refuseUnknownOptions } from "../runtime/options.ts";
-import type { CallContext, Clock, Milliseconds, Runtime } from "../runtime/runtime.ts";
+import type { CallContext, Clock, Milliseconds } from "../runtime/runtime.ts";
 import { CacheError } from "../store/error.ts";
 import type { Outcome, Removed, Selection, Store } from "../store/store.ts";
-import { type AnswerStamp, readAnswer, readJson } from "./answer.ts";
-import { type Answered, Answering, type Call, type Supplier } from "./answering.ts";
-import { Batch } from "./batch.ts";
-import { valueAsSent } from "./canonical.ts";
+import { type AnswerStamp, readAnswer, readJson } from "./answer/answer.ts";
+import { type Answered, Answering, type Call, type Supplier } from "./flow/answering.ts";
+import { Batch } from "./batch/batch.ts";
+import { copyAsSent, valueAsSent } from "./request/canonical.ts";
 import {
   type CacheCallOptions,
   type CacheStatus,
+  checkDuration,
+  checkGrace,
   checkKeep,
   type GetOptions,
   type Keep,
+  type KeepDefaults,
   OPTION_NAMES,
   type Plan,
   planCall,
   type PutCallOptions,
 } from "./call_options.ts";
-import { Claimant } from "./claimant.ts";
-import { type Entry, entryOf } from "./entry.ts";
-import { explainRequest, type Explanation } from "./explanation.ts";
-import { FailureMemory } from "./failures.ts";
-import { endpointKind, type IgnoreList } from "./ignore_list.ts";
-import { EMBEDDINGS, type ItemKind, MODERATIONS, type OneOfMany, wrapItems } from "./items.ts";
-import { type CacheEvent, Journal } from "./journal.ts";
-import type { Sha256 } from "./key.ts";
-import { checkOutcome, Gate, type OutcomePolicy } from "./policy.ts";
-import type { PriceOf } from "./prices.ts";
-import { priceSamples } from "./pricing.ts";
-import { type Production, Productions } from "./production.ts";
-import { type BypassedRequest, type CacheRequest, isKeyed, type Reading } from "./request.ts";
-import { type ReadRequest, RequestReader } from "./request_reader.ts";
-import { planSamples, SAMPLES_OPTIONS, type SamplesOptions, wrapSamples } from "./sampling.ts";
-import { DEFAULT_ENDPOINT, type Scope, SCOPE_OPTIONS } from "./scope.ts";
-import { type Lookup, type RefusedStore, Shelf } from "./shelf.ts";
-import { allTimeOf, type CacheStatistics, type LookupOutcome, type StoreStatistics, summaryOf } from "./statistics.ts";
-import { STREAM_OPTIONS, streamChunks, streamEvents, type StreamOptions, type StreamParts } from "./streaming.ts";
+import { Claimant } from "./flow/claimant.ts";
+import { type Entry, entryOf } from "./answer/entry.ts";
+import { explainRequest, type Explanation } from "./explain/explanation.ts";
+import { FailureMemory } from "./flow/failures.ts";
+import { endpointKind, type IgnoreList } from "./request/ignore_list.ts";
+import { EMBEDDINGS, type ItemKind, itemsOf, MODERATIONS, type OneOfMany, wrapItems } from "./batch/items.ts";
+import { type CacheEvent, Journal } from "./ledger/journal.ts";
+import type { DigestFile } from "./request/file_contents.ts";
+import type { Sha256 } from "./request/key.ts";
+import { checkOutcome, Gate, type OutcomePolicy } from "./answer/policy.ts";
+import type { PriceOf } from "./ledger/prices.ts";
+import { priceSamples } from "./ledger/pricing.ts";
+import { type Production, Productions } from "./flow/production.ts";
+import { type BypassedRequest, type CacheRequest, isKeyed, type Reading } from "./request/request.ts";
+import { type ReadRequest, RequestReader } from "./request/request_reader.ts";
+import { planSamples, SAMPLES_OPTIONS, type SamplesOptions, wrapSamples } from "./batch/sampling.ts";
+import { DEFAULT_ENDPOINT, type Scope, SCOPE_OPTIONS } from "./request/scope.ts";
+import { type Lookup, type RefusedStore, Shelf } from "./flow/shelf.ts";
+import {
+  allTimeOf,
+  type CacheStatistics,
+  type LookupOutcome,
+  type StoreStatistics,
+  summaryOf,
+} from "./ledger/statistics.ts";
+import {
+  STREAM_OPTIONS,
+  streamChunks,
+  streamEvents,
+  type StreamOptions,
+  type StreamParts,
+} from "./stream/streaming.ts";
 import type { StreamSource } from "./stream/live_stream.ts";
 import { streamProtocol } from "./stream/protocol.ts";
-import { type ProduceContext, wholeAnswers } from "./supplier.ts";
-import { inTurns } from "./turns.ts";
+import { type ProduceContext, wholeAnswers } from "./flow/supplier.ts";
+import { inTurns, WHOLE_STEPS } from "./flow/turns.ts";
 
 /** What a {@link ResponseCache} is made of. */
 export interface ResponseCacheOptions extends Keep {
+  /**
+   * For how long the store keeps what has expired, if not for ever: a call that asks for older answers, by
+   * `staleWhileRevalidate` or `staleIfError`, would never find them, and is refused.
+   */
+  readonly keepExpired?: Milliseconds;
   /** Where entries live. The cache closes it. */
   readonly store: Store;
   /** Stamps entries and measures how long calls take. */
@@ -57,7 +78,7 @@ export interface ResponseCacheOptions extends Keep {
   /** Hashes requests into keys. */
   readonly sha256: Sha256;
   /** Hashes files that requests name by `file:` URLs; without it such requests are refused. */
-  readonly digestFile?: Runtime["digestFile"];
+  readonly digestFile?: DigestFile;
   /**
    * Tells a request apart that is made by what produces the very answer to it, such as a client over a caching fetch
    * that is called by {@link ResponseCache.wrap}: that goes round the cache. Without one it waits for itself for ever.
@@ -115,6 +136,7 @@ const CACHE_OPTIONS = [
   "ttl",
   "staleWhileRevalidate",
   "staleIfError",
+  "keepExpired",
   "ignore",
   "policy",
   "priceOf",
@@ -135,7 +157,7 @@ export class ResponseCache implements AsyncDisposable {
   readonly #clock: Clock;
   readonly #namespace: string;
   readonly #reader: RequestReader;
-  readonly #keep: Keep & { readonly gate: Gate };
+  readonly #keep: KeepDefaults;
   readonly #journal: Journal;
   readonly #shelf: Shelf;
   readonly #failures: FailureMemory;
@@ -171,7 +193,9 @@ export class ResponseCache implements AsyncDisposable {
       throw new TypeError(`Cannot use refusedStore (it is "throw" or "bypass"): ${refusedStore}`);
     }
     checkIgnoreList(ignore);
-    const { mode, ttl, staleWhileRevalidate, staleIfError } = options;
+    const { mode, ttl, staleWhileRevalidate, staleIfError, keepExpired } = options;
+    checkDuration("make a cache", "keepExpired", keepExpired, 0);
+    checkGrace("make a cache", options, keepExpired);
     this.#store = store;
     this.#clock = clock;
     this.#namespace = namespace;
@@ -182,6 +206,7 @@ export class ResponseCache implements AsyncDisposable {
       ...(ttl !== undefined && { ttl }),
       ...(staleWhileRevalidate !== undefined && { staleWhileRevalidate }),
       ...(staleIfError !== undefined && { staleIfError }),
+      ...(keepExpired !== undefined && { keepExpired }),
     };
     this.#journal = new Journal(clock, report, store.ledger);
     this.#shelf = new Shelf(store, clock, this.#journal, refusedStore);
@@ -208,12 +233,12 @@ export class ResponseCache implements AsyncDisposable {
    */
   async get(body: object, options: GetOptions = {}): Promise<Entry | undefined> {
     const plan = this.#plan("get an answer", options, OPTION_NAMES.get);
-    const [entry] = await this.#during(() => this.#getAll([body], options, plan));
-    return entry;
+    return await this.#during(() => this.#get(body, options, plan));
   }
 
   /**
-   * The stored answers to many requests, in their order, duplicates included. The store is asked once for each model.
+   * The stored answers to many requests, in their order, duplicates included. The store is asked
+   * model by model, for a few hundred at a time.
    *
    * @throws as {@link get} does.
    */
@@ -415,23 +440,15 @@ export class ResponseCache implements AsyncDisposable {
       const clock = this.#clock;
       const reads = await this.#readAll(wanted, options, (body) => ({ bypass: streamOf(body) ?? bypassOf(plan) }));
       const batch = new Batch<B>({ members: reads, clock, productions: this.#productions, produce });
-      const results = await this.#answerMany(reads, plan, batch, (read, index) =>
-        wholeAnswers({
-          clock,
-          check: () => {
-            if (isKeyed(read.request)) read.current();
-          },
-          produce: (count, { signal }) => {
-            const whole = wanted[index]!;
-            const want = count === undefined ? whole : { ...Object(valueAsSent(whole, "")), n: count } as B;
-            return batch.ask(read, want, signal);
-          },
-          read: readJson,
-          isJoint: (error) => batch.isJoint(error),
-        }));
+      const results = await this.#answerMany(reads, plan, batch, (read, index) => {
+        const ask = (want: B, { signal }: ProduceContext): unknown => batch.ask(read, want, signal);
+        return this.#whole(wanted[index]!, ask, read, readJson, (error) => batch.isJoint(error));
+      });
       results.forEach(({ status }, index) => statuses[index] = status);
       for (const { failure } of results) if (failure !== undefined) throw failure.error;
-      return results.map(({ answered }) => valueOf<T>(answered!));
+      const values: T[] = [];
+      await inTurns(clock, results, ({ answered }) => values.push(valueOf<T>(answered!)), WHOLE_STEPS);
+      return values;
     });
   }
 
@@ -476,8 +493,8 @@ export class ResponseCache implements AsyncDisposable {
   }
 
   /**
-   * Removes the stored answers to a request, and what is known of its failures. What is being bought meanwhile is stored
-   * all the same.
+   * Removes the stored answers to a request, and what is known of its failures; of a request for embeddings or
+   * moderations, those to each of its inputs. What is being bought meanwhile is stored all the same.
    *
    * @throws TypeError when the request cannot be keyed; CacheError when the store cannot write, or the cache is `closed`.
    */
@@ -485,9 +502,9 @@ export class ResponseCache implements AsyncDisposable {
     refuseUnknownOptions("delete an answer", scope, SCOPE_OPTIONS);
     this.#assertOpen();
     return await this.#during(async () => {
-      const { request } = await this.#reader.read(body, scope, { isItem: true });
-      if (!isKeyed(request)) return { entries: 0, storedBytes: 0 };
-      return await this.#store.remove({ model: request.model, keys: [request.record.key] });
+      const requests = (await this.#readParts(body, scope)).filter(isKeyed);
+      if (requests.length === 0) return { entries: 0, storedBytes: 0 };
+      return await this.#store.remove({ model: requests[0]!.model, keys: requests.map(({ key }) => key) });
     });
   }
 
@@ -543,7 +560,8 @@ export class ResponseCache implements AsyncDisposable {
 
   /**
    * What is stored under a request, what failed, and which stored requests come nearest to it, with the JSON paths in
-   * which they differ: why it is a miss.
+   * which they differ: why it is a miss. Of a request for embeddings or moderations of several inputs, it is about the
+   * first of them that is not there.
    *
    * @throws TypeError when the request cannot be keyed; CacheError when the store cannot be read.
    */
@@ -551,9 +569,16 @@ export class ResponseCache implements AsyncDisposable {
     refuseUnknownOptions("explain a request", scope, SCOPE_OPTIONS);
     this.#assertOpen();
     return await this.#during(async () => {
-      const { request } = await this.#reader.read(body, scope, { isItem: true });
-      if (isKeyed(request)) return await explainRequest(this.#store, this.#failures, request);
-      return { key: null, bypass: request.bypass, samples: 0, failures: null, nearest: [], text: request.bypass };
+      const requests = await this.#readParts(body, scope);
+      const keyed = requests.filter(isKeyed);
+      const index = await this.#firstMissing(keyed);
+      const request = keyed[index];
+      if (request === undefined) {
+        const { bypass } = requests[0] as BypassedRequest;
+        return { key: null, bypass, samples: 0, failures: null, nearest: [], text: bypass };
+      }
+      const explanation = await explainRequest(this.#store, this.#failures, request);
+      return keyed.length === 1 ? explanation : { ...explanation, input: index };
     });
   }
 
@@ -627,28 +652,57 @@ export class ResponseCache implements AsyncDisposable {
     }
   }
 
+  /** The hot path: what it awaits, every hit pays for. */
+  async #get(body: object, options: GetOptions, plan: Plan): Promise<Entry | undefined> {
+    const reading = this.#reader.read(body, options, { bypass: notRead(options, plan) });
+    const { request } = reading instanceof Promise ? await reading : reading;
+    if (!isKeyed(request)) return this.#miss(request, bypassed(request), options, plan);
+    const lookup = await this.#shelf.lookupOne(request, withoutGrace(plan));
+    if (lookup.outcome === "hit") return this.#hit(request, lookup, options);
+    this.#miss(request, lookup, options, plan);
+    if (plan.mode === "replay") throw await this.#answering.replayMiss(request, lookup);
+    return undefined;
+  }
+
   async #getAll(bodies: readonly object[], options: GetOptions, plan: Plan): Promise<(Entry | undefined)[]> {
-    const bypass = options.bypass ?? (plan.reads ? undefined : `the mode is ${plan.mode}`);
+    const bypass = notRead(options, plan);
     const reads = await this.#readAll(bodies, options, () => ({ bypass }));
-    const lookups = await this.#lookUp(reads, { ...plan, staleWhileRevalidate: 0, staleIfError: 0 });
+    const lookups = await this.#lookUp(reads, withoutGrace(plan));
     const entries: (Entry | undefined)[] = [];
-    for (const { request } of reads) {
-      const { outcome, samples, why } = isKeyed(request) ? lookups.get(request)! : bypassed(request);
-      const entry = outcome === "hit" ? entryOf(samples) : undefined;
-      this.#journal.tallies.lookup(request.model, outcome);
-      if (outcome === "corrupt") this.#journal.tell({ type: "corrupt", model: request.model });
-      if (outcome === "bypass" && plan.reads) {
-        this.#journal.tell({ type: "bypassed", model: request.model, why: why ?? "" });
-      }
-      if (entry !== undefined) this.#journal.tallies.save(request.model, entry);
-      const cost = entry === undefined ? {} : { costMicrodollars: entry.costMicrodollars, billedMicrodollars: 0 };
-      fill(options.status, { outcome, stored: false, shared: false, why, ...cost });
-      if (plan.mode === "replay" && entry === undefined && isKeyed(request)) {
-        throw await this.#answering.replayMiss(request, { outcome, ...(why !== undefined && { why }) });
-      }
-      entries.push(entry);
-    }
+    const missing: [CacheRequest, Lookup][] = [];
+    await inTurns(this.#clock, reads, ({ request }) => {
+      const lookup = isKeyed(request) ? lookups.get(request)! : bypassed(request);
+      const isHit = lookup.outcome === "hit";
+      entries.push(isHit ? this.#hit(request, lookup, options) : this.#miss(request, lookup, options, plan));
+      if (!isHit && isKeyed(request)) missing.push([request, lookup]);
+    }, WHOLE_STEPS);
+    const [first] = missing;
+    if (plan.mode === "replay" && first !== undefined) throw await this.#answering.replayMiss(...first);
     return entries;
+  }
+
+  #miss(
+    { model }: CacheRequest | BypassedRequest,
+    { outcome, why }: Lookup,
+    options: GetOptions,
+    plan: Plan,
+  ): undefined {
+    this.#journal.tallies.lookup(model, outcome);
+    if (outcome === "corrupt") this.#journal.tell({ type: "corrupt", model });
+    if (outcome === "bypass" && plan.reads) this.#journal.tell({ type: "bypassed", model, why: why ?? "" });
+    fill(options.status, { outcome, stored: false, shared: false, why });
+  }
+
+  #hit({ model }: CacheRequest | BypassedRequest, { samples }: Lookup, { status }: GetOptions): Entry {
+    const entry = entryOf(samples);
+    this.#journal.tallies.lookup(model, "hit");
+    this.#journal.tallies.save(model, entry);
+    if (status !== undefined) {
+      const { costMicrodollars } = entry;
+      const known: CacheStatus = { outcome: "hit", stored: false, shared: false, why: undefined };
+      fill(status, { ...known, costMicrodollars, billedMicrodollars: 0 });
+    }
+    return entry;
   }
 
   /** Reads requests, a few at a time. */
@@ -657,14 +711,16 @@ export class ResponseCache implements AsyncDisposable {
     scope: Scope,
     readingOf: (body: B) => Reading,
   ): Promise<ReadRequest[]> {
-    const reads: Promise<ReadRequest>[] = [];
+    const reads: (ReadRequest | Promise<ReadRequest>)[] = [];
     await inTurns(this.#clock, bodies, (body) => {
       const read = this.#reader.read(body, scope, readingOf(body));
       // Files are read meanwhile; whoever waits for all hears of the first that fails.
-      read.catch(() => {});
+      if (read instanceof Promise) read.catch(() => {});
       reads.push(read);
-    });
-    return await Promise.all(reads);
+    }, WHOLE_STEPS);
+    const all: ReadRequest[] = [];
+    for (const read of reads) all.push(read instanceof Promise ? await read : read);
+    return all;
   }
 
   /** Looks up all requests that have a key, each model's in one pass. */
@@ -676,6 +732,20 @@ export class ResponseCache implements AsyncDisposable {
       group.forEach((request, index) => lookups.set(request, found[index]!));
     }));
     return lookups;
+  }
+
+  /** A request as what it is stored as: one, or one for each of its inputs. */
+  async #readParts(body: object, scope: Scope): Promise<(CacheRequest | BypassedRequest)[]> {
+    const items = itemsOf(body, scope.endpoint ?? DEFAULT_ENDPOINT);
+    const reads = await this.#readAll(items ?? [body], scope, () => ({ isItem: true }));
+    return reads.map(({ request }) => request);
+  }
+
+  /** Which of the parts of a request to one model is the first that is not there; the first of all where all are. */
+  async #firstMissing(parts: readonly CacheRequest[]): Promise<number> {
+    if (parts.length <= 1) return 0;
+    const found = await this.#store.lookup(parts[0]!.model, parts.map(({ key }) => ({ key, samples: 1 })));
+    return Math.max(0, found.findIndex(({ entries }) => entries.length === 0));
   }
 
   /** Answers one request, and fills in its status. */
@@ -733,14 +803,16 @@ export class ResponseCache implements AsyncDisposable {
       if (speakerOf(read, index) === index) flows[index] = flowOf(read, index);
       else batch.decide(read);
     });
-    return await Promise.all(reads.map(async (read, index) => {
-      const speaker = speakerOf(read, index);
-      const { status, answered, failure } = await flows[speaker]!;
-      if (speaker === index) return { status, ...(answered && { answered }), ...(failure && { failure }) };
-      if (answered === undefined) return { status: { ...status }, failure: failure! };
+    const results: OneOfMany[] = [];
+    for (const [index, flow] of flows.entries()) if (flow !== undefined) results[index] = await flow;
+    await inTurns(this.#clock, reads, (read, index) => {
+      const { status, answered, failure } = results[speakerOf(read, index)]!;
+      if (results[index] !== undefined) return;
+      if (answered === undefined) return void (results[index] = { status: { ...status }, failure: failure! });
       const part = this.#answering.partOf(answered, read.request as CacheRequest, plan);
-      return { status: statusOf(part), answered: part };
-    }));
+      results[index] = { status: statusOf(part), answered: part };
+    }, WHOLE_STEPS);
+    return results;
   }
 
   async #wrapItems<T, B extends object>(
@@ -782,10 +854,14 @@ export class ResponseCache implements AsyncDisposable {
     return {
       read: { ...read, request },
       protocol,
-      plan,
+      plan: { ...plan, asStream: true },
       options,
       clock: this.#clock,
       produce: (count, context) => produce(count === undefined ? body : { ...read.current(), n: count } as B, context),
+      detached() {
+        const copy = copyAsSent(read.current()) as B;
+        return (count, context) => produce(count === undefined ? copy : { ...copy, n: count }, context);
+      },
       answer: (plan, supplier, onLive) =>
         this.#answer({ ...read, request }, plan, options.status, supplier, { onLive }),
     };
@@ -797,17 +873,18 @@ export class ResponseCache implements AsyncDisposable {
     produce: (body: B, context: ProduceContext) => unknown,
     read: ReadRequest,
     reader: typeof readJson,
+    isJoint?: (error: unknown) => boolean,
   ): Supplier {
     const produceOf = (whole: B) => (count: number | undefined, context: ProduceContext): unknown =>
       produce(count === undefined ? whole : { ...Object(valueAsSent(whole, "")), n: count } as B, context);
     const check = (): void => {
       if (isKeyed(read.request)) read.current();
     };
-    const parts = { clock: this.#clock, read: reader };
+    const parts = { clock: this.#clock, read: reader, ...(isJoint && { isJoint }) };
     return {
       ...wholeAnswers({ ...parts, check, produce: produceOf(body) }),
       detached(): Supplier {
-        const copy = JSON.parse(JSON.stringify(read.current())) as B;
+        const copy = copyAsSent(read.current()) as B;
         return wholeAnswers({ ...parts, check: () => {}, produce: produceOf(copy) });
       },
     };
@@ -872,6 +949,17 @@ function guarded(supplier: Supplier, read: ReadRequest): Supplier {
       return fault === undefined ? bought : { ...bought, answer: { ...bought.answer!, fault } };
     },
   };
+}
+
+/** Why a `get` does not ask the cache; `undefined` when it does. */
+function notRead({ bypass }: GetOptions, { reads, mode }: Plan): string | undefined {
+  return bypass ?? (reads ? undefined : `the mode is ${mode}`);
+}
+
+/** Who only asks whether an answer is there wants none whose time has come. */
+function withoutGrace(plan: Plan): Plan {
+  const { staleWhileRevalidate, staleIfError } = plan;
+  return staleWhileRevalidate + staleIfError === 0 ? plan : { ...plan, staleWhileRevalidate: 0, staleIfError: 0 };
 }
 
 function bypassed(request: BypassedRequest): Lookup {

@@ -22,6 +22,8 @@ export interface BuildOptions {
    * every compression; half as much lengthens them by 3 to 5 %.
    */
   readonly bytes?: number | undefined;
+  /** Fewer samples give none. Default: {@link FEWEST_SAMPLES}; with fewer than 8 it cannot be judged. */
+  readonly fewestSamples?: number | undefined;
   /** The one in use, which it has to be better than. Default: none. */
   readonly current?: Dictionary | undefined;
 }
@@ -34,7 +36,7 @@ export interface BuiltDictionary {
 }
 
 /** Below this, what is repeated is told from chance too badly. */
-const FEWEST_SAMPLES = 16;
+export const FEWEST_SAMPLES = 16;
 /** Every eighth sample takes no part. */
 const HELD_OUT = 8;
 /** A dictionary has to save a tenth, or it is more trouble than it is worth. */
@@ -55,13 +57,13 @@ const DEFAULT_BYTES = 32 * 1024;
  */
 export function* buildDictionary(
   samples: readonly Uint8Array[],
-  { codec, sha256, bytes = DEFAULT_BYTES, current }: BuildOptions,
+  { codec, sha256, bytes = DEFAULT_BYTES, current, fewestSamples = FEWEST_SAMPLES }: BuildOptions,
 ): Generator<undefined, BuiltDictionary | undefined> {
   if (!(bytes >= 256 && bytes <= DICTIONARY_LIMIT)) {
     throw new RangeError(`Cannot build a dictionary of ${bytes} bytes: it needs between 256 and ${DICTIONARY_LIMIT}`);
   }
   const used = cut(samples);
-  if (used.length < FEWEST_SAMPLES) return undefined;
+  if (used.length < fewestSamples) return undefined;
   const heldOut = used.filter((_, index) => index % HELD_OUT === HELD_OUT - 1);
   const content = yield* selectSegments(used.filter((_, index) => index % HELD_OUT !== HELD_OUT - 1), bytes);
   const dictionary = tryDictionary(content, sha256);

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { type CacheEvent, messageOf } from "../cache/journal.ts";
+import { type CacheEvent, messageOf } from "../cache/ledger/journal.ts";
 import type { Clock } from "../runtime/runtime.ts";
 import type { WarmEvent } from "../warm/backend_cache.ts";
 

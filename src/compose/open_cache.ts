@@ -6,9 +6,9 @@
  */
 
 import type { Keep } from "../cache/call_options.ts";
-import type { CacheEvent } from "../cache/journal.ts";
-import type { OutcomePolicy } from "../cache/policy.ts";
-import type { PriceOf } from "../cache/prices.ts";
+import type { CacheEvent } from "../cache/ledger/journal.ts";
+import type { OutcomePolicy } from "../cache/answer/policy.ts";
+import type { PriceOf } from "../cache/ledger/prices.ts";
 import { ResponseCache } from "../cache/response_cache.ts";
 import { loadRuntime } from "../runtime/load.ts";
 import { refuseUnknownOptions } from "../runtime/options.ts";
@@ -25,6 +25,11 @@ export interface OpenCacheOptions extends Keep {
   readonly directory?: string;
   /** A backend of ours by name, or a store of your own. Default: `sqlite`. */
   readonly backend?: CacheBackend | Store;
+  /**
+   * For how long the `sqlite` backend keeps what has expired, for calls that may serve it: `staleWhileRevalidate` and
+   * `staleIfError` of a call cannot be longer. Default: the longer of the cache's own two.
+   */
+  readonly keepExpired?: Milliseconds;
   /** Keeps apart entries that would have the same key. Default: the empty one. */
   readonly namespace?: string;
   /** Fields to leave out of the key, by endpoint, besides those the key's specification leaves out. */
@@ -73,6 +78,7 @@ const OPTIONS: Record<keyof OpenCacheOptions, true> = {
   ttl: true,
   staleWhileRevalidate: true,
   staleIfError: true,
+  keepExpired: true,
   policy: true,
   priceOf: true,
   negativeTtl: true,
@@ -125,6 +131,8 @@ export async function openCacheOn(runtime: Runtime, options: OpenCacheOptions): 
       ttl,
       staleWhileRevalidate,
       staleIfError,
+      // A cache in memory lets go of the least recently used only, and a store of one's own may do as it likes.
+      keepExpired: (options.backend ?? "sqlite") === "sqlite" ? keptExpired(options) : undefined,
       ignore,
       policy,
       negativeTtl,
@@ -141,8 +149,7 @@ async function openStore(runtime: Runtime, options: OpenCacheOptions): Promise<S
   switch (backend) {
     case "sqlite": {
       const { openSqliteStore } = await import("../store/sqlite/sqlite_store.ts");
-      // As long as it may still be served, what has expired is kept.
-      const keepExpired = Math.max(options.staleWhileRevalidate ?? 0, options.staleIfError ?? 0);
+      const keepExpired = keptExpired(options);
       const rest = defined({ synchronous, locking, lockTimeout, maxBytes: options.maxBytes });
       return openSqliteStore({ runtime, directory, keepExpired, ...rest });
     }
@@ -153,6 +160,10 @@ async function openStore(runtime: Runtime, options: OpenCacheOptions): Promise<S
     default:
       throw new TypeError(`Cannot open a cache: unknown backend: ${String(backend)} (known: sqlite, memory)`);
   }
+}
+
+function keptExpired({ keepExpired, staleWhileRevalidate = 0, staleIfError = 0 }: OpenCacheOptions): Milliseconds {
+  return keepExpired ?? Math.max(staleWhileRevalidate, staleIfError);
 }
 
 type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> };

@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { BilledUsage, PricedCall, PriceOf } from "../cache/prices.ts";
+import type { BilledUsage, PricedCall, PriceOf } from "../cache/ledger/prices.ts";
 
 type Table = typeof import("@pydantic/genai-prices");
 type Rates = NonNullable<ReturnType<Table["calcPrice"]>>["model_price"];

@@ -6,8 +6,8 @@
  */
 
 import type { Context } from "hono";
-import { parseRequest } from "../cache/raw_json.ts";
-import type { Scope } from "../cache/scope.ts";
+import { parseRequest } from "../cache/request/raw_json.ts";
+import type { Scope } from "../cache/request/scope.ts";
 import type { CacheStatus, PutCallOptions } from "../cache/call_options.ts";
 import { ModelError } from "../model/error.ts";
 import type { ResolvedModel } from "../warm/identity.ts";

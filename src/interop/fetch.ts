@@ -9,15 +9,15 @@
  * @module
  */
 
-import { splitEmbeddings } from "../cache/embeddings.ts";
-import { endpointKind } from "../cache/ignore_list.ts";
+import { splitEmbeddings } from "../cache/batch/embeddings.ts";
+import { endpointKind } from "../cache/request/ignore_list.ts";
 import { decodeText, isJsonObject, type JsonObject } from "../cache/json.ts";
-import { parseRequest } from "../cache/raw_json.ts";
+import { parseRequest } from "../cache/request/raw_json.ts";
 import type { CacheCallOptions, CacheStatus } from "../cache/call_options.ts";
 import type { ResponseCache } from "../cache/response_cache.ts";
-import { sampleShape } from "../cache/samples.ts";
-import type { ProduceContext } from "../cache/supplier.ts";
-import { providerAt, type Upstreams } from "../cache/upstreams.ts";
+import { sampleShape } from "../cache/answer/samples.ts";
+import type { ProduceContext } from "../cache/flow/supplier.ts";
+import { providerAt, type Upstreams } from "../cache/request/upstreams.ts";
 
 export type { ResponseCache, Upstreams };
 

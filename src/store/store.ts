@@ -58,7 +58,7 @@ export interface NewEntry extends EntryFields {
 
 /** One stored answer. Its row's checksum was verified before this object existed. */
 export interface StoredEntry extends EntryFields {
-  /** Which of the answers to this request it is, from 0. */
+  /** Its place among the answers to this request that were found, from 0. */
   readonly sample: number;
   /** Bytes of the answer as stored, compressed. */
   readonly storedBytes: number;
@@ -95,7 +95,7 @@ export interface RequestRecord {
   readonly sketch: Uint8Array;
 }
 
-/** One question in a lookup: samples 0 to `samples` - 1 of a key. */
+/** One question in a lookup: the first samples of a key that can be served. */
 export interface Want {
   /** The request's key. */
   readonly key: Key;
@@ -107,13 +107,18 @@ export interface Want {
 
 /** The answer to one {@link Want}. */
 export interface Found {
-  /** The valid samples that are there, ascending from 0 without a gap, as many as were asked for at most. */
+  /**
+   * The valid samples that are there, in the order in which they were put, as many as were asked for at most; behind them
+   * those whose time, but not the grace asked for, had passed. What was removed, has expired or is broken is passed over:
+   * it hides no other sample, whether it has been swept out yet or not. So a sample's place changes only when one before
+   * it goes.
+   */
   readonly entries: readonly StoredEntry[];
-  /** Some row was written under an older schema version; it is not in `entries`. */
+  /** Of the rows looked at to find them, some was written under an older schema version; it is not in `entries`. */
   readonly stale: boolean;
-  /** Some row's time, and the grace asked for, had passed; it is not in `entries`. */
+  /** Some such row's time, and the grace asked for, had passed; it is not in `entries`. */
   readonly expired: boolean;
-  /** Some row's checksum was wrong; it is not in `entries`. */
+  /** Some such row's checksum was wrong; it is not in `entries`. */
   readonly corrupt: boolean;
 }
 
@@ -122,7 +127,7 @@ export interface Found {
  *
  * - `append`: after the samples that can be served. Two writers never overwrite each other's; rows that are broken,
  *   expired or of an older version give way.
- * - `replace`: samples 0, 1, …; those beyond stay.
+ * - `replace`: in place of the samples that can be served, the first first, then after them; those beyond stay.
  * - `replace_all`: samples 0, 1, …; those beyond go, in the same transaction.
  */
 export type Placement = "append" | "replace" | "replace_all";
@@ -199,9 +204,11 @@ export type Amounts = Readonly<Record<string, number>>;
 
 /** The amounts of one model on one day. */
 export interface DailyAmounts {
+  /** Whose requests they are about. */
   readonly model: string;
   /** The day in UTC: `2026-11-22`. */
   readonly day: string;
+  /** What was added up on that day. */
   readonly amounts: Amounts;
 }
 

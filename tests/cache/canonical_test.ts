@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import canonicalize from "canonicalize";
-import { canonicalJson, MAX_DEPTH } from "../../src/cache/canonical.ts";
+import { canonicalJson, MAX_DEPTH } from "../../src/cache/request/canonical.ts";
 
 /** The example of RFC 8785 section 3.2.2. */
 const EXAMPLE = {

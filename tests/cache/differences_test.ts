@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { compareBodies, type Difference, differences } from "../../src/cache/differences.ts";
+import { compareBodies, type Difference, differences } from "../../src/cache/explain/differences.ts";
 
 function said(...texts: string[]): { role: string; content: string }[] {
   return texts.map((content, index) => ({ role: index % 2 === 0 ? "user" : "assistant", content }));

@@ -9,12 +9,12 @@ import {
   joinEmbeddings,
   readEmbeddings,
   splitEmbeddings,
-} from "../../src/cache/embeddings.ts";
-import type { Sample } from "../../src/cache/entry.ts";
-import { ignoredFields } from "../../src/cache/ignore_list.ts";
-import type { InputFault } from "../../src/cache/inputs.ts";
+} from "../../src/cache/batch/embeddings.ts";
+import type { Sample } from "../../src/cache/answer/entry.ts";
+import { ignoredFields } from "../../src/cache/request/ignore_list.ts";
+import type { InputFault } from "../../src/cache/batch/inputs.ts";
 import type { JsonObject } from "../../src/cache/json.ts";
-import { requestKey } from "../../src/cache/key.ts";
+import { requestKey } from "../../src/cache/request/key.ts";
 
 const MODEL = "text-embedding-3-small";
 /** 0.1 and the like do not survive binary32, halves and quarters do. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { entryOf, type Sample } from "../../src/cache/entry.ts";
+import { entryOf, type Sample } from "../../src/cache/answer/entry.ts";
 
 const FIELDS = {
   mediaType: "application/json",

@@ -314,3 +314,16 @@ describe("staleIfError", () => {
     assert.equal(provider.calls.length, 1);
   });
 });
+
+describe("keepExpired", () => {
+  it("bounds how late an answer may be asked for, for nothing older is kept", async () => {
+    const { cache, provider } = openTestCache({ keepExpired: 1000, staleIfError: 500 });
+    await cache.wrap(ask("cats"), provider.answer, { staleIfError: 1000, staleWhileRevalidate: 1000 });
+    for (const late of [{ staleIfError: 1001 }, { staleWhileRevalidate: 1001 }]) {
+      await assert.rejects(cache.wrap(ask("dogs"), provider.answer, late), /keepExpired, 1000 ms/);
+    }
+    assert.equal(provider.calls.length, 1);
+    assert.throws(() => openTestCache({ keepExpired: 1000, staleIfError: 1001 }), RangeError);
+    assert.throws(() => openTestCache({ keepExpired: -1 }), RangeError);
+  });
+});

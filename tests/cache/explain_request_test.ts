@@ -67,3 +67,27 @@ describe("a replay that misses", () => {
     assert.equal((await cache.stats()).lastError?.message, "the index is broken");
   });
 });
+
+describe("what explain says of the request itself", () => {
+  it("is that it is stored, but has expired, or that calls for it failed", async () => {
+    const { cache, provider, clock } = openTestCache({ ttl: 1000 });
+    await cache.wrap(ask("cats"), provider.answer);
+    clock.advance(1000);
+    assert.match((await cache.explain(ask("cats"))).text, /^The request itself is stored, but .* is expired\.$/);
+    await assert.rejects(cache.wrap(ask("dogs"), () => Promise.reject(new Error("no dogs"))));
+    assert.match((await cache.explain(ask("dogs"))).text, /^Calls for it failed \(1\), at last so: .*no dogs/);
+  });
+
+  it("is about the first of several inputs that is not there", async () => {
+    const { cache } = openTestCache();
+    const embed = (...input: string[]) => ({ model: "m", input });
+    const produce = ({ input }: { input: string[] }) =>
+      Promise.resolve({ model: "m", data: input.map((_, index) => ({ index, embedding: [index, 0.5] })) });
+    await cache.wrapEmbeddings(embed("one", "two"), produce);
+    const scope = { endpoint: "/v1/embeddings" };
+    const missing = await cache.explain(embed("one", "three", "two"), scope);
+    assert.deepEqual([missing.input, missing.samples], [1, 0]);
+    assert.deepEqual(missing.nearest[0]?.differences.map(({ path }) => path), ["$.input"]);
+    assert.deepEqual((await cache.explain(embed("two", "one"), scope)).samples, 1);
+  });
+});

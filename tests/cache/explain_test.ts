@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { canonicalJson } from "../../src/cache/canonical.ts";
-import { type AskedRequest, explainText, type Explanation, type NearRequest, rank } from "../../src/cache/explain.ts";
+import { canonicalJson } from "../../src/cache/request/canonical.ts";
+import {
+  type AskedRequest,
+  explainText,
+  type Explanation,
+  type NearRequest,
+  rank,
+} from "../../src/cache/explain/explain.ts";
 import { encodeText } from "../../src/cache/json.ts";
 import type { RequestRecord } from "../../src/store/store.ts";
 

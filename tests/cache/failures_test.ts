@@ -3,6 +3,7 @@ import { describe, it } from "node:test";
 import type { CacheStatus } from "../../src/cache/call_options.ts";
 import type { Mode } from "../../src/cache/mode.ts";
 import { CacheError } from "../../src/store/error.ts";
+import type { NewFailure } from "../../src/store/store.ts";
 import { pick } from "./pick.ts";
 import { ask, openTestCache, saidBy } from "./support.ts";
 
@@ -170,5 +171,43 @@ describe("calls that failed", () => {
     await cache.wrap(ask("cats"), provider.answer, { status });
     assert.equal(status.stored, true);
     assert.equal((await cache.stats()).lastError?.message, "the disk is full");
+  });
+});
+
+describe("a refusal of what the key leaves out", () => {
+  it("is none of the same question asked in another way", async () => {
+    const { cache, provider } = openTestCache();
+    const many = ask("cats", { n: 200 });
+    await assert.rejects(cache.wrap(many, failing(httpError(400))));
+    await assert.rejects(cache.wrap(many, provider.answer), /refused as such/);
+    assert.deepEqual(saidBy(await cache.wrap(ask("cats"), provider.answer)), ["text 1"]);
+    const named = (user: string) => ({ ...ask("dogs"), user });
+    await assert.rejects(cache.wrap(named("x".repeat(1000)), failing(httpError(400))));
+    assert.deepEqual(saidBy(await cache.wrap(named("x"), provider.answer)), ["text 2"]);
+  });
+
+  it("holds for every way of asking where there is no such model", async () => {
+    const { cache, provider } = openTestCache();
+    await assert.rejects(cache.wrap(ask("cats", { n: 200 }), failing(httpError(404))));
+    await assert.rejects(cache.wrap(ask("cats"), provider.answer), /refused as such/);
+  });
+
+  it("tells the store nothing of it", async () => {
+    const { cache, store } = openTestCache();
+    let recorded = "";
+    const { record, last } = store.failures;
+    const failures = {
+      last,
+      record: (model: string, key: Uint8Array, failure: NewFailure) => {
+        recorded += new TextDecoder().decode(failure.error);
+        return record(model, key, failure);
+      },
+    };
+    Object.defineProperty(store, "failures", { value: failures });
+    const remembering = openTestCache({ store }).cache;
+    await assert.rejects(remembering.wrap({ ...ask("cats"), user: "Ada" }, failing(httpError(400))));
+    assert.match(recorded, /that will not do/);
+    assert.doesNotMatch(recorded, /Ada/);
+    await cache.close();
   });
 });

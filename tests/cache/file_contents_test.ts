@@ -3,10 +3,16 @@ import { createHash } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { describe, it } from "node:test";
 import { pathToFileURL } from "node:url";
-import { canonicalJson } from "../../src/cache/canonical.ts";
-import { changedFile, digestFiles, type FileDigests, fileUrls, withContents } from "../../src/cache/file_contents.ts";
+import { canonicalJson } from "../../src/cache/request/canonical.ts";
+import {
+  changedFile,
+  digestFiles,
+  type FileDigests,
+  fileUrls,
+  withContents,
+} from "../../src/cache/request/file_contents.ts";
 import type { JsonObject } from "../../src/cache/json.ts";
-import { type KeyedRequest, requestKey } from "../../src/cache/key.ts";
+import { type KeyedRequest, requestKey } from "../../src/cache/request/key.ts";
 import { loadRuntime } from "../../src/runtime/load.ts";
 import { CacheError } from "../../src/store/error.ts";
 import { temporaryFolder } from "../support/temporary.ts";

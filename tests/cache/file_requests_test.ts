@@ -240,3 +240,18 @@ describe("A request that names a file", () => {
     assert.deepEqual([viewer.calls.length, files.reads], [2, 0]);
   });
 });
+
+describe("a request that names files", () => {
+  it("is bought in the background with its files still files", async () => {
+    const files = new Files();
+    const { cache, clock } = openTestCache({ digestFile: files.digestFile, ttl: 1000, staleWhileRevalidate: 1000 });
+    const viewer = new Viewer();
+    await cache.wrap(show(CAT), viewer.produce);
+    clock.advance(1500);
+    await cache.wrap(show(CAT), viewer.produce);
+    await cache.close();
+    assert.equal(viewer.calls.length, 2);
+    const picture = pictureIn(viewer.calls[1]!);
+    assert.ok(picture instanceof URL && picture.href === CAT.href);
+  });
+});

@@ -8,7 +8,7 @@ import {
   shareOut,
   shareUsage,
   singleInput,
-} from "../../src/cache/inputs.ts";
+} from "../../src/cache/batch/inputs.ts";
 
 describe("listedInputs", () => {
   it("makes a request of every different input, with everything else kept", () => {

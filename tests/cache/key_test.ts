@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { describe, it } from "node:test";
-import { ignoredFields } from "../../src/cache/ignore_list.ts";
+import { ignoredFields } from "../../src/cache/request/ignore_list.ts";
 import type { JsonObject } from "../../src/cache/json.ts";
-import { type KeyedRequest, requestKey } from "../../src/cache/key.ts";
-import { parseRequest } from "../../src/cache/raw_json.ts";
+import { type KeyedRequest, requestKey } from "../../src/cache/request/key.ts";
+import { parseRequest } from "../../src/cache/request/raw_json.ts";
 
 interface Vector {
   readonly name: string;

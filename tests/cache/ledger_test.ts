@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { CacheStatus } from "../../src/cache/call_options.ts";
-import type { PriceOf } from "../../src/cache/prices.ts";
+import type { PriceOf } from "../../src/cache/ledger/prices.ts";
 import { CacheError } from "../../src/store/error.ts";
 import { pick } from "./pick.ts";
 import { settled, SharedMemory } from "./shared_memory.ts";

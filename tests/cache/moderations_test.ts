@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { InputFault, InputList } from "../../src/cache/inputs.ts";
+import type { InputFault, InputList } from "../../src/cache/batch/inputs.ts";
 import type { JsonObject } from "../../src/cache/json.ts";
 import {
   joinModerations,
   type ModerationsAnswer,
   readModerations,
   splitModerations,
-} from "../../src/cache/moderations.ts";
+} from "../../src/cache/batch/moderations.ts";
 
 const MODEL = "omni-moderation-latest";
 

@@ -63,12 +63,12 @@ describe("the mode", () => {
 
   describe("write-only", () => {
     it("buys every time, and each answer is one more sample", async () => {
-      const { cache, provider, store } = await stored();
+      const { cache, provider } = await stored();
       const status: CacheStatus = {};
       const options = { mode: "write-only", status } as const;
       await Promise.all([1, 2, 3].map(() => cache.wrap(ask("cats"), provider.answer, options)));
       assert.equal(provider.calls.length, 4);
-      assert.equal(store.lookups, 1, "nothing was looked up");
+      assert.equal((await cache.stats()).lookups, 1, "nothing was looked up");
       const texts = saidBy((await cache.get(ask("cats", { n: 5 })))!.json());
       assert.deepEqual(texts, ["text 1", "text 2", "text 3", "text 4", "text 5"]);
       assert.deepEqual(pick(status, "outcome", "stored"), { outcome: "bypass", stored: true });
@@ -222,4 +222,27 @@ describe("the mode", () => {
     assert.equal(provider.calls.length, 5);
     assert.equal(store.puts.length, 3);
   });
+});
+
+describe("a store that is somebody else's", () => {
+  const refused = (): never => {
+    throw new CacheError("locked", "Cannot open the database: another process holds it");
+  };
+
+  for (const mode of ["refresh", "write-only"] as const) {
+    it(`is found out in the mode ${mode} before anything is bought`, async () => {
+      const { cache, store, provider } = openTestCache();
+      store.beforeLookup = refused;
+      await assert.rejects(cache.wrap(ask("cats"), provider.answer, { mode }), /another process holds it/);
+      assert.equal(provider.calls.length, 0);
+    });
+
+    it(`is bypassed in the mode ${mode} if so asked, and nothing is written to it`, async () => {
+      const { cache, store, provider } = openTestCache({ refusedStore: "bypass" });
+      store.beforeLookup = refused;
+      assert.deepEqual(saidBy(await cache.wrap(ask("cats"), provider.answer, { mode })), ["text 1"]);
+      assert.equal(store.puts.length, 0);
+      assert.equal((await cache.stats()).bypassed, 1);
+    });
+  }
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { classify, worstOutcome } from "../../src/cache/outcome.ts";
+import { classify, worstOutcome } from "../../src/cache/answer/outcome.ts";
 import type { Outcome } from "../../src/store/store.ts";
 
 const chat = (message: object, finish_reason: string | null = "stop"): object => ({

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { JsonObject } from "../../src/cache/json.ts";
-import { type BilledUsage, readBilledUsage } from "../../src/cache/prices.ts";
+import { type BilledUsage, readBilledUsage } from "../../src/cache/ledger/prices.ts";
 
 /** What nobody mentions is 0, at the standard rate. */
 const NOTHING: BilledUsage = {

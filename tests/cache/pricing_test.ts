@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type Answer, newSample } from "../../src/cache/answer.ts";
+import { type Answer, newSample } from "../../src/cache/answer/answer.ts";
 import type { Plan } from "../../src/cache/call_options.ts";
-import type { PricedCall, PriceOf } from "../../src/cache/prices.ts";
-import { priceSamples } from "../../src/cache/pricing.ts";
-import type { CacheRequest } from "../../src/cache/request.ts";
+import type { PricedCall, PriceOf } from "../../src/cache/ledger/prices.ts";
+import { priceSamples } from "../../src/cache/ledger/pricing.ts";
+import type { CacheRequest } from "../../src/cache/request/request.ts";
 
-const REQUEST = { model: "asked", record: { provider: "openai" } } as CacheRequest;
+const REQUEST = { model: "asked", provider: "openai" } as CacheRequest;
 const perToken: PriceOf = ({ usage }) => usage.inputTokens + 2 * usage.outputTokens;
 const bill = (tokens: number): object => ({
   model: "answered",

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { describe, it } from "node:test";
-import { canonicalJson, MAX_DEPTH } from "../../src/cache/canonical.ts";
-import { parseRequest } from "../../src/cache/raw_json.ts";
+import { canonicalJson, MAX_DEPTH } from "../../src/cache/request/canonical.ts";
+import { parseRequest } from "../../src/cache/request/raw_json.ts";
 
 describe("parseRequest", () => {
   it("parses what JSON.parse parses", () => {

@@ -189,3 +189,30 @@ describe("what the store cannot remove", () => {
     }
   });
 });
+
+describe("delete of a request with several inputs", () => {
+  const produce = ({ input }: { input: string[] }) =>
+    Promise.resolve({
+      model: "m",
+      data: input.map((_, index) => ({ index, embedding: [index, 0.5] })),
+      results: input.map(() => ({ flagged: false })),
+    });
+
+  it("removes what is stored of each, and nothing else", async () => {
+    const { cache } = openTestCache();
+    await cache.wrapEmbeddings({ model: "m", input: ["one", "two", "three"] }, produce);
+    const removed = await cache.delete({ model: "m", input: ["one", "two"] }, { endpoint: "/v1/embeddings" });
+    assert.equal(removed.entries, 2);
+    assert.equal((await cache.stats()).store.entries, 1);
+  });
+
+  it("removes what was stored of moderations as a whole, too", async () => {
+    const { cache } = openTestCache();
+    const body = { model: "m", input: ["one", "two"] };
+    const scope = { endpoint: "/v1/moderations" };
+    await cache.wrapModerations(body, produce);
+    await cache.wrap(body, produce, scope);
+    assert.equal((await cache.stats()).store.entries, 3);
+    assert.equal((await cache.delete(body, scope)).entries, 3);
+  });
+});

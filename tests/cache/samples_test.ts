@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { JsonObject } from "../../src/cache/json.ts";
-import { joinAnswers, manySamples, ONE_SAMPLE, sampleShape, splitAnswer } from "../../src/cache/samples.ts";
-import { joinUsage, readFacts, splitUsage } from "../../src/cache/usage.ts";
+import { joinAnswers, manySamples, ONE_SAMPLE, sampleShape, splitAnswer } from "../../src/cache/answer/samples.ts";
+import { joinUsage, readFacts, splitUsage } from "../../src/cache/answer/usage.ts";
 
 const CHAT = "/v1/chat/completions";
 const COMPLETIONS = "/v1/completions";

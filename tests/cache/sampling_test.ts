@@ -788,3 +788,35 @@ describe("ResponseCache.wrapSamples", () => {
 function byId(a: object, b: object): number {
   return (a as { id: string }).id < (b as { id: string }).id ? -1 : 1;
 }
+
+describe("samples that are fewer than were asked for", () => {
+  it("are no answer for who asked for a whole one meanwhile: he buys the rest", async () => {
+    const { cache, provider } = openSampler();
+    const asked = gate();
+    const few = async (): Promise<ChatAnswer[]> => {
+      await asked.pass();
+      return [provider.choices(1), provider.choices(1)];
+    };
+    const samples = cache.wrapSamples(ask("cats"), 5, few, { insufficient: "continue" });
+    await settled();
+    const whole = cache.wrap(ask("cats", { n: 5 }), provider.answer);
+    await settled();
+    asked.open();
+    assert.equal((await samples).length, 2);
+    assert.deepEqual(saidBy(await whole), texts(1, 5));
+    assert.deepEqual(provider.calls.map(({ n }) => n), [3]);
+  });
+});
+
+describe("stored answers of which too many are empty", () => {
+  it("count as a miss, and save nothing", async () => {
+    const { cache, provider } = openSampler({ policy: { empty: "store" }, priceOf: () => 7 });
+    const silent = provider.choices(1);
+    silent.choices[0]!.message.content = "";
+    await cache.wrapSamples(ask("cats"), 1, () => Promise.resolve([silent]));
+    await cache.wrapSamples(ask("cats"), 1, () => Promise.resolve([provider.choices(1)]));
+    const { hits, misses, bypassed, saved, spentMicrodollars } = await cache.stats();
+    assert.deepEqual([hits, misses, bypassed], [0, 2, 0]);
+    assert.deepEqual([saved.costMicrodollars, spentMicrodollars], [0, 14]);
+  });
+});

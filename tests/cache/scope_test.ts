@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { resolveScope, type Scope } from "../../src/cache/scope.ts";
+import { resolveScope, type Scope } from "../../src/cache/request/scope.ts";
 
 describe("resolveScope", () => {
   it("takes OpenAI's chat completions where nothing is said", () => {

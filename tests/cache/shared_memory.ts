@@ -1,6 +1,6 @@
 /** A store that several caches share, as processes share one on disk: with claims, and a ledger of days. */
 
-import type { CacheEvent } from "../../src/cache/journal.ts";
+import type { CacheEvent } from "../../src/cache/ledger/journal.ts";
 import { ResponseCache, type ResponseCacheOptions } from "../../src/cache/response_cache.ts";
 import type { Milliseconds } from "../../src/runtime/runtime.ts";
 import { openMemoryStore } from "../../src/store/memory/memory_store.ts";

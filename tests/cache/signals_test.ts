@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { CacheStatus } from "../../src/cache/call_options.ts";
-import type { ProduceContext } from "../../src/cache/supplier.ts";
+import type { ProduceContext } from "../../src/cache/flow/supplier.ts";
 import { gate } from "../support/gate.ts";
 import { settled } from "./shared_memory.ts";
 import { ask, type ChatAnswer, type ChatRequest, openTestCache, type Provider, saidBy } from "./support.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { SingleFlight } from "../../src/cache/single_flight.ts";
+import { SingleFlight } from "../../src/cache/flow/single_flight.ts";
 import { gate } from "../support/gate.ts";
 
 describe("SingleFlight", () => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { KeyedRequest } from "../../src/cache/key.ts";
-import { sketchOf } from "../../src/cache/sketch.ts";
+import type { KeyedRequest } from "../../src/cache/request/key.ts";
+import { sketchOf } from "../../src/cache/explain/sketch.ts";
 import { SKETCH_BYTES } from "../../src/store/nearest.ts";
 
 const SYSTEM = "You answer questions about the weather in short sentences and never guess. ".repeat(8);

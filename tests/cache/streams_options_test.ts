@@ -279,3 +279,19 @@ describe("A stream that goes round the cache", () => {
     assert.equal(source.wasLeft, true);
   });
 });
+
+describe("what is bought in the background", () => {
+  it("is bought for a copy of the request, whatever the caller does to his", async () => {
+    const { cache, clock } = openTestCache();
+    const streams = counting();
+    const options = { ttl: 1000, staleWhileRevalidate: 1000 };
+    const request = { ...CHAT, messages: [...CHAT.messages] };
+    await all(await cache.wrapStream(request, streams.answer, options));
+    clock.advance(1500);
+    const stale = await cache.wrapStream(request, streams.answer, options);
+    request.messages.push({ role: "assistant", content: "text 1" });
+    assert.equal(said(await all(stale)), "text 1");
+    await settled();
+    assert.equal(said(await all(await cache.wrapStream(CHAT, never))), "text 2");
+  });
+});

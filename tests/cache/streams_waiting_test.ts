@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { CacheStatus } from "../../src/cache/call_options.ts";
 import type { JsonObject } from "../../src/cache/json.ts";
-import type { Production } from "../../src/cache/production.ts";
+import type { Production } from "../../src/cache/flow/production.ts";
 import { loadRuntime } from "../../src/runtime/load.ts";
 import { passTime, settled, SharedMemory } from "./shared_memory.ts";
 import { openTestCache, saidBy } from "./support.ts";

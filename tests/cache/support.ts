@@ -1,7 +1,7 @@
 /** A provider, a store that can be told to fail, and a cache on both. */
 
 import { createHash } from "node:crypto";
-import type { CacheEvent } from "../../src/cache/journal.ts";
+import type { CacheEvent } from "../../src/cache/ledger/journal.ts";
 import { ResponseCache, type ResponseCacheOptions } from "../../src/cache/response_cache.ts";
 import { openMemoryStore } from "../../src/store/memory/memory_store.ts";
 import type {

@@ -36,7 +36,7 @@ const UNUSABLE: Record<string, [CacheErrorCode, Change]> = {
 const REFUSED: Record<string, [CacheErrorCode, Change]> = {
   "no database": ["foreign_file", (path) => writeFile(path, "dear diary\n".repeat(50))],
   "another program's database": ["foreign_file", (path, bytes) => writeHeader(path, bytes, 68, 1)],
-  "a newer version's database": ["newer_schema", (path, bytes) => writeHeader(path, bytes, 60, 2)],
+  "a newer version's database": ["newer_schema", (path, bytes) => writeHeader(path, bytes, 60, 1000)],
 };
 
 /** What is put right without a word. */

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type PricedCall, readBilledUsage } from "../../src/cache/prices.ts";
+import { type PricedCall, readBilledUsage } from "../../src/cache/ledger/prices.ts";
 import { tablePrices } from "../../src/compose/prices.ts";
 
 const JANUARY_2026 = Date.UTC(2026, 0, 15);

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import OpenAI from "openai";
 import type { JsonObject } from "../../src/cache/json.ts";
-import type { Production } from "../../src/cache/production.ts";
+import type { Production } from "../../src/cache/flow/production.ts";
 import { cachedFetch } from "../../src/interop/fetch.ts";
 import { loadRuntime } from "../../src/runtime/load.ts";
 import type { HttpListener } from "../../src/runtime/runtime.ts";

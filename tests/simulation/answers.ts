@@ -3,6 +3,7 @@
  * shared memory, beside the simulated machine: the simulation's truth.
  */
 
+import { INSTANCES } from "./turns.ts";
 import { Violation } from "./violation.ts";
 
 const RUNNING = 0;
@@ -14,10 +15,16 @@ const REFUSED = 3;
 const PUTS = 0;
 const TIME = 1;
 const FIRST = 16;
-const MOST = 1500;
-/** Of each put: its key, its instance, its state, and when it began, ended and was first known to be there. */
-const [KEY, INSTANCE, STATE, BEGAN, ENDED, KNOWN] = [0, 1, 2, 3, 4, 5];
-const FIELDS = 6;
+const MOST = 1050;
+/**
+ * Of each put: its key, its instance, its state, when it began, ended and was first known to be there, whether it may have
+ * been removed, and when it was known to be.
+ */
+const [KEY, INSTANCE, STATE, BEGAN, ENDED, KNOWN, DOOMED, REMOVED] = [0, 1, 2, 3, 4, 5, 6, 7];
+const FIELDS = 8;
+
+/** After these, by key and instance: how many removals are under way. Before {@link ./held_claims.ts}' words. */
+const REMOVING = FIRST + 1050 * FIELDS;
 
 /** Keys that answers are appended to; those above are replaced. */
 export const APPENDED_KEYS = 6;
@@ -35,11 +42,8 @@ export class Answers {
   begin(key: number, instance: number): number {
     const put = ++this.#words[PUTS]!;
     if (put >= MOST) throw new Error("Too many puts in one simulation");
-    const values = [[KEY, key], [INSTANCE, instance], [STATE, RUNNING], [BEGAN, this.now()], [ENDED, 0], [
-      KNOWN,
-      0,
-    ]] as const;
-    for (const [field, value] of values) this.#set(put, field, value);
+    const values = [key, instance, RUNNING, this.now(), 0, 0, this.#isRemoving(key) ? 1 : 0, 0];
+    for (const [field, value] of values.entries()) this.#set(put, field, value);
     return put;
   }
 
@@ -57,8 +61,27 @@ export class Answers {
     this.#end(put, UNCERTAIN);
   }
 
+  /** The answers to a request are about to be removed; returns those that have to be gone afterwards. */
+  beginRemoval(key: number, instance: number): number[] {
+    this.#words[REMOVING + key * INSTANCES + instance]!++;
+    const acknowledged: number[] = [];
+    for (let put = 1; put <= this.#words[PUTS]!; put++) {
+      if (this.#get(put, KEY) !== key) continue;
+      this.#set(put, DOOMED, 1);
+      if (this.#get(put, STATE) === ACKNOWLEDGED) acknowledged.push(put);
+    }
+    return acknowledged;
+  }
+
+  /** They were, or the attempt has failed. */
+  endRemoval(key: number, instance: number, removed: readonly number[]): void {
+    this.#words[REMOVING + key * INSTANCES + instance]!--;
+    for (const put of removed) this.#set(put, REMOVED, this.now());
+  }
+
   /** An instance's process is dead. */
   abandon(instance: number): void {
+    for (let key = 0; key < KEYS; key++) this.#words[REMOVING + key * INSTANCES + instance] = 0;
     for (let put = 1; put <= this.#words[PUTS]!; put++) {
       if (this.#get(put, INSTANCE) === instance && this.#get(put, STATE) === RUNNING) this.doubt(put);
     }
@@ -68,6 +91,7 @@ export class Answers {
   losePower(synchronous: "normal" | "full"): void {
     for (let put = 1; put <= this.#words[PUTS]!; put++) {
       if (synchronous === "normal" || this.#get(put, STATE) !== ACKNOWLEDGED) this.#set(put, KNOWN, 0);
+      if (synchronous === "normal") this.#set(put, REMOVED, 0);
     }
   }
 
@@ -86,12 +110,15 @@ export class Answers {
       if (put < 1 || put > this.#words[PUTS]! || this.#get(put, KEY) !== key) {
         throw new Violation(`wrong: under key ${key} lies put ${put}`);
       }
+      const removed = this.#get(put, REMOVED);
+      if (removed !== 0 && removed < moment) throw new Violation(`removed: put ${put} under key ${key} is there again`);
       if (this.#get(put, STATE) === REFUSED) throw new Violation(`undone: put ${put} was refused, but is there`);
     }
     if (new Set(found).size !== found.length) throw new Violation(`doubled: puts ${found.join(", ")} under key ${key}`);
     for (let put = 1; put <= this.#words[PUTS]!; put++) {
       const known = this.#get(put, KNOWN);
       if (this.#get(put, KEY) !== key || known === 0 || known >= moment || found.includes(put)) continue;
+      if (this.#get(put, DOOMED) !== 0) continue;
       const [newest] = found;
       if (key < APPENDED_KEYS || newest === undefined) {
         throw new Violation(`lost: put ${put} under key ${key}, where puts ${found.join(", ") || "none"} lie`);
@@ -102,6 +129,11 @@ export class Answers {
       }
     }
     for (const put of found) if (this.#get(put, KNOWN) === 0) this.#know(put);
+  }
+
+  #isRemoving(key: number): boolean {
+    const first = REMOVING + key * INSTANCES;
+    return this.#words.subarray(first, first + INSTANCES).some((removals) => removals > 0);
   }
 
   #know(put: number): void {

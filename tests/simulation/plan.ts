@@ -19,7 +19,7 @@ export type Action =
   | { readonly kind: "reopen" }
   | { readonly kind: "put"; readonly keys: readonly number[] }
   | { readonly kind: "lookup"; readonly keys: readonly number[] }
-  | { readonly kind: "claim" | "release"; readonly keys: readonly number[] }
+  | { readonly kind: "claim" | "release" | "remove"; readonly keys: readonly number[] }
   | { readonly kind: "size" }
   | { readonly kind: "idle" }
   | { readonly kind: "die" }

@@ -15,18 +15,20 @@ export function storePlanOf(seed: number): Plan {
   const random = randomOf(Math.imul(seed + 1, 0x27d4eb2f));
   const pick = <T>(...from: readonly T[]): T => from[random(from.length)]!;
   const dies = plan.rates.die > 0;
-  const keys = (): number[] => Array.from({ length: pick(1, 1, 2, 5) }, () => random(KEYS));
+  const keys = (most = 5): number[] => Array.from({ length: pick(1, 1, 2, most) }, () => random(KEYS));
   const most = pick(3, 6, 10);
   const action = (): Action => {
-    const choice = random(17);
+    const choice = random(19);
     // Each key belongs to one model, so that a lookup and its put agree.
-    if (choice < 6) return { kind: "put", keys: keys() };
+    if (choice < 6) return { kind: "put", keys: keys(24) };
     if (choice < 9) return { kind: "lookup", keys: keys() };
     if (choice === 9) return { kind: "checkpoint", mode: pick("PASSIVE", "TRUNCATE", "TRUNCATE") };
     if (choice === 10) return { kind: "idle" };
     if (choice === 11) return { kind: "size" };
     if (choice === 12) return { kind: "release", keys: keys() };
     if (choice < 15) return { kind: "claim", keys: keys() };
+    if (choice === 17) return { kind: "remove", keys: keys() };
+    if (choice === 18) return { kind: "idle" };
     return dies && choice === 15 ? { kind: "die" } : { kind: "reopen" };
   };
   const programs = plan.programs.map(() => Array.from({ length: 1 + random(most) }, action));

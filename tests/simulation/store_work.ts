@@ -5,7 +5,7 @@ import type { CacheError } from "../../src/store/error.ts";
 import { LONGEST_CLAIM } from "../../src/store/limits.ts";
 import { databaseName } from "../../src/store/sqlite/names.ts";
 import { openSqliteStore } from "../../src/store/sqlite/sqlite_store.ts";
-import type { Found, NewEntry, RequestRecord, Store } from "../../src/store/store.ts";
+import type { Found, NewEntry, Outcome, RequestRecord, Store } from "../../src/store/store.ts";
 import { openDatabase } from "../../src/sqlite/open.ts";
 import type { SqlDriver } from "../../src/sqlite/driver.ts";
 import { isBusy } from "../../src/sqlite/error.ts";
@@ -22,6 +22,12 @@ import { Violation } from "./violation.ts";
 const ALL_SAMPLES = 1000;
 /** How long a store waits for others, in milliseconds that nobody really waits. */
 const LOCK_TIMEOUT = 300;
+/** With so few answers a dictionary can be built already. */
+const DICTIONARY_FROM = 8;
+/** Enough for a dictionary and what is done with it. */
+const IDLE_TURNS = 16;
+/** How answers ended. */
+const OUTCOMES = ["stop", "length"] as const satisfies readonly Outcome[];
 /** Codes of a disk that is full or broken. */
 const TOLERATED = ["unavailable", "SQLITE_IOERR", "SQLITE_FULL", "SQLITE_CANTOPEN", "EIO", "ENOSPC"];
 
@@ -53,10 +59,13 @@ export class StoreWork implements Work {
     else if (action.kind === "put") await this.#put(action.keys);
     else if (action.kind === "claim") await this.#claim(action.keys);
     else if (action.kind === "release") await this.#release(action.keys);
+    else if (action.kind === "remove") await this.#remove(action.keys);
     else if (action.kind === "lookup") await this.#lookup(action.keys);
     else if (action.kind === "checkpoint") await this.#checkpoint(action.mode);
     else if (action.kind === "size") await (await this.#open()).size();
-    else if (action.kind === "idle") { for (let turn = 0; turn < 4; turn++) await this.#parts.runtime.clock.sleep(1); }
+    else if (action.kind === "idle") {
+      for (let turn = 0; turn < IDLE_TURNS; turn++) await this.#parts.runtime.clock.sleep(1);
+    }
   }
 
   async judge(): Promise<void> {
@@ -88,6 +97,7 @@ export class StoreWork implements Work {
       locking: "shared",
       synchronous: this.#plan.synchronous,
       lockTimeout: LOCK_TIMEOUT,
+      dictionaryFrom: DICTIONARY_FROM,
       // With room for one, the other has to be closed first.
       maxOpenDatabases: this.#plan.cacheSize < 10 ? 1 : MODELS.length,
     });
@@ -116,6 +126,26 @@ export class StoreWork implements Work {
     turns.live();
     this.#answers.acknowledge(put);
     turns.trace?.(`=== put ${put} acknowledged`);
+  }
+
+  /** Removes the answers to some requests, all or those that ended in one way. */
+  async #remove(keys: readonly number[]): Promise<void> {
+    const { turns } = this.#parts;
+    const store = await this.#open();
+    const outcome = keys.length === 1 ? OUTCOMES[keys[0]! % OUTCOMES.length]! : undefined;
+    const begun = keys.map((key) => ({ key, puts: this.#answers.beginRemoval(key, turns.instance) }));
+    let isDone = false;
+    try {
+      await store.remove({ keys: keys.map(keyOf), ...(outcome && { outcome }) });
+      isDone = true;
+    } finally {
+      turns.live();
+      for (const { key, puts } of begun) {
+        const removed = puts.filter((put) => isDone && (outcome === undefined || entryOf(put).outcome === outcome));
+        this.#answers.endRemoval(key, turns.instance, removed);
+      }
+      turns.trace?.(`=== removed keys ${keys.join(", ")}: ${isDone}`);
+    }
   }
 
   /** Claims all of some requests at once. */
@@ -220,10 +250,12 @@ function requestOf(key: number): RequestRecord {
 
 /** The answer that only this put puts. */
 function entryOf(put: number): NewEntry {
+  // What they have in common changes, and a dictionary with it.
+  const common = noise(-(put >> 4), put % 8 === 0 ? 0 : 500);
   const length = put % 8 === 0 ? 12_000 : 50 + Math.imul(put, 0x9e3779b1) % 700;
   return {
     mediaType: "application/json",
-    outcome: "stop",
+    outcome: OUTCOMES[put % OUTCOMES.length]!,
     modelAsked: "simulated",
     modelAnswered: null,
     fingerprint: null,
@@ -231,8 +263,8 @@ function entryOf(put: number): NewEntry {
     completionTokens: null,
     costMicrodollars: null,
     latency: null,
-    created: 0,
+    created: put,
     expires: null,
-    body: noise(put, Math.abs(length)),
+    body: new Uint8Array([...common, ...noise(put, Math.abs(length))]),
   };
 }

@@ -9,7 +9,7 @@
 import { isJsonObject, type JsonObject } from "../json.ts";
 import type { SseEvent } from "./sse.ts";
 
-/** How many choices a stream has to bring; a {@link ../samples.ts SampleShape} will do. */
+/** How many choices a stream has to bring; a {@link ../answer/samples.ts SampleShape} will do. */
 export interface Expected {
   /** The request's `n`. */
   readonly samples: number;

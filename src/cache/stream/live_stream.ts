@@ -308,7 +308,7 @@ export function iteratorOf(source: StreamSource): AsyncIterator<unknown> {
 
 /**
  * Asks a source from where this is called, whoever asks for the next item: what it calls to get that is then known to be
- * part of making this answer ({@link ../production.ts}).
+ * part of making this answer ({@link ../flow/production.ts}).
  */
 function pumped<T>(source: AsyncIterator<T>): AsyncIterator<T> {
   let asked = Promise.withResolvers<void>();

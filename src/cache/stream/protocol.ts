@@ -5,7 +5,7 @@
  * @module
  */
 
-import { type EndpointKind, endpointKind } from "../ignore_list.ts";
+import { type EndpointKind, endpointKind } from "../request/ignore_list.ts";
 import type { JsonObject } from "../json.ts";
 import type { Assembler, Expected } from "./assembler.ts";
 import { chatCompletions } from "./chat_completions.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { unlessAborted } from "../single_flight.ts";
+import { unlessAborted } from "../flow/single_flight.ts";
 
 /** A place at a stream. */
 export interface Seat<T> {

@@ -96,7 +96,7 @@ class MemoryStore implements Store {
   lookup(model: string, wants: readonly Want[]): readonly Found[] {
     this.#assertOpen("look up");
     return wants.map(({ key, samples, grace = 0 }) => {
-      return this.#find(this.#shelved.get(placeOf(model, key))?.rows ?? [], samples, this.#clock.now() - grace);
+      return this.#find(this.#shelved.get(placeOf(model, key))?.rows ?? [], samples, grace);
     });
   }
 
@@ -172,19 +172,27 @@ class MemoryStore implements Store {
     this.#failures.clear();
   }
 
-  #find(rows: readonly Row[], samples: number, now: Milliseconds): Found {
-    const wanted = rows.slice(0, samples);
-    const firstExpired = wanted.findIndex((row) => isExpired(row, now));
-    const valid = firstExpired === -1 ? wanted : wanted.slice(0, firstExpired);
-    return { entries: valid.map(storedEntry), stale: false, expired: firstExpired !== -1, corrupt: false };
+  #find(rows: readonly Row[], samples: number, grace: Milliseconds): Found {
+    const now = this.#clock.now();
+    const fresh: Row[] = [];
+    const late: Row[] = [];
+    let expired = false;
+    for (const row of rows) {
+      if (!isExpired(row, now)) fresh.push(row);
+      else if (!isExpired(row, now - grace)) late.push(row);
+      else expired = true;
+      if (fresh.length >= samples) break;
+    }
+    const entries = [...fresh, ...late].slice(0, samples).map(storedEntry);
+    return { entries, stale: false, expired, corrupt: false };
   }
 
   #placed(old: readonly Row[], added: readonly Row[], placement: Placement): readonly Row[] {
     if (placement === "replace_all") return added;
-    if (placement === "replace") return [...added, ...old.slice(added.length)];
-    // An expired row is not there any more: what is appended closes the gap it left.
+    // An expired row is not there any more.
     const now = this.#clock.now();
-    return [...old.filter((row) => !isExpired(row, now)), ...added];
+    const there = old.filter((row) => !isExpired(row, now));
+    return placement === "replace" ? [...added, ...there.slice(added.length)] : [...there, ...added];
   }
 
   /** Of requests that never had an answer, nothing is known but their key and model. */

@@ -16,6 +16,8 @@ import { ReadTransaction } from "./read_transaction.ts";
 export class Connection {
   /** A page is broken, the log is gone, or nobody knows what was committed: the connection should be given up. */
   broken = false;
+  /** Something was read or written that may give upkeep work; whoever has asked for that says so. */
+  isChanged = true;
   readonly owned: OpenDatabase;
   readonly driver: SqlDriver;
   readonly tools: RowTools;
@@ -71,6 +73,7 @@ export class Connection {
    */
   write<T>(action: () => T): T {
     this.endReading();
+    this.isChanged = true;
     this.#begin.run();
     let committing = false;
     try {

@@ -47,6 +47,8 @@ export interface DatabasesSettings {
   readonly keepExpired: Milliseconds;
   /** How much they may take on the disk, if there is a limit. */
   readonly maxBytes: number | undefined;
+  /** From how many answers on a dictionary is built. */
+  readonly dictionaryFrom: number;
 }
 
 /** The calling thread moves a log that is no longer than this, and is not kept for longer than some milliseconds. */
@@ -218,7 +220,8 @@ export class Databases {
 
   /** A model's database has got work from somebody who does not use it. */
   notice(model: string): void {
-    if (this.#open.peek(model)?.hasWork) this.#maintenance.start();
+    const database = this.#open.peek(model);
+    if (database) this.#maintenance.look(database);
   }
 
   /** Writes out what waits and lets go of every file. Closing twice is no error. */
@@ -307,7 +310,7 @@ export class Databases {
   }
 
   async #openDatabase(model: string, create: boolean): Promise<ModelDatabase | undefined> {
-    const { runtime, directory, tools, waitingAmounts, keepExpired, maxBytes } = this.#settings;
+    const { runtime, directory, tools, waitingAmounts, keepExpired, maxBytes, dictionaryFrom } = this.#settings;
     const path = this.path(model);
     try {
       if (inspectFile(runtime.files, path) !== "ours" && !create) return undefined;
@@ -317,15 +320,22 @@ export class Databases {
       let database: ModelDatabase;
       try {
         const logKeeper = this.#checkpointer;
-        const parts = { model, tools, clock: runtime.clock, logKeeper, waitingAmounts, keepExpired, maxBytes };
-        database = new ModelDatabase(opened, parts);
+        const limits = { keepExpired, maxBytes, dictionaryFrom };
+        database = new ModelDatabase(opened, {
+          model,
+          tools,
+          clock: runtime.clock,
+          logKeeper,
+          waitingAmounts,
+          ...limits,
+        });
       } catch (error) {
         opened.close();
         throw error;
       }
       this.#open.set(model, database);
       for (const each of this.#open.values()) each.fitPageCache(this.#open.size);
-      if (database.hasWork) this.#maintenance.start();
+      this.#maintenance.look(database);
       return database;
     } catch (error) {
       const failure = toCacheError(error);

@@ -46,6 +46,15 @@ export class Dictionaries {
       .run(id, digest, content, now);
   }
 
+  /** Stores a dictionary unless it is there, as it has to be; has to be called in a write transaction. */
+  keep(dictionary: Dictionary, now: Milliseconds): void {
+    const { id, content } = dictionary;
+    const stored = this.#connection.statement("SELECT content FROM dictionary WHERE id = ?").get(id)?.[0];
+    const isThere = stored instanceof Uint8Array && stored.byteLength === content.byteLength &&
+      content.every((byte, index) => byte === stored[index]);
+    if (!isThere) this.add(dictionary, now);
+  }
+
   /** Whether there are others than one, or any where that is `null`. */
   hasOthers(id: number | null): boolean {
     return this.#connection.statement("SELECT 1 FROM dictionary WHERE id IS NOT ? LIMIT 1").get(id) !== undefined;

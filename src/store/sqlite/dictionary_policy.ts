@@ -9,7 +9,7 @@
  * Below this a dictionary does not pay for its own 32 KiB: among 100 answers of 2 KB about different things it saved 5 %,
  * among 200 it saved 20 %; 50 were larger with it.
  */
-const FEWEST_ANSWERS = 200;
+export const FEWEST_ANSWERS = 200;
 /** Once there are so many times the answers. Where the work had changed, twice as many showed it as well as 8 times. */
 const GROWTH = 2;
 /** Of answers of 32 KB it still saves 13 to 22 %, of 64 KB 8 to 16 %: not worth that they are tied to it. */
@@ -24,11 +24,11 @@ export const SAMPLED_ANSWERS = 200;
 export const LARGEST_RECOMPRESSED: number = 128 * 1024;
 
 /**
- * Whether to build a dictionary, or to look for a better one, in a database of `answers` small enough to use it. `tried`
- * is how many there were the last time, whatever came of it; 0 when there was none.
+ * Whether to build a dictionary, or to look for a better one, in a database of `answers`, of which `fewest` are enough.
+ * `tried` is how many there were the last time, whatever came of it; 0 when there was none.
  */
-export function isBuildDue(answers: number, tried: number): boolean {
-  return answers >= Math.max(FEWEST_ANSWERS, GROWTH * tried);
+export function isBuildDue(answers: number, tried: number, fewest: number = FEWEST_ANSWERS): boolean {
+  return answers >= Math.max(fewest, GROWTH * tried);
 }
 
 /** Whether an answer of so many bytes is to be compressed with the database's dictionary. */

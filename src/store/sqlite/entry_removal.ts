@@ -30,6 +30,11 @@ const LOGGED_BYTES = 32 * 1024;
 /** What is known of a request besides its answers. */
 const REMAINS = ["request", "tag", "access", "failure"].map((table) => `DELETE FROM ${table} WHERE key = ?`);
 
+/** The next answers get the rowids of the last ones: whoever makes answers shorter has not passed them (recompression.ts). */
+const WALK_BACK =
+  "UPDATE meta SET value = (SELECT ifnull(max(rowid), 0) FROM entry) WHERE name = 'dictionary_walked' " +
+  "AND value > (SELECT ifnull(max(rowid), 0) FROM entry)";
+
 /** The place in a row of {@link PLACE_COLUMNS}. */
 export function placeOf([rowid, key, created, storedBytes]: SqlRow): EntryPlace {
   return { rowid: rowid as number, key: key as Key, created: created!, storedBytes: storedBytes as number };
@@ -68,7 +73,10 @@ export class EntryRemover {
     }
     if (key) this.forget(key);
     this.dropLateSketches();
-    if (entries > 0) this.#onRemoved(entries);
+    if (entries > 0) {
+      this.connection.statement(WALK_BACK).run();
+      this.#onRemoved(entries);
+    }
     return { entries, storedBytes };
   }
 

@@ -36,14 +36,14 @@ export const ENTRY_COLUMNS: string =
   "completion_tokens, cost_microdollars, latency, created, expires, codec, dictionary, size, body, checksum";
 
 /**
- * Selects {@link ENTRY_COLUMNS} of a key's samples below a number. The table is joined with itself by rowid, so that all
+ * Selects {@link ENTRY_COLUMNS} of a key's samples, so many at most. The table is joined with itself by rowid, so that all
  * columns, key and sample too, come from the row: read by way of an index, SQLite takes the columns that are in it from
  * there, and a row in another's place would look right. It costs nothing that can be measured (`bench/engine.ts`).
  */
 export const SELECT_ENTRIES: string =
   `SELECT ${ENTRY_COLUMNS.split(", ").map((column) => `row.${column}`).join(", ")} ` +
   "FROM entry AS found LEFT JOIN entry AS row ON row.rowid = found.rowid " +
-  "WHERE found.key = ? AND found.sample < ? ORDER BY found.sample";
+  "WHERE found.key = ? ORDER BY found.sample LIMIT ?";
 
 // Their places.
 const SCHEMA_VERSION = 0;
@@ -154,7 +154,8 @@ export function readEntry(
 
 /** A verified row. Fields are read, and its answer is decompressed, when they are asked for. */
 export class StoredRow implements StoredEntry {
-  readonly sample: number;
+  /** Its number in the database, until somebody has put it among others. */
+  sample: number;
   readonly #row: PackedRow;
   readonly #zstd: Codec;
   readonly #dictionary: Dictionary | undefined;

@@ -24,6 +24,9 @@ import {
   StoredRow,
 } from "./entry_row.ts";
 
+/** More samples than anybody has, as SQLite takes them for a limit. */
+const MOST_SAMPLES = 2 ** 31;
+
 /** Nothing was found, and nothing was wrong. */
 export const MISS: Found = Object.freeze({
   entries: Object.freeze([]),
@@ -100,23 +103,54 @@ export class EntryTable {
 
   /** What there is of one {@link Want}; has to be called in a read transaction. */
   find({ key, samples, grace = 0 }: Want, now: Milliseconds): Found {
-    let rows: Uint8Array[];
+    const most = Math.min(Math.ceil(samples), MOST_SAMPLES);
     try {
-      rows = packedRows(this.#select, key, samples);
+      const rows = packedRows(this.#select, key, most);
+      if (rows.length === 0) return MISS;
+      const entries: StoredRow[] = [];
+      let last = -1;
+      for (const packed of rows) {
+        const row = readEntry(packed, key, now, this.#connection.tools, this.#findDictionary);
+        if (!(row instanceof StoredRow) || row.sample <= last) return this.#findOthers(key, most, now, grace);
+        last = row.sample;
+        row.sample = entries.length;
+        entries.push(row);
+      }
+      return { entries, stale: false, expired: false, corrupt: false };
     } catch (error) {
       if (!(error instanceof SqliteError) || error.code !== "SQLITE_CORRUPT") throw error;
       this.#connection.broken = true;
       return { ...MISS, corrupt: true };
     }
-    if (rows.length === 0) return MISS;
+  }
+
+  /** What there is where some of the first rows are to be passed over. */
+  #findOthers(key: Key, most: number, now: Milliseconds, grace: Milliseconds): Found {
+    const select = this.#connection.statement(`${SELECT_ENTRIES} OFFSET ?`);
     const entries: StoredRow[] = [];
-    const found = { entries, stale: false, expired: false, corrupt: false };
-    for (const packed of rows) {
-      const row = readEntry(packed, key, now - grace, this.#connection.tools, this.#findDictionary);
-      if (!(row instanceof StoredRow)) found[row] = true;
-      else if (row.sample === entries.length) entries.push(row);
+    const late: StoredRow[] = [];
+    const found = { stale: false, expired: false, corrupt: false };
+    let [seen, last] = [0, -1];
+    for (let batch = most, isEnd = false; !isEnd && entries.length < most; batch = Math.max(batch, seen)) {
+      const rows = packedRows(select, key, batch, seen);
+      isEnd = rows.length < batch;
+      seen += rows.length;
+      for (const packed of rows) {
+        const row = readEntry(packed, key, now - grace, this.#connection.tools, this.#findDictionary);
+        if (!(row instanceof StoredRow)) {
+          found[row] = true;
+        } else if (row.sample <= last) {
+          found.corrupt = true;
+        } else {
+          last = row.sample;
+          (row.expires !== null && row.expires <= now ? late : entries).push(row);
+          if (entries.length === most) break;
+        }
+      }
     }
-    return found;
+    entries.push(...late.slice(0, most - entries.length));
+    for (const [index, row] of entries.entries()) row.sample = index;
+    return { entries, ...found };
   }
 
   /** Stores a request and its answers; has to be called in a write transaction. */
@@ -127,11 +161,11 @@ export class EntryTable {
       this.#insertRequest.run(...requestRow(request, clock.now(), tools), sketch);
       this.#listener.requestAdded();
     }
-    const taken = placement === "append" ? this.#usableSamples(key) : new Set<number>();
-    let sample = 0;
-    for (const entry of entries) {
-      while (taken.has(sample)) sample++;
-      this.#insert.run(...entryRow(key, sample++, entry, tools));
+    const there = placement === "replace_all" ? [] : this.#usableSamples(key);
+    const replaced = placement === "replace" ? there : [];
+    let sample = (there.at(-1) ?? -1) + 1;
+    for (const [index, entry] of entries.entries()) {
+      this.#insert.run(...entryRow(key, replaced[index] ?? sample++, entry, tools));
       this.#listener.entryAdded();
       const { expires } = entry.entry;
       if (expires !== null) this.#listener.expires(expires);
@@ -145,17 +179,17 @@ export class EntryTable {
   }
 
   /**
-   * The samples of a request that new ones must not overwrite. Whatever else lies there, broken, expired or older, gives
-   * way, so that what is appended joins on without a gap.
+   * The numbers of a request's samples that can be served, ascending. What is appended comes after them, so that those that
+   * were found stay where they were; what lies there, broken, expired or older, gives way.
    */
-  #usableSamples(key: Key): Set<number> {
+  #usableSamples(key: Key): number[] {
     const now = this.#connection.clock.now();
     const usable = new Set<number>();
-    for (const packed of packedRows(this.#select, key, Number.MAX_SAFE_INTEGER)) {
+    for (const packed of packedRows(this.#select, key, MOST_SAMPLES)) {
       const row = readEntry(packed, key, now, this.#connection.tools, this.#findDictionary);
       if (row instanceof StoredRow) usable.add(row.sample);
     }
-    return usable;
+    return [...usable].toSorted((left, right) => left - right);
   }
 }
 

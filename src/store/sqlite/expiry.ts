@@ -39,6 +39,10 @@ export class ExpirySweep implements Upkeep {
     }
   }
 
+  get due(): Milliseconds {
+    return this.#due;
+  }
+
   get hasWork(): boolean {
     return this.#due <= this.#connection.clock.now();
   }

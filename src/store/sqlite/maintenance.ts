@@ -1,6 +1,6 @@
 /**
  * When the upkeep of open databases is done: in quiet moments, in slices with pauses in between, until somebody uses the
- * store again. It keeps no process alive.
+ * store again; and when answers expire, though nobody uses it. It keeps no process alive.
  *
  * @module
  */
@@ -13,6 +13,9 @@ const IDLE: Milliseconds = 500;
 /** Under steady load work is done all the same, every so many times {@link IDLE}, in so many rounds at most. */
 const MOST_POSTPONED = 20;
 const MOST_ROUNDS = 16;
+/** It is looked for what is due this often at least, since clocks are set, and this seldom. */
+const LONGEST_ALARM: Milliseconds = 60 * 60 * 1000;
+const SHORTEST_ALARM: Milliseconds = 1000;
 /** The event loop belongs to others for at least so long after each slice. */
 const PAUSE: Milliseconds = 4;
 
@@ -34,6 +37,8 @@ export class Maintenance {
   readonly #parts: MaintenanceParts;
   #running = false;
   #used = false;
+  /** When it is looked next for what is due. */
+  #alarm: Milliseconds = Infinity;
 
   constructor(parts: MaintenanceParts) {
     this.#parts = parts;
@@ -42,7 +47,15 @@ export class Maintenance {
   /** Somebody uses a database, and may have given it work. */
   notice(database: ModelDatabase): void {
     this.#used = true;
-    if (!this.#running && database.hasWork) this.start();
+    if (this.#running || !database.connection.isChanged) return;
+    database.connection.isChanged = false;
+    this.look(database);
+  }
+
+  /** Begins if a database has work, and sees to what it will have. */
+  look(database: ModelDatabase): void {
+    if (database.hasWork) this.start();
+    else this.#watch(database.due);
   }
 
   /** Begins to wait for a quiet moment, unless it does so already. */
@@ -53,7 +66,7 @@ export class Maintenance {
   async #run(): Promise<void> {
     this.#running = true;
     try {
-      for (let postponed = 0; this.#parts.databases().some(([, database]) => database.hasWork);) {
+      for (let postponed = 0; this.#hasWork;) {
         this.#used = false;
         await this.#sleep(IDLE);
         if (this.#used && ++postponed < MOST_POSTPONED) continue;
@@ -65,7 +78,30 @@ export class Maintenance {
       // The store was closed.
     } finally {
       this.#running = false;
+      for (const [, database] of this.#parts.databases()) this.#watch(database.due);
     }
+  }
+
+  get #hasWork(): boolean {
+    return this.#parts.databases().some(([, database]) => database.hasWork);
+  }
+
+  /** Sees to it that work begins when it is due, unless it is looked for it before. */
+  #watch(due: Milliseconds): void {
+    const { clock, signal } = this.#parts;
+    // Most of what is put is due later than what was put before.
+    if (due > this.#alarm - SHORTEST_ALARM || due === Infinity || signal.aborted) return;
+    const now = clock.now();
+    const alarm = this.#alarm = Math.min(Math.max(due, now + SHORTEST_ALARM), now + LONGEST_ALARM);
+    this.#sleep(alarm - now).then(() => {
+      // Another is sooner, or was and has rung.
+      if (this.#alarm !== alarm) return;
+      this.#alarm = Infinity;
+      if (this.#hasWork) return this.start();
+      for (const [, database] of this.#parts.databases()) this.#watch(database.due);
+    }, () => {
+      // The store was closed.
+    });
   }
 
   /** Does what there is to do: all of it where it is quiet, some of each kind where it is not. */

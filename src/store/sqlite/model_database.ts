@@ -69,6 +69,8 @@ export interface DatabaseParts {
   readonly keepExpired: Milliseconds;
   /** How much all databases may take on the disk, if there is a limit. */
   readonly maxBytes: number | undefined;
+  /** From how many answers on a dictionary is built. */
+  readonly dictionaryFrom: number;
 }
 
 /** A model's database, open. Methods throw {@link ../../sqlite/error.ts SqliteError}. */
@@ -90,7 +92,7 @@ export class ModelDatabase {
 
   constructor(
     owned: OpenDatabase,
-    { model, tools, clock, logKeeper, waitingAmounts, keepExpired, maxBytes }: DatabaseParts,
+    { model, tools, clock, logKeeper, waitingAmounts, keepExpired, maxBytes, dictionaryFrom }: DatabaseParts,
   ) {
     const connection = new Connection(owned, tools, clock);
     this.connection = connection;
@@ -104,7 +106,7 @@ export class ModelDatabase {
     });
     const expiry = new ExpirySweep(this.remover, keepExpired);
     const dictionaries = new Dictionaries(connection);
-    const recompression = new Recompression(connection, dictionaries, () => this.vacuum.expect());
+    const recompression = new Recompression(connection, dictionaries, dictionaryFrom, () => this.vacuum.expect());
     this.#tables = {
       entries: new EntryTable(connection, dictionaries, {
         entryAdded: () => recompression.expect(),
@@ -142,7 +144,10 @@ export class ModelDatabase {
       const found: Found[] = [];
       for (const want of wants) {
         const each = this.#tables.entries.find(want, now);
-        if (each.entries.length > 0) this.accesses.count(want.key, now);
+        if (each.entries.length > 0) {
+          this.accesses.count(want.key, now);
+          this.connection.isChanged = true;
+        }
         found.push(each);
       }
       if (this.accesses.isFull) this.#makeRoomForAccesses();
@@ -210,10 +215,14 @@ export class ModelDatabase {
     return use(this.connection.driver);
   }
 
-  /** Whether something of {@link upkeep} has work. Cheap enough to be asked after every lookup. */
+  /** Whether something of {@link upkeep} has work. */
   get hasWork(): boolean {
-    for (const job of this.upkeep) if (job.hasWork) return true;
-    return false;
+    return this.upkeep.some(({ hasWork }) => hasWork);
+  }
+
+  /** When something of {@link upkeep} will have work though nobody uses it; `Infinity` for never. */
+  get due(): Milliseconds {
+    return Math.min(...this.upkeep.map(({ due }) => due ?? Infinity));
   }
 
   /** Gives its page cache a size that fits, where so many databases are open. */

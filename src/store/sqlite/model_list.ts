@@ -5,6 +5,8 @@
  */
 
 import type { Files, Runtime } from "../../runtime/runtime.ts";
+import type { SqlDriver } from "../../sqlite/driver.ts";
+import { SqliteError } from "../../sqlite/error.ts";
 import { readDatabase } from "../../sqlite/open.ts";
 import type { CacheError } from "../error.ts";
 import type { Databases } from "./databases.ts";
@@ -39,7 +41,7 @@ export async function listDatabases(files: Files, directory: string): Promise<st
  */
 export async function modelsIn(databases: Databases, { runtime, directory }: Place): Promise<ModelList> {
   const models = new Map<string, string>();
-  await databases.readEach((path) => (driver) => {
+  const readModel = (path: string, driver: SqlDriver): void => {
     const statement = driver.prepare("SELECT value FROM meta WHERE name = 'model'");
     try {
       const model = statement.get()?.[0];
@@ -48,14 +50,22 @@ export async function modelsIn(databases: Databases, { runtime, directory }: Pla
     } finally {
       statement.finalize();
     }
+  };
+  await databases.readEach((path) => (driver) => {
+    readModel(path, driver);
     return false;
   });
   const failures: CacheError[] = [];
   for (const path of await listDatabases(runtime.files, directory)) {
     if (models.has(path)) continue;
     try {
-      if (inspectFile(runtime.files, path) === "ours") await readDatabase(runtime, path, () => {});
+      // What could not be read a moment ago, and can be now, is one of them.
+      if (inspectFile(runtime.files, path) === "ours") {
+        await readDatabase(runtime, path, (driver) => readModel(path, driver));
+      }
     } catch (error) {
+      // It is being made, or was when the power failed: nothing was ever put into it.
+      if (error instanceof SqliteError && error.code === "SQLITE_READONLY") continue;
       const failure = toCacheError(error);
       if (failure.code !== "foreign_file") failures.push(failure);
     }

@@ -3,18 +3,20 @@
  * compresses them again with it, thoroughly. A put only compresses as fast as it can, without a dictionary.
  *
  * The walk through the answers, whatever process takes its next step, is written down in the same transaction as what it
- * has done. Every step makes sure that the dictionary it was taken with is still the current one. So when a walk is over
- * no row needs another dictionary: rows that came meanwhile have none, and those that were there were passed.
+ * has done. Every step makes sure that the dictionary it was taken with is still the current one, so rows only ever come
+ * to need that one. How far the walk went is a number that nothing vouches for, and with a dictionary goes every answer
+ * that needs it: before others are removed every row is looked at once more, by one process from the first to the last.
  *
  * @module
  */
 
-import { buildDictionary, type BuiltDictionary } from "../../codec/build_dictionary.ts";
+import { buildDictionary, type BuiltDictionary, FEWEST_SAMPLES } from "../../codec/build_dictionary.ts";
 import { THOROUGH } from "../../codec/codec.ts";
 import type { Dictionary } from "../../codec/dictionary.ts";
 import { plain } from "../../codec/plain.ts";
 import type { Milliseconds } from "../../runtime/runtime.ts";
 import type { SqlValue } from "../../sqlite/driver.ts";
+import { isBusy } from "../../sqlite/error.ts";
 import { PackedRow, packedRows } from "../../sqlite/packed_row.ts";
 import { CacheError } from "../error.ts";
 import type { Connection } from "./connection.ts";
@@ -33,18 +35,23 @@ const SLICE: Milliseconds = 4;
 /** Rows that are looked at in one slice at most, and bytes that are written in one transaction, about. */
 const ROWS_AT_ONCE = 256;
 const BYTES_AT_ONCE = 256 * 1024;
-/** How far from where a sample is looked for it may be taken: others may be too large. */
+/** How many rows to look at for a sample: others may be too large. */
 const SEARCHED_ROWS = 32;
 /** An answer this short has nothing to gain. */
 const SMALLEST = 64;
+/** Compressing thoroughly takes a millisecond for so many bytes. */
+const BYTES_PER_MILLISECOND = 32 * 1024;
 /** Successive multiples of the golden ratio's fraction spread evenly, however many there are. */
 const SPREAD = 0.6180339887498949;
 
 const SELECT_ROW = `SELECT ${ENTRY_COLUMNS} FROM entry WHERE rowid = ?`;
-const SELECT_SAMPLE = "SELECT rowid FROM entry WHERE rowid >= ? AND rowid < ? AND size <= ? ORDER BY rowid LIMIT 1";
+const SELECT_SAMPLE =
+  `SELECT id FROM (SELECT rowid AS id, size FROM entry WHERE rowid >= ? ORDER BY rowid LIMIT ${SEARCHED_ROWS}) ` +
+  "WHERE size <= ? LIMIT 1";
+/** Of any size, and chosen afterwards: looking for those that fit could take long. */
 const SELECT_NEXT =
-  `SELECT rowid, checksum FROM entry WHERE rowid > ? AND size BETWEEN ${SMALLEST} AND ${LARGEST_RECOMPRESSED} ` +
-  `ORDER BY rowid LIMIT ${ROWS_AT_ONCE}`;
+  `SELECT rowid, size, dictionary, checksum FROM entry WHERE rowid > ? ORDER BY rowid LIMIT ${ROWS_AT_ONCE}`;
+const SELECT_USED = `SELECT rowid, dictionary FROM entry WHERE rowid > ? ORDER BY rowid LIMIT ${ROWS_AT_ONCE}`;
 const UPDATE = "UPDATE entry SET codec = ?, dictionary = ?, body = ?, checksum = ? WHERE rowid = ? AND checksum = ?";
 
 /** Where things stand, as the table `meta` has it. */
@@ -55,6 +62,16 @@ interface State {
   readonly tried: number;
   /** The last row that the walk has passed. */
   readonly walked: number;
+}
+
+/** A row that a walk comes by. */
+type Passed = readonly [rowid: number, size: number, dictionary: number | null, checksum: Uint8Array];
+
+/** A dictionary that is being built, and how things stood when that was begun. */
+interface Building {
+  readonly state: State;
+  readonly answers: number;
+  readonly steps: Generator<undefined, BuiltDictionary | undefined>;
 }
 
 /** A row, compressed again. */
@@ -71,14 +88,22 @@ export class Recompression implements Upkeep {
   readonly #dictionaries: Dictionaries;
   /** Whether there may be answers that were not looked at. */
   #isExpected = true;
-  #building: Generator<undefined, BuiltDictionary | undefined> | undefined;
-
+  #building: Building | undefined;
+  /** How far it was looked for rows that need another dictionary than the current one. */
+  #check: { readonly dictionary: number | null; after: number } | undefined;
   readonly #onShortened: () => void;
 
-  /** `onShortened` is called when a walk has left free room behind. */
-  constructor(connection: Connection, dictionaries: Dictionaries, onShortened: () => void) {
+  readonly #fewest: number;
+  readonly #fewestSamples: number;
+
+  /**
+   * A dictionary is built from `fewest` answers on. `onShortened` is called when a walk has left free room behind.
+   */
+  constructor(connection: Connection, dictionaries: Dictionaries, fewest: number, onShortened: () => void) {
     this.#connection = connection;
     this.#dictionaries = dictionaries;
+    this.#fewest = fewest;
+    this.#fewestSamples = Math.min(fewest, FEWEST_SAMPLES);
     this.#onShortened = onShortened;
   }
 
@@ -94,7 +119,13 @@ export class Recompression implements Upkeep {
   work(): void {
     // Whatever goes wrong, there will be more some day.
     this.#isExpected = false;
-    this.#isExpected = this.#slice();
+    try {
+      this.#isExpected = this.#slice();
+    } catch (error) {
+      // Who has it locked will be gone soon.
+      this.#isExpected = isBusy(error);
+      throw error;
+    }
   }
 
   /** Does a slice; returns whether there is more to be done. */
@@ -104,29 +135,36 @@ export class Recompression implements Upkeep {
     this.#connection.enterReading(clock.now());
     const state = this.#state();
     const answers = this.#connection.statement("SELECT max(rowid) FROM entry").get()![0] as number ?? 0;
-    if (this.#building !== undefined || isBuildDue(answers, state.tried)) {
-      this.#build(state, answers, end);
+    if (this.#building !== undefined || isBuildDue(answers, state.tried, this.#fewest)) {
+      this.#building ??= { state, answers, steps: this.#builder(state, answers) };
+      this.#build(this.#building, end);
       return true;
     }
     // Before there are enough for a dictionary, all would be compressed once for nothing.
     return state.tried > 0 && this.#walk(state, answers, end);
   }
 
-  #build(state: State, answers: number, end: Milliseconds): void {
-    this.#building ??= this.#builder(state, answers);
+  #build(building: Building, end: Milliseconds): void {
     do {
-      const step = this.#building.next();
+      let step: IteratorResult<undefined, BuiltDictionary | undefined>;
+      try {
+        step = building.steps.next();
+      } catch (error) {
+        this.#building = undefined;
+        throw error;
+      }
       if (!step.done) continue;
       this.#building = undefined;
-      return this.#adopt(state, answers, step.value?.dictionary);
+      return this.#adopt(building, step.value?.dictionary);
     } while (this.#connection.clock.monotonic() < end);
   }
 
   /** Takes a dictionary into use, or notes that none was worth it. */
-  #adopt(state: State, answers: number, dictionary: Dictionary | undefined): void {
+  #adopt({ state, answers }: Building, dictionary: Dictionary | undefined): void {
     this.#connection.write(() => {
       // Another process has built one meanwhile.
-      if (this.#state().tried !== state.tried) return;
+      const now = this.#state();
+      if (now.tried !== state.tried || now.dictionary !== state.dictionary) return;
       this.#set("dictionary_tried", answers);
       if (dictionary === undefined) return;
       this.#dictionaries.add(dictionary, this.#connection.clock.now());
@@ -140,7 +178,7 @@ export class Recompression implements Upkeep {
     const samples = new Map<number, Uint8Array>();
     for (let index = 1; index <= SAMPLED_ANSWERS; index++) {
       const from = 1 + Math.floor(((index * SPREAD) % 1) * answers);
-      const found = this.#connection.statement(SELECT_SAMPLE).get(from, from + SEARCHED_ROWS, LARGEST_WITH_DICTIONARY);
+      const found = this.#connection.statement(SELECT_SAMPLE).get(from, LARGEST_WITH_DICTIONARY);
       const rowid = found?.[0] as number | undefined;
       if (rowid === undefined || samples.has(rowid)) continue;
       const bytes = this.#read(rowid)?.bytes;
@@ -149,36 +187,79 @@ export class Recompression implements Upkeep {
     }
     const current = id === null ? undefined : this.#dictionaries.find(id);
     const { zstd: codec, sha256 } = this.#connection.tools;
-    return yield* buildDictionary([...samples.values()], { codec, sha256, current });
+    return yield* buildDictionary([...samples.values()], {
+      codec,
+      sha256,
+      current,
+      fewestSamples: this.#fewestSamples,
+    });
   }
 
   /** Takes some steps; returns whether there are more to take. */
   #walk({ dictionary: id, walked }: State, answers: number, end: Milliseconds): boolean {
+    const { clock } = this.#connection;
     const dictionary = id === null ? undefined : this.#dictionaries.find(id);
-    const rows = this.#connection.statement(SELECT_NEXT).all(walked) as [number, Uint8Array][];
     const shorter: Shorter[] = [];
-    let passed = 0;
-    for (let bytes = 0; passed < rows.length && bytes < BYTES_AT_ONCE; passed++) {
-      if (passed > 0 && this.#connection.clock.monotonic() >= end) break;
-      const row = this.#shorten(...rows[passed]!, dictionary);
-      if (row === undefined) continue;
-      shorter.push(row);
-      bytes += row.bytes;
+    let [last, bytes, isOver, isEnough] = [walked, 0, false, false];
+    while (!isOver && !isEnough) {
+      const rows = this.#connection.statement(SELECT_NEXT).all(last) as unknown as Passed[];
+      for (const [rowid, size, used, checksum] of rows) {
+        const mustLeave = used !== null && used !== id;
+        const isSuitable = mustLeave || (size >= SMALLEST && size <= LARGEST_RECOMPRESSED);
+        const takes = isSuitable ? size / BYTES_PER_MILLISECOND : 0;
+        isEnough = bytes >= BYTES_AT_ONCE || (last > walked && clock.monotonic() + takes >= end);
+        if (isEnough) break;
+        const row = isSuitable ? this.#shorten(rowid, checksum, dictionary) : undefined;
+        last = rowid;
+        if (row === undefined) continue;
+        shorter.push(row);
+        bytes += row.bytes;
+      }
+      isOver = !isEnough && rows.length < ROWS_AT_ONCE;
     }
-    const isOver = passed === rows.length && rows.length < ROWS_AT_ONCE;
-    const last = isOver ? answers : rows[passed - 1]![0];
-    if (last === walked && !this.#dictionaries.hasOthers(id)) return false;
+    if (isOver) last = answers;
+    if (last === walked) return this.#dictionaries.hasOthers(id) && this.#removeOthers(id, end);
     this.#connection.write(() => {
       const now = this.#state();
       if (now.dictionary !== id || now.walked !== walked) return;
+      // Somebody may have removed it, or its row is broken: it would be missed as soon as nobody remembers it.
+      if (dictionary !== undefined && shorter.length > 0) this.#dictionaries.keep(dictionary, clock.now());
       for (const { rowid, before, values } of shorter) {
         this.#connection.statement(UPDATE).run(...values, rowid, before);
       }
       this.#set("dictionary_walked", last);
-      if (isOver) this.#dictionaries.removeOthers(id);
     });
     if (isOver) this.#onShortened();
-    return !isOver;
+    return !isOver || this.#dictionaries.hasOthers(id);
+  }
+
+  /**
+   * Goes on looking for rows that need another dictionary than `id`, and removes the others once there is none. Where there
+   * is one the walk goes back to it. Returns whether there is more to do.
+   */
+  #removeOthers(id: number | null, end: Milliseconds): boolean {
+    const check = this.#check?.dictionary === id ? this.#check : this.#check = { dictionary: id, after: 0 };
+    let isOver = false;
+    do {
+      const rows = this.#connection.statement(SELECT_USED).all(check.after) as unknown as [number, number | null][];
+      for (const [rowid, used] of rows) {
+        check.after = rowid;
+        // What cannot be read is no answer.
+        if (used === null || used === id || this.#read(rowid) === undefined) continue;
+        this.#check = undefined;
+        this.#connection.write(() => {
+          if (this.#state().dictionary === id) this.#set("dictionary_walked", rowid - 1);
+        });
+        return true;
+      }
+      isOver = rows.length < ROWS_AT_ONCE;
+    } while (!isOver && this.#connection.clock.monotonic() < end);
+    if (!isOver) return true;
+    this.#check = undefined;
+    this.#connection.write(() => {
+      if (this.#state().dictionary === id) this.#dictionaries.removeOthers(id);
+    });
+    return false;
   }
 
   /** A row, compressed as well as can be; `undefined` when it is so already, or broken. */

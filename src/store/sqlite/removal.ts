@@ -22,7 +22,7 @@ const SELECTION: readonly string[] = ["model", "keys", "namespace", "tag", "outc
 const FITS = "(?2 IS NULL OR entry.outcome = ?2) AND (?3 IS NULL OR entry.created < ?3) AND (?4 IS NULL OR EXISTS " +
   "(SELECT 1 FROM request WHERE request.key = entry.key AND namespace = ?4)) AND (?5 IS NULL OR EXISTS " +
   "(SELECT 1 FROM tag WHERE tag.key = entry.key AND tag = ?5))";
-/** From the last sample to the first, since those before a gap are still found. */
+/** From the last sample to the first, so that those that are still there keep their places. */
 const OF_KEY = `SELECT ${PLACE_COLUMNS} FROM entry WHERE key = ?1 AND ${FITS} ORDER BY sample DESC LIMIT ?6`;
 /**
  * From the last row to the first: requests go from the end of their table, so blocks of sketches go with them one by

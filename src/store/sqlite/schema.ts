@@ -89,6 +89,8 @@ const MAGIC = "SQLite format 3\0";
 const HEADER_BYTES = 100;
 const USER_VERSION_AT = 60;
 const APPLICATION_ID_AT = 68;
+/** Which SQLite wrote it, and when: never zero in a whole header. */
+const WRITER_AT = 92;
 
 /**
  * Looks at a file's first bytes (https://sqlite.org/fileformat2.html#the_database_header) without touching it: whether
@@ -111,11 +113,12 @@ export function inspectFile(files: Files, path: string): "missing" | "empty" | "
   }
   if (length === 0) return "empty";
   const view = new DataView(header.buffer);
+  // The power failed before its first pages were on the disk, whole, or they are being written now, or taken back. Rolling
+  // the journal back leaves an empty file.
+  const isZero = (from: number, to: number): boolean => header.subarray(from, to).every((byte) => byte === 0);
+  const isUnfinished = length < HEADER_BYTES || isZero(0, MAGIC.length) || isZero(WRITER_AT, HEADER_BYTES);
+  if (isUnfinished && (hadJournal || hasJournal())) return "empty";
   if (length < HEADER_BYTES || String.fromCharCode(...header.subarray(0, MAGIC.length)) !== MAGIC) {
-    // The power failed before its first pages were on the disk, or they are being written now, or taken back. Rolling the
-    // journal back leaves an empty file.
-    const isUnfinished = length < HEADER_BYTES || header.every((byte) => byte === 0);
-    if (isUnfinished && (hadJournal || hasJournal())) return "empty";
     throw new CacheError("foreign_file", `Cannot use ${path} as a cache: it is no SQLite database`);
   }
   refuseForeign(path, view.getUint32(APPLICATION_ID_AT), view.getUint32(USER_VERSION_AT));

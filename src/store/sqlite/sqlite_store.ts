@@ -37,6 +37,7 @@ import { bytesOnDisk } from "./bytes_on_disk.ts";
 import { SqliteClaims } from "./claims.ts";
 import type { DatabasesSettings } from "./databases.ts";
 import { Databases } from "./databases.ts";
+import { FEWEST_ANSWERS } from "./dictionary_policy.ts";
 import type { PreparedPut } from "./entry_table.ts";
 import { MISS, preparePut } from "./entry_table.ts";
 import { EveryDatabase } from "./every_database.ts";
@@ -74,6 +75,8 @@ export interface SqliteStoreOptions {
   readonly maxBytes?: number;
   /** How long answers are kept after their time has passed, to be served in a need; 0 by default. */
   readonly keepExpired?: Milliseconds;
+  /** From how many answers on a dictionary is built of what those of a database have in common; 200 by default. */
+  readonly dictionaryFrom?: number;
 }
 
 const OPTIONS: readonly string[] = [
@@ -85,6 +88,7 @@ const OPTIONS: readonly string[] = [
   "maxOpenDatabases",
   "maxBytes",
   "keepExpired",
+  "dictionaryFrom",
 ];
 
 /** A model has some twenty a day, and they are written within seconds once it has a database. */
@@ -99,7 +103,7 @@ const MOST_WAITING_AMOUNTS = 16_384;
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<Store> {
   refuseUnknownOptions("open a SQLite store", options, OPTIONS);
   const { runtime, directory, synchronous = "normal", locking, lockTimeout = 1000, maxOpenDatabases = 16 } = options;
-  const { maxBytes, keepExpired = 0 } = options;
+  const { maxBytes, keepExpired = 0, dictionaryFrom = FEWEST_ANSWERS } = options;
   if (synchronous !== "normal" && synchronous !== "full") {
     throw new TypeError(`Cannot open a SQLite store: synchronous must be "normal" or "full": ${synchronous}`);
   }
@@ -118,6 +122,9 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
   if (!(keepExpired >= 0)) {
     throw new RangeError(`Cannot open a SQLite store: keepExpired must be 0 or more: ${keepExpired}`);
   }
+  if (!(Number.isSafeInteger(dictionaryFrom) && dictionaryFrom >= 1)) {
+    throw new RangeError(`Cannot open a SQLite store: dictionaryFrom must be 1 or more: ${dictionaryFrom}`);
+  }
   if (locking === "shared" && runtime.rangeLocks === undefined) {
     throw new CacheError(
       "unavailable",
@@ -132,8 +139,8 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
     const [zstd, checksum] = await Promise.all([loadZstd(), loadChecksum(), loadEngine()]);
     const tools = { zstd, checksum, sha256: (bytes: Uint8Array) => runtime.sha256(bytes) };
     const waitingAmounts = new AmountsByDay(MOST_WAITING_AMOUNTS);
-    const settings = { runtime, directory, synchronous, locking, lockTimeout, maxOpenDatabases, keepExpired, maxBytes };
-    const store = new SqliteStore({ ...settings, tools, waitingAmounts });
+    const limits = { lockTimeout, maxOpenDatabases, keepExpired, maxBytes, dictionaryFrom };
+    const store = new SqliteStore({ runtime, directory, synchronous, locking, ...limits, tools, waitingAmounts });
     await store.checkRoom();
     return store;
   } catch (error) {

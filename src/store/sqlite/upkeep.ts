@@ -5,10 +5,14 @@
  * @module
  */
 
+import type { Milliseconds } from "../../runtime/runtime.ts";
+
 /** One kind of work on one open database. */
 export interface Upkeep {
-  /** Whether {@link work} has something to do. Cheap enough to be asked after every lookup. */
+  /** Whether {@link work} has something to do. */
   readonly hasWork: boolean;
+  /** When it will have, though nobody uses the database, in milliseconds since 1970. Absent where that cannot be. */
+  readonly due?: Milliseconds;
   /**
    * Does one slice, some 4 ms of it.
    *

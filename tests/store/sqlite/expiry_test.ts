@@ -49,6 +49,36 @@ describe("an expired answer", () => {
     assertSound(path);
   });
 
+  it("is removed at its time though nobody uses the store any more, one after the other", async () => {
+    const { clock, runtime } = slow();
+    const directory = await temporaryFolder();
+    let store = await openStore(directory, { runtime, locking: "exclusive" });
+    await put(store, "late", clock.now() + 86_400_000);
+    await put(store, "soon", clock.now() + 60_000);
+    await put(store, "never", null);
+    await rest(clock);
+    clock.advance(60_000);
+    await rest(clock);
+    assert.equal((await store.size()).entries, 2);
+    for (let hour = 0; hour < 24; hour++) {
+      clock.advance(3_600_000);
+      await rest(clock, 2);
+    }
+    await rest(clock);
+    assert.equal((await store.size()).entries, 1);
+    await put(store, "tomorrow", clock.now() + 86_400_000);
+    await store.close();
+    store = await openStore(directory, { runtime, locking: "exclusive" });
+    await find(store, "nowhere");
+    for (let hour = 0; hour < 25; hour++) {
+      clock.advance(3_600_000);
+      await rest(clock, 2);
+    }
+    await rest(clock);
+    assert.equal((await store.size()).entries, 1);
+    await store.close();
+  });
+
   it("is kept as long as it may be served in a need", async () => {
     const { clock, runtime } = slow();
     const store = await openStore(await temporaryFolder(), { runtime, locking: "exclusive", keepExpired: 100_000 });

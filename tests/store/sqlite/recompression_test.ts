@@ -64,7 +64,7 @@ describe("recompression", () => {
     assert.deepEqual(dictionariesIn(await databaseIn(directory)).ids, []);
     await put(store, 199, 400);
     const before = (await store.size()).storedBytes;
-    await quiet(clock, 400);
+    await quiet(clock, 100);
     const { ids, used } = dictionariesIn(await databaseIn(directory));
     assert.equal(ids.length, 1);
     assert.deepEqual(used, ids);
@@ -83,14 +83,14 @@ describe("recompression", () => {
     const clock = new ManualClock();
     const store = await openStore(directory, { runtime: { ...machine, clock } });
     await put(store, 0, 200);
-    await quiet(clock, 300);
+    await quiet(clock, 80);
     const path = await databaseIn(directory);
     const [first] = dictionariesIn(path).ids;
     assert.ok(first);
     const other =
       "Grade, with reasons that have nothing to do with what was asked before, and a great deal of other words";
     await put(store, 200, 1000, other);
-    await quiet(clock, 1500);
+    await quiet(clock, 300);
     const { ids, used } = dictionariesIn(path);
     assert.equal(ids.length, 1);
     assert.notEqual(ids[0], first);
@@ -104,7 +104,7 @@ describe("recompression", () => {
     const clock = new ManualClock();
     const store = await openStore(directory, { runtime: { ...machine, clock } });
     await put(store, 0, 200);
-    await quiet(clock, 300);
+    await quiet(clock, 80);
     await store.close();
     const changes = [
       "DELETE FROM dictionary",
@@ -138,7 +138,7 @@ describe("recompression", () => {
     const clock = new ManualClock();
     const store = await openStore(directory, { runtime: { ...machine, clock } });
     await put(store, 0, 200);
-    await quiet(clock, 300);
+    await quiet(clock, 80);
     await store.close();
     const path = await databaseIn(directory);
     const native = new DatabaseSync(path, { readOnly: true });
@@ -161,6 +161,70 @@ describe("recompression", () => {
     }
   });
 
+  it("loses no answer to numbers in meta that somebody has damaged", async () => {
+    const directory = await temporaryFolder();
+    const clock = new ManualClock();
+    const store = await openStore(directory, { runtime: { ...machine, clock } });
+    await put(store, 0, 200);
+    await quiet(clock, 80);
+    await store.close();
+    const changes = [
+      "DELETE FROM meta WHERE name = 'dictionary'",
+      "UPDATE meta SET value = value + 1 WHERE name = 'dictionary'",
+      "UPDATE meta SET value = 'x' WHERE name LIKE 'dictionary%'",
+      "UPDATE meta SET value = -1 WHERE name = 'dictionary_walked'",
+      "UPDATE meta SET value = 1e300 WHERE name = 'dictionary_walked'",
+      "UPDATE meta SET value = 9e15 WHERE name = 'dictionary_tried'",
+      // A walk whose number jumped ahead: its first rows need the old dictionary.
+      "UPDATE meta SET value = 7 WHERE name = 'dictionary'; INSERT INTO dictionary VALUES (7, x'', x'', 0)",
+    ];
+    for (const change of changes) {
+      const copy = join(await temporaryFolder(), "copy");
+      await cp(directory, copy, { recursive: true });
+      const native = new DatabaseSync(await databaseIn(copy));
+      native.exec(change);
+      native.close();
+      const damaged = await openStore(copy, { runtime: { ...machine, clock } });
+      await put(damaged, 200, 201);
+      await quiet(clock, 80);
+      assert.deepEqual(await wrong(damaged, 201), [], change);
+      await damaged.close();
+    }
+  });
+
+  it("stores a dictionary again that somebody has removed while it was in use", async () => {
+    const directory = await temporaryFolder();
+    const clock = new ManualClock();
+    const store = await openStore(directory, { runtime: { ...machine, clock }, locking: "shared" });
+    await put(store, 0, 200);
+    await quiet(clock, 80);
+    const path = await databaseIn(directory);
+    const native = new DatabaseSync(path);
+    native.exec("DELETE FROM dictionary");
+    native.close();
+    await put(store, 200, 210);
+    await quiet(clock, 50);
+    await store.close();
+    const reopened = await openStore(directory);
+    assert.deepEqual(await wrong(reopened, 210), []);
+    await reopened.close();
+  });
+
+  it("passes the answers that took the rowids of removed ones", async () => {
+    const directory = await temporaryFolder();
+    const clock = new ManualClock();
+    const store = await openStore(directory, { runtime: { ...machine, clock } });
+    await put(store, 0, 200);
+    await quiet(clock, 80);
+    await store.remove({ keys: Array.from({ length: 100 }, (_, index) => requestOf(`${100 + index}`).key) });
+    await put(store, 100, 200);
+    await quiet(clock, 80);
+    const { ids, used } = dictionariesIn(await databaseIn(directory));
+    assert.deepEqual(used, ids);
+    assert.deepEqual(await wrong(store, 200), []);
+    await store.close();
+  });
+
   it("is shared by processes: what one has compressed the other reads", async (context) => {
     if (!requireRangeLocks(context, machine)) return;
     const directory = await temporaryFolder();
@@ -170,7 +234,7 @@ describe("recompression", () => {
     );
     await put(stores[0]!, 0, 300);
     assert.deepEqual(await wrong(stores[1]!, 300), []);
-    await quiet(clock, 400);
+    await quiet(clock, 100);
     assert.equal(dictionariesIn(await databaseIn(directory)).ids.length, 1);
     for (const store of stores) assert.deepEqual(await wrong(store, 300), []);
     for (const store of stores) await store.close();

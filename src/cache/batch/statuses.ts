@@ -1,0 +1,27 @@
+/**
+ * One status for several lookups that were one call of the cache's user.
+ *
+ * @module
+ */
+
+import type { CacheStatus } from "../call_options.ts";
+import { sumOf } from "../flow/settled.ts";
+
+/**
+ * How all of them fared together: a hit where all are, stored where all is that was bought, shared where nothing was
+ * bought and some of it was shared.
+ */
+export function together(statuses: readonly CacheStatus[]): CacheStatus {
+  const known = statuses.filter(({ outcome }) => outcome !== undefined);
+  if (known.length === 0) return {};
+  const bought = known.filter(({ outcome, shared, expiredServed }) => outcome !== "hit" && !shared && !expiredServed);
+  return {
+    outcome: known.map(({ outcome }) => outcome!).find((outcome) => outcome !== "hit") ?? "hit",
+    stored: bought.length > 0 && bought.every(({ stored }) => stored),
+    shared: bought.length === 0 && known.some(({ shared }) => shared),
+    expiredServed: known.some(({ expiredServed }) => expiredServed),
+    costMicrodollars: sumOf(known.map(({ costMicrodollars = null }) => costMicrodollars)),
+    billedMicrodollars: sumOf(known.map(({ billedMicrodollars = null }) => billedMicrodollars)),
+    why: known.map(({ why }) => why).find((why) => why !== undefined),
+  };
+}

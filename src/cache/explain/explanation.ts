@@ -1,0 +1,89 @@
+/**
+ * What is known of a request: what is stored under it, what failed, and what comes nearest.
+ *
+ * @module
+ */
+
+import type { FailureRecord, Found, RequestRecord, Store } from "../../store/store.ts";
+import { explainText, type Explanation as Nearest, type NearRequest, rank } from "./explain.ts";
+import { excerptOf } from "./excerpt.ts";
+import { type FailureMemory, failureText } from "../flow/failures.ts";
+import { decodeText } from "../json.ts";
+import type { CacheRequest } from "../request/request.ts";
+
+/** Why a request is a hit, or none. */
+export interface Explanation {
+  /** The request's key in hexadecimal; `null` when it has none. */
+  readonly key: string | null;
+  /** Of a request with several inputs, the index of the one that this is about. */
+  readonly input?: number;
+  /** Why the cache would not be asked. */
+  readonly bypass?: string;
+  /** How many samples are stored and may be served now. */
+  readonly samples: number;
+  /** Whether there are samples that may not be: expired, written under an older schema version, broken. */
+  readonly unusable?: { readonly expired: boolean; readonly stale: boolean; readonly corrupt: boolean };
+  /** The calls for it that failed; `null` when none did. */
+  readonly failures: { readonly count: number; readonly last: number; readonly message: string } | null;
+  /** Other stored requests, the one that differs least first. */
+  readonly nearest: readonly NearRequest[];
+  /** All of it for people, 600 UTF-16 code units at most. */
+  readonly text: string;
+}
+
+/** How many stored requests are compared. */
+const CANDIDATES = 32;
+/** A request as near as this is found without looking at other models. */
+const NEAR = 0.9;
+
+/** @throws CacheError when the store cannot be read. */
+export async function explainRequest(
+  store: Store,
+  failures: FailureMemory,
+  request: CacheRequest,
+): Promise<Explanation> {
+  const { model } = request;
+  const record = request.record();
+  const [found] = await store.lookup(model, [{ key: record.key, samples: Number.MAX_SAFE_INTEGER }]);
+  const failed = await failures.last(request);
+  const asked = { ...record, body: JSON.parse(decodeText(record.body)) };
+  const sameModel = await store.nearest(record.sketch, CANDIDATES, model);
+  let ranked: Nearest = rank(asked, sameModel);
+  if ((ranked.nearest[0]?.similarity ?? 0) < NEAR) {
+    ranked = rank(asked, distinct([...sameModel, ...await store.nearest(record.sketch, CANDIDATES)]));
+  }
+  const { entries, expired, stale, corrupt } = found!;
+  const isStored = entries.length > 0 || expired || stale || corrupt;
+  return {
+    key: hexOf(record.key),
+    samples: entries.length,
+    unusable: { expired, stale, corrupt },
+    failures: failed ? { count: failed.count, last: failed.last, message: failureText(failed) } : null,
+    nearest: ranked.nearest,
+    text: explainText({ stored: isStored, nearest: ranked.nearest }, standingOf(found!, failed)),
+  };
+}
+
+/** What there is of the request itself; empty where it was never stored and never failed. */
+function standingOf(
+  { entries, expired, stale, corrupt }: Found,
+  failed: FailureRecord | undefined,
+): string {
+  const reasons = Object.entries({ expired, broken: corrupt, "of an older version": stale });
+  const unusable = reasons.flatMap(([reason, is]) => is ? [reason] : []).join(", ");
+  const answers = entries.length > 0
+    ? "The request itself is stored."
+    : unusable !== ""
+    ? `The request itself is stored, but what was answered is ${unusable}.`
+    : "";
+  if (failed === undefined) return answers;
+  return `${answers} Calls for it failed (${failed.count}), at last so: ${excerptOf(failureText(failed))}.`.trimStart();
+}
+
+function distinct(records: readonly RequestRecord[]): RequestRecord[] {
+  return [...new Map(records.map((record) => [hexOf(record.key), record])).values()];
+}
+
+function hexOf(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -1,0 +1,96 @@
+/**
+ * Reads the requests of one cache, the files they name included, and makes sure that what is sent is what was looked up.
+ *
+ * @module
+ */
+
+import { NamesFileError } from "./canonical.ts";
+import { changedFile, type DigestFile, digestFiles, type FileDigests } from "./file_contents.ts";
+import type { JsonObject } from "../json.ts";
+import {
+  type BypassedRequest,
+  type CacheRequest,
+  filesOf,
+  isKeyed,
+  type Reading,
+  readRequest,
+  type RequestDefaults,
+} from "./request.ts";
+import type { Scope } from "./scope.ts";
+
+/** A request, read. */
+export interface ReadRequest {
+  readonly request: CacheRequest | BypassedRequest;
+  /**
+   * The body as it is to be sent now.
+   *
+   * @throws TypeError when it is no longer the one that was read.
+   */
+  current(): JsonObject;
+  /** Why an answer bought meanwhile is not one to this request: a file it names has changed. */
+  changed(): Promise<string | undefined>;
+}
+
+const NO_FILES: FileDigests = new Map();
+
+/** Reads requests. */
+export class RequestReader {
+  readonly #defaults: RequestDefaults;
+  readonly #digestFile: DigestFile | undefined;
+
+  /** Without `digestFile` a request that names a file is refused. */
+  constructor(defaults: RequestDefaults, digestFile: DigestFile | undefined) {
+    this.#defaults = defaults;
+    this.#digestFile = digestFile;
+  }
+
+  /**
+   * A promise only for a request that names files: most do not, and most are hits, whose callers need not wait a turn.
+   *
+   * @throws as {@link readRequest} does; CacheError `unavailable` when a file cannot be read.
+   */
+  read(body: unknown, scope: Scope, reading: Reading = {}): ReadRequest | Promise<ReadRequest> {
+    try {
+      return this.#read(body, scope, reading, []);
+    } catch (error) {
+      if (!(error instanceof NamesFileError)) throw error;
+      return this.#readWithFiles(body, scope, reading);
+    }
+  }
+
+  async #readWithFiles(body: unknown, scope: Scope, reading: Reading): Promise<ReadRequest> {
+    const urls = filesOf(body, scope, this.#defaults);
+    return this.#read(body, scope, { ...reading, files: await this.#digest(urls) }, urls);
+  }
+
+  #read(body: unknown, scope: Scope, reading: Reading, urls: readonly URL[]): ReadRequest {
+    const request = this.#readNow(body, scope, reading);
+    return {
+      request,
+      current: () => {
+        const now = this.#readNow(body, scope, reading);
+        if (isKeyed(request) && isKeyed(now) && now.id === request.id && now.shape.samples === request.shape.samples) {
+          return now.body;
+        }
+        throw new TypeError(
+          `Cannot answer a request whose body was changed while it was looked up: model ${now.model}`,
+        );
+      },
+      changed: async () => {
+        if (urls.length === 0) return undefined;
+        const now = await this.#digest(urls).catch(() => NO_FILES);
+        const href = changedFile(reading.files ?? NO_FILES, now);
+        return href && `a file it names changed while it was answered: ${href}`;
+      },
+    };
+  }
+
+  #readNow(body: unknown, scope: Scope, reading: Reading): CacheRequest | BypassedRequest {
+    return readRequest(body, scope, this.#defaults, reading);
+  }
+
+  #digest(urls: readonly URL[]): Promise<FileDigests> {
+    if (this.#digestFile !== undefined) return digestFiles(urls, this.#digestFile);
+    throw new TypeError(`Cannot key a request by a file's content without digestFile: ${urls[0]!.href}`);
+  }
+}
