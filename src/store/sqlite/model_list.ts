@@ -12,7 +12,7 @@ import type { CacheError } from "../error.ts";
 import type { Databases } from "./databases.ts";
 import { toCacheError } from "./failure.ts";
 import { databaseName, isDatabaseName } from "./names.ts";
-import { inspectFile } from "./schema.ts";
+import { inspectFile, wasReady } from "./schema.ts";
 
 /** The models in a directory, and what could not be asked. */
 export interface ModelList {
@@ -64,8 +64,9 @@ export async function modelsIn(databases: Databases, { runtime, directory }: Pla
         await readDatabase(runtime, path, (driver) => readModel(path, driver));
       }
     } catch (error) {
-      // It is being made, or was when the power failed: nothing was ever put into it.
-      if (error instanceof SqliteError && error.code === "SQLITE_READONLY") continue;
+      // A journal would have to be rolled back first. Where it is of its making, nothing was ever put into it.
+      const hasJournal = error instanceof SqliteError && error.code === "SQLITE_READONLY";
+      if (hasJournal && !wasReady(runtime.files, path)) continue;
       const failure = toCacheError(error);
       if (failure.code !== "foreign_file") failures.push(failure);
     }

@@ -87,6 +87,9 @@ const TABLES = `
 
 const MAGIC = "SQLite format 3\0";
 const HEADER_BYTES = 100;
+const WRITE_VERSION_AT = 18;
+/** What stands there in a database that has a write-ahead log. */
+const LOGGED = 2;
 const USER_VERSION_AT = 60;
 const APPLICATION_ID_AT = 68;
 /** Which SQLite wrote it, and when: never zero in a whole header. */
@@ -123,6 +126,22 @@ export function inspectFile(files: Files, path: string): "missing" | "empty" | "
   }
   refuseForeign(path, view.getUint32(APPLICATION_ID_AT), view.getUint32(USER_VERSION_AT));
   return "ours";
+}
+
+/**
+ * Whether a database was ever ready for use: only when its tables are there is its log turned on, which its header says
+ * from then on.
+ *
+ * @throws FileError when it cannot be read.
+ */
+export function wasReady(files: Files, path: string): boolean {
+  const file = files.open(path, "read");
+  try {
+    const version = new Uint8Array(1);
+    return file.read(version, WRITE_VERSION_AT) === 1 && version[0] === LOGGED;
+  } finally {
+    file.close();
+  }
 }
 
 /**
