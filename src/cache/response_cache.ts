@@ -60,7 +60,7 @@ import {
   type StreamParts,
 } from "./stream/streaming.ts";
 import type { StreamSource } from "./stream/live_stream.ts";
-import { streamProtocol } from "./stream/protocol.ts";
+import { streamProtocol } from "./stream/protocols.ts";
 import { type ProduceContext, wholeAnswers } from "./flow/supplier.ts";
 import { inTurns, WHOLE_STEPS } from "./flow/turns.ts";
 

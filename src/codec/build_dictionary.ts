@@ -7,7 +7,8 @@
  */
 
 import type { Codec } from "./codec.ts";
-import { CodecError, THOROUGH } from "./codec.ts";
+import { THOROUGH } from "./codec.ts";
+import { CodecError } from "./error.ts";
 import { Dictionary, DICTIONARY_LIMIT, type Sha256 } from "./dictionary.ts";
 import { selectSegments } from "./select_segments.ts";
 

@@ -46,8 +46,3 @@ export interface Codec {
 export const FAST = 3;
 /** The level for idle time: several times slower than {@link FAST}, to decompress as fast. */
 export const THOROUGH = 9;
-
-/** Bytes could not be compressed or decompressed. */
-export class CodecError extends Error {
-  override readonly name = "CodecError";
-}

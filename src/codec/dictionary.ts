@@ -10,7 +10,7 @@
  * @module
  */
 
-import { CodecError } from "./codec.ts";
+import { CodecError } from "./error.ts";
 
 /** The most bytes a dictionary may have: 128 KiB. Larger ones gain next to nothing and take time with every answer. */
 export const DICTIONARY_LIMIT: number = 128 * 1024;

@@ -5,7 +5,7 @@
  */
 
 import type { Codec } from "./codec.ts";
-import { CodecError } from "./codec.ts";
+import { CodecError } from "./error.ts";
 
 /** Stores bytes as they are. */
 export const plain: Codec = {

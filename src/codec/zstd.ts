@@ -8,7 +8,8 @@
 
 import { LRUCache } from "lru-cache";
 import type { Codec, CompressOptions } from "./codec.ts";
-import { CodecError, FAST } from "./codec.ts";
+import { FAST } from "./codec.ts";
+import { CodecError } from "./error.ts";
 import type { Dictionary } from "./dictionary.ts";
 import type { Pointer, RawZstd } from "./zstd_wasm.ts";
 import { loadRawZstd } from "./zstd_wasm.ts";

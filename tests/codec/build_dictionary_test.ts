@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
 import { buildDictionary, type BuildOptions, type BuiltDictionary } from "../../src/codec/build_dictionary.ts";
 import type { Codec } from "../../src/codec/codec.ts";
-import { CodecError } from "../../src/codec/codec.ts";
+import { CodecError } from "../../src/codec/error.ts";
 import type { Sha256 } from "../../src/codec/dictionary.ts";
 import { selectSegments } from "../../src/codec/select_segments.ts";
 import { loadZstd } from "../../src/codec/zstd.ts";

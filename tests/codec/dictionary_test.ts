@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
-import { CodecError } from "../../src/codec/codec.ts";
+import { CodecError } from "../../src/codec/error.ts";
 import { Dictionary, DICTIONARY_LIMIT, dictionaryId, type Sha256 } from "../../src/codec/dictionary.ts";
 import { loadRuntime } from "../../src/runtime/load.ts";
 

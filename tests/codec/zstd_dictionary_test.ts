@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
 import { loadChecksum } from "../../src/codec/checksum.ts";
-import { CodecError, FAST, THOROUGH } from "../../src/codec/codec.ts";
+import { FAST, THOROUGH } from "../../src/codec/codec.ts";
+import { CodecError } from "../../src/codec/error.ts";
 import { Dictionary, DICTIONARY_LIMIT, type Sha256 } from "../../src/codec/dictionary.ts";
 import { Zstd, ZSTD_SIZE_LIMIT } from "../../src/codec/zstd.ts";
 import { loadRawZstd, type RawZstd } from "../../src/codec/zstd_wasm.ts";

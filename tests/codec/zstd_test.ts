@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
 import type { Codec } from "../../src/codec/codec.ts";
-import { CodecError, FAST, THOROUGH } from "../../src/codec/codec.ts";
+import { FAST, THOROUGH } from "../../src/codec/codec.ts";
+import { CodecError } from "../../src/codec/error.ts";
 import { declaredSize, loadZstd, ZSTD_SIZE_LIMIT } from "../../src/codec/zstd.ts";
 
 const encoder = new TextEncoder();

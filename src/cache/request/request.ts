@@ -14,7 +14,8 @@ import { type KeyedRequest, type RequestKey, requestKey, type Sha256 } from "./k
 import { manySamples, type SampleShape, sampleShape } from "../answer/samples.ts";
 import { DEFAULT_ENDPOINT, type ResolvedScope, resolveScope, type Scope } from "./scope.ts";
 import { sketchOf } from "../explain/sketch.ts";
-import { type StreamProtocol, streamProtocol } from "../stream/protocol.ts";
+import type { StreamProtocol } from "../stream/protocol.ts";
+import { streamProtocol } from "../stream/protocols.ts";
 
 /** A request the cache may answer. */
 export interface CacheRequest {

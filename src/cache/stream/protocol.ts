@@ -1,17 +1,12 @@
 /**
- * The streams that the cache understands. A stream and the JSON that a call without streaming gets are two forms of one
+ * What it takes to understand a stream. A stream and the JSON that a call without streaming gets are two forms of one
  * answer; a protocol turns each into the other, so that either serves both kinds of caller.
  *
  * @module
  */
 
-import { type EndpointKind, endpointKind } from "../request/ignore_list.ts";
 import type { JsonObject } from "../json.ts";
 import type { Assembler, Expected } from "./assembler.ts";
-import { chatCompletions } from "./chat_completions.ts";
-import { completions } from "./completions.ts";
-import { messages } from "./messages.ts";
-import { responses } from "./responses.ts";
 import type { SseEvent } from "./sse.ts";
 
 export type { Assembler, Expected } from "./assembler.ts";
@@ -37,17 +32,4 @@ export interface StreamProtocol {
   disassemble(answer: JsonObject, wishes: StreamWishes): SseEvent[];
   /** Whether an event of a recorded stream is for a caller with these wishes. Absent where every event is. */
   trim?(event: SseEvent, wishes: StreamWishes): boolean;
-}
-
-const PROTOCOLS: Readonly<Partial<Record<EndpointKind, StreamProtocol>>> = {
-  chat_completions: chatCompletions,
-  completions,
-  responses,
-  messages,
-};
-
-/** How an endpoint streams; `undefined` where it does not, or nobody here knows how. */
-export function streamProtocol(endpoint: string): StreamProtocol | undefined {
-  const kind = endpointKind(endpoint);
-  return kind && PROTOCOLS[kind];
 }

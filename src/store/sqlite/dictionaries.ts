@@ -5,7 +5,7 @@
  * @module
  */
 
-import { CodecError } from "../../codec/codec.ts";
+import { CodecError } from "../../codec/error.ts";
 import { Dictionary } from "../../codec/dictionary.ts";
 import type { Milliseconds } from "../../runtime/runtime.ts";
 import type { Connection } from "./connection.ts";

@@ -7,7 +7,7 @@
 
 import type { Checksum } from "../../codec/checksum.ts";
 import type { Codec } from "../../codec/codec.ts";
-import { CodecError } from "../../codec/codec.ts";
+import { CodecError } from "../../codec/error.ts";
 import type { Dictionary, Sha256 } from "../../codec/dictionary.ts";
 import { plain } from "../../codec/plain.ts";
 import { ZSTD_SIZE_LIMIT } from "../../codec/zstd.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { CodecError } from "../../codec/codec.ts";
+import { CodecError } from "../../codec/error.ts";
 import { plain } from "../../codec/plain.ts";
 import { PackedRow } from "../../sqlite/packed_row.ts";
 import type { RequestRecord } from "../store.ts";

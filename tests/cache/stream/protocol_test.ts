@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { JsonObject } from "../../../src/cache/json.ts";
 import type { Expected, StreamProtocol } from "../../../src/cache/stream/protocol.ts";
-import { streamProtocol } from "../../../src/cache/stream/protocol.ts";
+import { streamProtocol } from "../../../src/cache/stream/protocols.ts";
 import { sseBytes } from "../../../src/cache/stream/recording.ts";
 import type { SseEvent } from "../../../src/cache/stream/sse.ts";
 import {
