@@ -12,7 +12,7 @@ import type { CacheError } from "../error.ts";
 import type { Databases } from "./databases.ts";
 import { toCacheError } from "./failure.ts";
 import { databaseName, isDatabaseName } from "./names.ts";
-import { inspectFile, wasReady } from "./schema.ts";
+import { inspectFile, isBeingMade } from "./schema.ts";
 
 /** The models in a directory, and what could not be asked. */
 export interface ModelList {
@@ -64,9 +64,9 @@ export async function modelsIn(databases: Databases, { runtime, directory }: Pla
         await readDatabase(runtime, path, (driver) => readModel(path, driver));
       }
     } catch (error) {
-      // A journal would have to be rolled back first. Where it is of its making, nothing was ever put into it.
+      // A journal would have to be rolled back first. Where it is that of its making, nothing was ever put into it.
       const hasJournal = error instanceof SqliteError && error.code === "SQLITE_READONLY";
-      if (hasJournal && !wasReady(runtime.files, path)) continue;
+      if (hasJournal && isBeingMade(runtime.files, path)) continue;
       const failure = toCacheError(error);
       if (failure.code !== "foreign_file") failures.push(failure);
     }

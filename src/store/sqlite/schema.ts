@@ -87,9 +87,8 @@ const TABLES = `
 
 const MAGIC = "SQLite format 3\0";
 const HEADER_BYTES = 100;
-const WRITE_VERSION_AT = 18;
-/** What stands there in a database that has a write-ahead log. */
-const LOGGED = 2;
+/** What a rollback journal begins with: https://sqlite.org/fileformat2.html#the_rollback_journal */
+const JOURNAL_MAGIC: readonly number[] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
 const USER_VERSION_AT = 60;
 const APPLICATION_ID_AT = 68;
 /** Which SQLite wrote it, and when: never zero in a whole header. */
@@ -129,16 +128,19 @@ export function inspectFile(files: Files, path: string): "missing" | "empty" | "
 }
 
 /**
- * Whether a database was ever ready for use: only when its tables are there is its log turned on, which its header says
- * from then on.
+ * Whether the journal beside a database is that of its making: once it has a log it writes no other. Anything else that
+ * is called so may lie beside a database full of answers.
  *
  * @throws FileError when it cannot be read.
  */
-export function wasReady(files: Files, path: string): boolean {
-  const file = files.open(path, "read");
+export function isBeingMade(files: Files, path: string): boolean {
+  const journal = `${path}-journal`;
+  // It was made, or taken back, a moment ago.
+  if (!files.exists(journal)) return true;
+  const file = files.open(journal, "read");
   try {
-    const version = new Uint8Array(1);
-    return file.read(version, WRITE_VERSION_AT) === 1 && version[0] === LOGGED;
+    const start = new Uint8Array(JOURNAL_MAGIC.length);
+    return file.read(start, 0) === start.length && JOURNAL_MAGIC.every((byte, index) => byte === start[index]);
   } finally {
     file.close();
   }

@@ -9,6 +9,7 @@ import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
+import { CacheError } from "../../../src/store/error.ts";
 import type { Store } from "../../../src/store/store.ts";
 import { requireRangeLocks } from "../../support/parts.ts";
 import { HERE, requireRuntime } from "../../support/runtimes.ts";
@@ -20,6 +21,21 @@ const CHURNER = fileURLToPath(new URL("./churner.ts", import.meta.url));
 
 const put = async (store: Store, word: string, model: string = MODEL, tags: string[] = []): Promise<void> =>
   await store.put(model, requestOf(word), [entryOf(word)], "append", { tags });
+
+describe("removal beside something that is called like a journal", () => {
+  it("never passes a database over in silence", async () => {
+    const directory = await temporaryFolder();
+    const filled = await openStore(directory);
+    await filled.put(MODEL, requestOf("a"), [entryOf("a")], "append");
+    await filled.close();
+    const path = await databaseIn(directory);
+    await writeFile(`${path}-journal`, new Uint8Array(50_000).fill(0xa5));
+    const store = await openStore(directory);
+    const removed = await Promise.resolve(store.remove({})).then(({ entries }) => entries, (error: unknown) => error);
+    assert.ok(removed === 1 || removed instanceof CacheError, `${removed}`);
+    await store.close();
+  });
+});
 
 describe("remove", () => {
   it("creates nothing where there is nothing", async () => {
