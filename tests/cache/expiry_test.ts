@@ -1,12 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { CacheStatus } from "../../src/cache/call_options.ts";
-import { CacheError } from "../../src/store/error.ts";
 import type { ManualClock } from "../store/manual_clock.ts";
 import { gate } from "../support/gate.ts";
 import { pick } from "./pick.ts";
 import { settled } from "./shared_memory.ts";
-import { ask, type ChatAnswer, type ChatRequest, openTestCache, saidBy } from "./support.ts";
+import { ask, type ChatAnswer, type ChatRequest, openTestCache, saidBy, tearRows } from "./support.ts";
 
 describe("ttl", () => {
   it("is the cache's, unless the call has its own", async () => {
@@ -208,15 +207,7 @@ describe("staleWhileRevalidate", () => {
     const { cache, provider, clock, store } = openTestCache(options);
     await cache.wrap(ask("cats"), provider.answer);
     clock.advance(1200);
-    const lookup = store.lookup.bind(store);
-    const broken = (): never => {
-      throw new CacheError("corrupt", "the frame is torn");
-    };
-    store.lookup = async (model, wants) =>
-      (await lookup(model, wants)).map((found) => ({
-        ...found,
-        entries: found.entries.map((entry) => ({ ...entry, bytes: broken, read: broken })),
-      }));
+    tearRows(store);
     const status: CacheStatus = {};
     assert.deepEqual(saidBy(await cache.wrap(ask("cats"), provider.answer, { status })), ["text 2"]);
     assert.equal(status.outcome, "corrupt");

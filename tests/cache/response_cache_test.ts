@@ -8,7 +8,7 @@ import type { Found } from "../../src/store/store.ts";
 import { gate } from "../support/gate.ts";
 import { ManualClock } from "../store/manual_clock.ts";
 import { pick } from "./pick.ts";
-import { ask, openTestCache, Provider, saidBy, sha256, TestStore } from "./support.ts";
+import { ask, openTestCache, Provider, saidBy, sha256, tearRows, TestStore } from "./support.ts";
 
 describe("ResponseCache", () => {
   const clock = new ManualClock();
@@ -267,15 +267,7 @@ describe("ResponseCache", () => {
     it("buys anew what does not decompress, in its place", async () => {
       const { cache, store, provider } = openTestCache();
       await cache.wrap(ask("cats"), provider.answer);
-      const lookup = store.lookup.bind(store);
-      const broken = (): never => {
-        throw new CacheError("corrupt", "the frame is torn");
-      };
-      store.lookup = async (model, wants) =>
-        (await lookup(model, wants)).map((found) => ({
-          ...found,
-          entries: found.entries.map((entry) => ({ ...entry, bytes: broken, read: broken })),
-        }));
+      const mend = tearRows(store);
       const status: CacheStatus = {};
       assert.deepEqual(saidBy(await cache.wrap(ask("cats"), provider.answer, { status })), ["text 2"]);
       assert.deepEqual(pick(status, "outcome", "stored", "shared", "why"), {
@@ -284,7 +276,7 @@ describe("ResponseCache", () => {
         shared: false,
         why: "the frame is torn",
       });
-      store.lookup = lookup;
+      mend();
       assert.deepEqual(saidBy((await cache.get(ask("cats", { n: 1 })))!.json()), ["text 2"]);
       assert.equal(await cache.get(ask("cats", { n: 2 })), undefined);
     });

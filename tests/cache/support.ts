@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 import type { CacheEvent } from "../../src/cache/ledger/journal.ts";
 import { ResponseCache, type ResponseCacheOptions } from "../../src/cache/response_cache.ts";
+import { CacheError } from "../../src/store/error.ts";
 import { openMemoryStore } from "../../src/store/memory/memory_store.ts";
 import type {
   Failures,
@@ -126,6 +127,20 @@ export class TestStore implements Store {
   close(): MaybePromise<void> {
     return this.#inner.close();
   }
+}
+
+/** Makes rows of a store that its checksum vouches for, but that do not decompress, until what it returns is called. */
+export function tearRows(store: Pick<Store, "lookup">): () => void {
+  const lookup = store.lookup.bind(store);
+  const broken = (): never => {
+    throw new CacheError("corrupt", "the frame is torn");
+  };
+  store.lookup = async (model, wants) =>
+    (await lookup(model, wants)).map((found) => ({
+      ...found,
+      entries: found.entries.map((entry) => ({ ...entry, bytes: broken, read: broken })),
+    }));
+  return () => void (store.lookup = lookup);
 }
 
 export interface CacheUnderTest {

@@ -64,18 +64,9 @@ export class Recorder {
 }
 
 /**
- * The events of a recording. One without a time of its own came with the one before it.
- *
- * @throws CacheError `corrupt` when the bytes are no event stream in UTF-8.
- */
-export function readRecording(bytes: Uint8Array): RecordedEvent[] {
-  return [...recordedEvents(bytes)];
-}
-
-/**
  * Sends a recorded stream again.
  *
- * @throws CacheError `corrupt` as {@link readRecording} does; the signal's reason when it is aborted.
+ * @throws CacheError `corrupt` as {@link recordedEvents} does; the signal's reason when it is aborted.
  */
 export async function* replay(
   bytes: Uint8Array,
@@ -104,18 +95,18 @@ export function recordedAnswer(bytes: Uint8Array, protocol: StreamProtocol, expe
   throw unreadable(assembler.failure ?? "it has no end");
 }
 
-/** The bytes of a stream that brings these events. */
-export function sseBytes(events: Iterable<SseEvent>): Uint8Array {
-  return encodeText(Array.from(events, formatEvent).join(""));
-}
-
 const MARK = "warmcache";
 const TIME = new RegExp(`^ ?${MARK} (\\d{1,15})$`);
 
 // Read a little at a time: the first event is sent before the last one is parsed, and no turn takes long.
 const SLICE = 64 * 1024;
 
-function* recordedEvents(bytes: Uint8Array): Generator<RecordedEvent, void, undefined> {
+/**
+ * The events of a recording. One without a time of its own came with the one before it.
+ *
+ * @throws CacheError `corrupt` when the bytes are no event stream in UTF-8.
+ */
+export function* recordedEvents(bytes: Uint8Array): Generator<RecordedEvent, void, undefined> {
   const times = new Map<number, Milliseconds>();
   const parser = new SseParser({
     onComment(text, index) {

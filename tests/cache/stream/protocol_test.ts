@@ -8,7 +8,6 @@ import { describe, it } from "node:test";
 import type { JsonObject } from "../../../src/cache/json.ts";
 import type { Expected, StreamProtocol } from "../../../src/cache/stream/protocol.ts";
 import { streamProtocol } from "../../../src/cache/stream/protocols.ts";
-import { sseBytes } from "../../../src/cache/stream/recording.ts";
 import type { SseEvent } from "../../../src/cache/stream/sse.ts";
 import {
   assembled,
@@ -19,6 +18,7 @@ import {
   ONE,
   parseInPieces,
   responseAnswer,
+  sseBytes,
 } from "./support.ts";
 
 interface Case {

@@ -6,17 +6,16 @@ import { describe, it } from "node:test";
 import { decodeText, encodeText } from "../../../src/cache/json.ts";
 import { chatCompletions } from "../../../src/cache/stream/chat_completions.ts";
 import {
-  readRecording,
   RECORDED_MEDIA_TYPE,
   recordedAnswer,
+  recordedEvents,
   Recorder,
   replay,
-  sseBytes,
 } from "../../../src/cache/stream/recording.ts";
 import type { SseEvent } from "../../../src/cache/stream/sse.ts";
 import { CacheError } from "../../../src/store/error.ts";
 import { ManualClock } from "../../store/manual_clock.ts";
-import { chatAnswer, Maker, ONE, parseInPieces } from "./support.ts";
+import { chatAnswer, Maker, ONE, parseInPieces, sseBytes } from "./support.ts";
 
 const EVENTS: readonly (readonly [event: SseEvent, at: number])[] = [
   [{ event: "ping", data: "{}" }, 10],
@@ -44,34 +43,34 @@ describe("Recorder", () => {
   });
 
   it("does not let time go back", () => {
-    const times = readRecording(recorded([[{ data: "1" }, 5], [{ data: "2" }, 3], [{ data: "3" }, -1]]));
+    const times = [...recordedEvents(recorded([[{ data: "1" }, 5], [{ data: "2" }, 3], [{ data: "3" }, -1]]))];
     assert.deepEqual(times.map(({ at }) => at), [5, 5, 5]);
   });
 
   it("makes an empty stream of no event", () => {
     assert.equal(recorded([]).length, 0);
-    assert.deepEqual(readRecording(recorded([])), []);
+    assert.deepEqual([...recordedEvents(recorded([]))], []);
   });
 });
 
-describe("readRecording", () => {
+describe("recordedEvents", () => {
   it("gives the events and their times", () => {
-    assert.deepEqual(readRecording(recorded()), EVENTS.map(([event, at]) => ({ event, at })));
+    assert.deepEqual([...recordedEvents(recorded())], EVENTS.map(([event, at]) => ({ event, at })));
   });
 
   it("reads many events as well as few", () => {
     const many = Array.from({ length: 5000 }, (_, at) => [{ data: `${at} ${"x".repeat(at % 97)}` }, at] as const);
-    assert.deepEqual(readRecording(recorded(many)), many.map(([event, at]) => ({ event, at })));
+    assert.deepEqual([...recordedEvents(recorded(many))], many.map(([event, at]) => ({ event, at })));
   });
 
   it("takes an event without a time for as old as the one before it", () => {
     const bytes = encodeText("data: 1\n\n: warmcache 7\ndata: 2\n\n: warmcache soon\ndata: 3\n\n");
-    assert.deepEqual(readRecording(bytes).map(({ at }) => at), [0, 7, 7]);
+    assert.deepEqual([...recordedEvents(bytes)].map(({ at }) => at), [0, 7, 7]);
   });
 
   it("refuses what is no UTF-8", () => {
     const bytes = Uint8Array.of(...recorded(), ...encodeText("data: "), 0xff, 0x0a, 0x0a);
-    assert.throws(() => readRecording(bytes), isCorrupt);
+    assert.throws(() => [...recordedEvents(bytes)], isCorrupt);
   });
 });
 
@@ -158,13 +157,6 @@ describe("recordedAnswer", () => {
     for (const stream of [events.slice(0, 1), [{ data: "{}" }], []]) {
       assert.throws(() => recordedAnswer(sseBytes(stream), chatCompletions, ONE), isCorrupt);
     }
-  });
-});
-
-describe("sseBytes", () => {
-  it("is what a parser reads as these events", () => {
-    const events = EVENTS.map(([event]) => event);
-    assert.deepEqual(parseInPieces(sseBytes(events), 3), events);
   });
 });
 

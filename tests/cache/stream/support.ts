@@ -3,11 +3,15 @@
 import OpenAI from "openai";
 import type { JsonObject } from "../../../src/cache/json.ts";
 import type { Assembler, Expected, StreamProtocol } from "../../../src/cache/stream/protocol.ts";
-import { sseBytes } from "../../../src/cache/stream/recording.ts";
-import { type SseEvent, SseParser } from "../../../src/cache/stream/sse.ts";
+import { formatEvent, type SseEvent, SseParser } from "../../../src/cache/stream/sse.ts";
 import { seededRandom } from "../../../src/model/random.ts";
 
 export const ONE: Expected = { samples: 1, prompts: 1 };
+
+/** The bytes of a stream that brings these events. */
+export function sseBytes(events: Iterable<SseEvent>): Uint8Array {
+  return new TextEncoder().encode(Array.from(events, formatEvent).join(""));
+}
 
 /** An assembler that was given all these events. */
 export function assembled(protocol: StreamProtocol, events: readonly SseEvent[], expected: Expected = ONE): Assembler {

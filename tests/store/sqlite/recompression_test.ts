@@ -62,6 +62,16 @@ class UpkeepClock extends ManualClock {
   }
 }
 
+/** A store of 200 answers, which a dictionary was made of. */
+async function compressedStore(): Promise<{ directory: string; clock: ManualClock; store: Store }> {
+  const directory = await temporaryFolder();
+  const clock = new UpkeepClock();
+  const store = await openStore(directory, { runtime: { ...machine, clock }, lockTimeout: 10_000 });
+  await put(store, 0, 200);
+  await quiet(clock, 80);
+  return { directory, clock, store };
+}
+
 describe("recompression", () => {
   it("compresses with a dictionary once there are enough answers, and they read as before", async () => {
     const directory = await temporaryFolder();
@@ -87,11 +97,7 @@ describe("recompression", () => {
   });
 
   it("takes another dictionary when the work has changed, and drops the old one when no row needs it", async () => {
-    const directory = await temporaryFolder();
-    const clock = new UpkeepClock();
-    const store = await openStore(directory, { runtime: { ...machine, clock }, lockTimeout: 10_000 });
-    await put(store, 0, 200);
-    await quiet(clock, 80);
+    const { directory, clock, store } = await compressedStore();
     const path = await databaseIn(directory);
     const [first] = dictionariesIn(path).ids;
     assert.ok(first);
@@ -108,11 +114,7 @@ describe("recompression", () => {
   });
 
   it("makes a row whose dictionary is gone, or another, a miss", async () => {
-    const directory = await temporaryFolder();
-    const clock = new UpkeepClock();
-    const store = await openStore(directory, { runtime: { ...machine, clock }, lockTimeout: 10_000 });
-    await put(store, 0, 200);
-    await quiet(clock, 80);
+    const { directory, store } = await compressedStore();
     await store.close();
     const changes = [
       "DELETE FROM dictionary",
@@ -142,11 +144,7 @@ describe("recompression", () => {
   });
 
   it("never serves a wrong answer when bits flip in a dictionary", async () => {
-    const directory = await temporaryFolder();
-    const clock = new UpkeepClock();
-    const store = await openStore(directory, { runtime: { ...machine, clock }, lockTimeout: 10_000 });
-    await put(store, 0, 200);
-    await quiet(clock, 80);
+    const { directory, store } = await compressedStore();
     await store.close();
     const path = await databaseIn(directory);
     const native = new DatabaseSync(path, { readOnly: true });
@@ -170,11 +168,7 @@ describe("recompression", () => {
   });
 
   it("loses no answer to numbers in meta that somebody has damaged", async () => {
-    const directory = await temporaryFolder();
-    const clock = new UpkeepClock();
-    const store = await openStore(directory, { runtime: { ...machine, clock }, lockTimeout: 10_000 });
-    await put(store, 0, 200);
-    await quiet(clock, 80);
+    const { directory, clock, store } = await compressedStore();
     await store.close();
     const changes = [
       "DELETE FROM meta WHERE name = 'dictionary'",
@@ -219,11 +213,7 @@ describe("recompression", () => {
   });
 
   it("passes the answers that took the rowids of removed ones", async () => {
-    const directory = await temporaryFolder();
-    const clock = new UpkeepClock();
-    const store = await openStore(directory, { runtime: { ...machine, clock }, lockTimeout: 10_000 });
-    await put(store, 0, 200);
-    await quiet(clock, 80);
+    const { directory, clock, store } = await compressedStore();
     await store.remove({ keys: Array.from({ length: 100 }, (_, index) => requestOf(`${100 + index}`).key) });
     await put(store, 100, 200);
     await quiet(clock, 80);
