@@ -34,6 +34,7 @@ export type { Keeping, OutcomePolicy } from "./src/cache/answer/policy.ts";
 export type { BilledUsage, PricedCall, PriceOf } from "./src/cache/ledger/prices.ts";
 export type { Production } from "./src/cache/flow/production.ts";
 export type { SamplesOptions } from "./src/cache/batch/sampling.ts";
+export type { ListOptions, StoredRequest } from "./src/cache/request/stored_request.ts";
 export type { Scope } from "./src/cache/request/scope.ts";
 export type { RefusedStore } from "./src/cache/flow/shelf.ts";
 export type {
@@ -63,6 +64,7 @@ export type {
   Failures,
   Found,
   Key,
+  ListedRequest,
   MaybePromise,
   NewEntry,
   NewFailure,
@@ -74,6 +76,7 @@ export type {
   Selection,
   Store,
   StoredEntry,
+  StoreFault,
   StoreSize,
   Want,
 } from "./src/store/store.ts";

@@ -61,6 +61,7 @@ import {
 } from "./stream/streaming.ts";
 import type { StreamSource } from "./stream/live_stream.ts";
 import { streamProtocol } from "./stream/protocols.ts";
+import { type ListOptions, type StoredRequest, storedRequest } from "./request/stored_request.ts";
 import { type ProduceContext, wholeAnswers } from "./flow/supplier.ts";
 import { inTurns, WHOLE_STEPS } from "./flow/turns.ts";
 
@@ -145,6 +146,7 @@ const CACHE_OPTIONS = [
   "refusedStore",
   "report",
 ];
+const LIST_OPTIONS = ["model", "namespace"];
 const PRUNE_OPTIONS = ["olderThan", "model", "namespace", "outcome", "tag"];
 const NEGATIVE_TTL: Milliseconds = 10_000;
 const CLAIM_DURATION: Milliseconds = 10_000;
@@ -556,6 +558,26 @@ export class ResponseCache implements AsyncDisposable {
       throw new TypeError(`Cannot invalidate a tag in a namespace that is no string: ${namespace}`);
     }
     return await this.#remove({ tag, namespace });
+  }
+
+  /**
+   * The requests that have answers, in no order that means anything: those in a namespace, the cache's own by default. Of
+   * what is stored or removed meanwhile, some may be among them; of some, all answers may have expired.
+   *
+   * @throws TypeError for what means nothing; CacheError when the store cannot be read, or the cache is `closed`.
+   */
+  async *list(options: ListOptions = {}): AsyncGenerator<StoredRequest> {
+    refuseUnknownOptions("list requests", options, LIST_OPTIONS);
+    this.#assertOpen();
+    const { model, namespace = this.#namespace } = options;
+    for (const [name, value] of Object.entries(options)) {
+      if (typeof value !== "string") {
+        throw new TypeError(`Cannot list requests by a ${name} that is no string: ${value}`);
+      }
+    }
+    for await (const listed of this.#store.list({ namespace, ...(model !== undefined && { model }) })) {
+      yield storedRequest(listed);
+    }
   }
 
   /**

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { hexOf } from "../runtime/hex.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { ContentFile } from "./backend.ts";
 import { ModelError } from "./error.ts";
@@ -18,7 +19,7 @@ export type JsonObject = Readonly<Record<string, unknown>>;
  */
 export async function readContent(runtime: Runtime, file: ContentFile): Promise<Uint8Array<ArrayBuffer>> {
   const bytes = await runtime.files.read(file.path);
-  const sha256 = Array.from(runtime.sha256(bytes), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const sha256 = hexOf(runtime.sha256(bytes));
   if (sha256 !== file.sha256) {
     throw new ModelError("identity_changed", `${file.path} changed since it was hashed: SHA-256 is ${sha256} now`);
   }

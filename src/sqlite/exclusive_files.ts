@@ -8,6 +8,7 @@
 import type { Files, OpenFile, RangeLocks } from "../runtime/runtime.ts";
 import type { DatabaseFile, DatabaseFiles, FilePart } from "./database_files.ts";
 import { LOCK_LENGTH, LOCK_NONE, LOCK_START } from "./database_files.ts";
+import { newStamp } from "./stamp.ts";
 import type { WrittenPart } from "./written_parts.ts";
 import { WrittenParts } from "./written_parts.ts";
 
@@ -21,6 +22,7 @@ export class ExclusiveFiles implements DatabaseFiles {
   readonly #locks: RangeLocks | undefined;
   readonly #parts: WrittenParts;
   #logged = 0;
+  #stamp = newStamp();
 
   /** `path` is the database's real path; without `locks` a foreign SQLite cannot be kept out. */
   constructor(files: Files, locks: RangeLocks | undefined, path: string) {
@@ -33,6 +35,11 @@ export class ExclusiveFiles implements DatabaseFiles {
     return this.#logged;
   }
 
+  /** A number that is the same as before only if nothing was written to the log since. */
+  get stamp(): number {
+    return this.#stamp;
+  }
+
   /** Starts counting {@link logged} from zero. */
   resetLogged(): void {
     this.#logged = 0;
@@ -43,7 +50,7 @@ export class ExclusiveFiles implements DatabaseFiles {
     if (part === "-wal") this.#logged = opened.file.size();
     return new OwnedFile(opened, {
       locks: part === "" ? this.#locks : undefined,
-      onWrite: part === "-wal" ? (bytes) => void (this.#logged += bytes) : () => {},
+      onWrite: part === "-wal" ? (bytes) => this.#noteWritten(bytes) : () => {},
     });
   }
 
@@ -53,6 +60,11 @@ export class ExclusiveFiles implements DatabaseFiles {
 
   remove(part: FilePart): void {
     this.#parts.remove(part);
+  }
+
+  #noteWritten(bytes: number): void {
+    this.#logged += bytes;
+    this.#stamp = newStamp();
   }
 
   /** Whether others who open the database now get the file that is used here. */

@@ -77,6 +77,11 @@ export interface OpenDatabase {
    */
   readonly hasNews: boolean;
   /**
+   * A number that is the same as before only if nobody has committed since, here or elsewhere. Costs what
+   * {@link hasNews} does.
+   */
+  readonly stamp: number;
+  /**
    * Moves the log into the database (a PASSIVE checkpoint), on the caller's thread. Where it is shared, others may keep
    * some of the log in use; what is left then counts in {@link logged}.
    *
@@ -183,6 +188,10 @@ class OpenedDatabase implements OpenDatabase {
 
   get hasNews(): boolean {
     return this.#files.hasNews;
+  }
+
+  get stamp(): number {
+    return this.#files.stamp;
   }
 
   checkpoint(): void {

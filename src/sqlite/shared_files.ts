@@ -18,6 +18,7 @@ import {
   LOCK_SHARED_START,
   LOCK_START,
 } from "./database_files.ts";
+import { newStamp } from "./stamp.ts";
 import type { HeapMemory } from "./wal_index.ts";
 import { WalIndexCopy } from "./wal_index.ts";
 import type { WrittenPart } from "./written_parts.ts";
@@ -58,6 +59,11 @@ export class SharedFiles implements DatabaseFiles {
   /** Whether somebody has committed since the last access. */
   get hasNews(): boolean {
     return this.#walIndex?.hasNews ?? false;
+  }
+
+  /** A number that is the same as before only if nobody has committed since. */
+  get stamp(): number {
+    return this.#walIndex?.stamp ?? newStamp();
   }
 
   open(part: FilePart): DatabaseFile {

@@ -29,6 +29,7 @@
 
 import type { Files, OpenFile, RangeLocks } from "../runtime/runtime.ts";
 import type { Pointer, WalIndex } from "./database_files.ts";
+import { newStamp } from "./stamp.ts";
 
 /** SQLite's heap, as far as a copy in it is concerned. */
 export interface HeapMemory {
@@ -89,6 +90,9 @@ export class WalIndexCopy implements WalIndex {
   /** Slots held, as bit masks. */
   #shared = 0;
   #exclusive = 0;
+  /** The header for which {@link stamp} was given. */
+  readonly #stamped = new Uint8Array(HEADER_BYTES);
+  #stamp = newStamp();
   /** Why something could not be published. Nobody may go on from a state that others cannot see. */
   #failure: unknown;
 
@@ -142,6 +146,16 @@ export class WalIndexCopy implements WalIndex {
     if (!region) return false;
     this.#file.read(this.#foundHeader, 0);
     return !isEqual(this.#foundHeader, this.#memory.heap, region.pointer);
+  }
+
+  /** A number that is the same as before only if nobody has committed since, here or elsewhere. */
+  get stamp(): number {
+    this.#file.read(this.#foundHeader, 0);
+    if (!isEqual(this.#foundHeader, this.#stamped, 0)) {
+      this.#stamped.set(this.#foundHeader);
+      this.#stamp = newStamp();
+    }
+    return this.#stamp;
   }
 
   map(index: number, extend: boolean): Pointer {

@@ -6,6 +6,7 @@
  */
 
 import type { Milliseconds } from "../runtime/runtime.ts";
+import type { CacheError } from "./error.ts";
 
 /** SHA-256 of a canonical request: 32 bytes. */
 export type Key = Uint8Array;
@@ -103,6 +104,8 @@ export interface Want {
   readonly samples: number;
   /** How long after its time a row is still wanted; 0 by default. Whoever asks so looks at `expires`. */
   readonly grace?: Milliseconds;
+  /** The request whose key it is, for a store that keeps a copy of what it finds elsewhere. Made when asked for. */
+  readonly record?: () => RequestRecord;
 }
 
 /** The answer to one {@link Want}. */
@@ -191,6 +194,24 @@ export interface Claims {
   release(model: string, key: Key, holder: string): MaybePromise<void>;
 }
 
+/** A stored request, and the model whose it is. */
+export interface ListedRequest {
+  /** The model the request named; `_none` where it named none. */
+  readonly model: string;
+  /** What was asked. */
+  readonly request: RequestRecord;
+}
+
+/** What went wrong behind a call that was answered all the same. */
+export interface StoreFault {
+  /** A lookup that was answered from elsewhere, or a put that will not be there although it was acknowledged. */
+  readonly type: "lookup_failed" | "write_failed";
+  /** Whose request it was. */
+  readonly model: string;
+  /** Why. */
+  readonly error: CacheError;
+}
+
 /** Remembers failures by request. They are counted for as long as the request is known. */
 export interface Failures {
   /** Counts a failure and remembers it as the last one. */
@@ -258,6 +279,21 @@ export interface Store {
    * one is given.
    */
   nearest(sketch: Uint8Array, limit: number, model?: string): MaybePromise<readonly RequestRecord[]>;
+  /**
+   * The stored requests, each once, in no order that means anything; of one model or one namespace only, where that is
+   * said. Taken a few at a time: of what is put or removed meanwhile, some may be among them.
+   */
+  list(selection?: Pick<Selection, "model" | "namespace">): AsyncIterable<ListedRequest>;
+  /**
+   * A word for what is stored of a request, quick to get: as long as it is the same, {@link lookup} finds the same, time
+   * apart, whoever else uses the store. `undefined` when that cannot be told just now; absent where it never can.
+   */
+  stamp?(model: string, key: Key): string | number | undefined;
+  /**
+   * Has `listener` hear of what goes wrong behind calls that have been answered; the last one set is the one. Absent
+   * where nothing can.
+   */
+  onFault?(listener: (fault: StoreFault) => void): void;
   /** Absent where nobody else can be using the store. */
   readonly claims?: Claims;
   /** Absent where failures are not remembered. */

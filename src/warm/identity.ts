@@ -17,6 +17,7 @@
  */
 
 import type { ContentFile, ResolvedAdapter, ResolvedBase } from "../model/backend.ts";
+import { hexOf } from "../runtime/hex.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { Catalogue, LocatedModel } from "./catalogue.ts";
 import { type DigestingRuntime, type DigestOptions, FileDigests, type LocatedFile } from "./file_digests.ts";
@@ -134,6 +135,6 @@ export class Identifier {
 
   #hash(description: readonly unknown[]): string {
     const digest = this.#runtime.sha256(new TextEncoder().encode(JSON.stringify(description)));
-    return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+    return hexOf(digest);
   }
 }

@@ -18,6 +18,7 @@ function bareStore(clock: ManualClock): Store {
     put: (model, request, entries, placement, options) => inner.put(model, { ...request }, entries, placement, options),
     remove: (selection) => inner.remove(selection),
     nearest: (sketch, limit, model) => inner.nearest(sketch, limit, model),
+    list: (selection) => inner.list(selection),
     size: () => inner.size(),
     close: () => inner.close(),
   };

@@ -8,6 +8,7 @@ import { openMemoryStore } from "../../src/store/memory/memory_store.ts";
 import type {
   Failures,
   Found,
+  ListedRequest,
   MaybePromise,
   NewEntry,
   Placement,
@@ -109,6 +110,10 @@ export class TestStore implements Store {
 
   remove(selection: Selection): MaybePromise<Removed> {
     return this.#inner.remove(selection);
+  }
+
+  list(selection?: Selection): AsyncIterable<ListedRequest> {
+    return this.#inner.list(selection);
   }
 
   nearest(sketch: Uint8Array, limit: number, model?: string): MaybePromise<readonly RequestRecord[]> {

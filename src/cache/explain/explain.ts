@@ -5,7 +5,8 @@
  * @module
  */
 
-import type { Key, RequestRecord } from "../../store/store.ts";
+import { hexOf } from "../../runtime/hex.ts";
+import type { RequestRecord } from "../../store/store.ts";
 import { compareBodies, type Comparison, type Difference } from "./differences.ts";
 import { excerptOf, wholeCharacter } from "./excerpt.ts";
 import { decodeText } from "../json.ts";
@@ -60,12 +61,12 @@ const SCOPE = ["namespace", "provider", "endpoint", "identity"] as const;
  * are the later ones of `candidates` when the bodies are very large: the nearest by sketch come first.
  */
 export function rank(asked: AskedRequest, candidates: readonly RequestRecord[]): Explanation {
-  const key = hex(asked.key);
+  const key = hexOf(asked.key);
   const nearest: NearRequest[] = [];
   let stored = false;
   let compared = 0;
   for (const candidate of candidates) {
-    if (hex(candidate.key) === key) {
+    if (hexOf(candidate.key) === key) {
       stored = true;
       continue;
     }
@@ -112,7 +113,7 @@ function nearRequest(asked: AskedRequest, candidate: RequestRecord): NearRequest
     differing += length;
   }
   return {
-    key: hex(key),
+    key: hexOf(key),
     namespace,
     provider,
     endpoint,
@@ -155,8 +156,4 @@ function lineOf({ key, similarity, differences, differenceCount }: NearRequest, 
 function inWords({ path, stored = "absent", asked = "absent", offset }: Difference): string {
   const place = path.length > MAX_PATH ? `…${path.slice(wholeCharacter(path, path.length - MAX_PATH))}` : path;
   return `${place}${offset === undefined ? "" : ` from ${offset} on`} was ${stored}, now ${asked}`;
-}
-
-function hex(key: Key): string {
-  return Array.from(key, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

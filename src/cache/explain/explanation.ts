@@ -4,6 +4,7 @@
  * @module
  */
 
+import { hexOf } from "../../runtime/hex.ts";
 import type { FailureRecord, Found, RequestRecord, Store } from "../../store/store.ts";
 import { explainText, type Explanation as Nearest, type NearRequest, rank } from "./explain.ts";
 import { excerptOf } from "./excerpt.ts";
@@ -82,8 +83,4 @@ function standingOf(
 
 function distinct(records: readonly RequestRecord[]): RequestRecord[] {
   return [...new Map(records.map((record) => [hexOf(record.key), record])).values()];
-}
-
-function hexOf(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { hexOf } from "../../runtime/hex.ts";
 import type { Clock, Milliseconds } from "../../runtime/runtime.ts";
 import { CacheError } from "../../store/error.ts";
 import type { ClaimReply, Claims, FailureRecord } from "../../store/store.ts";
@@ -44,7 +45,7 @@ export interface Waiting {
 
 /** A name that nobody else has. `crypto.randomUUID` would take a secure context in browsers. */
 function holderName(): string {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hexOf(crypto.getRandomValues(new Uint8Array(16)));
 }
 
 /** Claims requests in one cache's name. */

@@ -77,6 +77,11 @@ export class Shelf {
     this.#clock = clock;
     this.#journal = journal;
     this.#refusedStore = refusedStore;
+    store.onFault?.(({ type, model, error }) => {
+      journal.tallies.count(model, type === "write_failed" ? "failedWrites" : "failedLookups");
+      journal.remember(error);
+      journal.tell({ type, model, error });
+    });
   }
 
   /**
@@ -88,11 +93,13 @@ export class Shelf {
     const places = new Map<string, number>();
     const wants: Want[] = [];
     const grace = graceOf(look);
-    for (const { id, key, shape } of requests) {
+    for (const request of requests) {
+      const { id, key, shape } = request;
       const samples = passesSomeOver(look) ? Number.MAX_SAFE_INTEGER : shape.samples;
+      const want = { key, samples, grace, record: () => request.record() };
       const place = places.get(id);
-      if (place === undefined) places.set(id, wants.push({ key, samples, grace }) - 1);
-      else if (wants[place]!.samples < samples) wants[place] = { key, samples, grace };
+      if (place === undefined) places.set(id, wants.push(want) - 1);
+      else if (wants[place]!.samples < samples) wants[place] = want;
     }
     const lookups: Lookup[] = [];
     let found: readonly Found[];
@@ -119,7 +126,7 @@ export class Shelf {
     const samples = passesSomeOver(look) ? Number.MAX_SAFE_INTEGER : shape.samples;
     let found: readonly Found[] | Promise<readonly Found[]>;
     try {
-      found = this.#store.lookup(model, [{ key, samples, grace: graceOf(look) }]);
+      found = this.#store.lookup(model, [{ key, samples, grace: graceOf(look), record: () => request.record() }]);
       if (found instanceof Promise) found = await found;
     } catch (error) {
       return this.#unreadable(model, error);

@@ -16,6 +16,7 @@ import type {
   Failures,
   Found,
   Key,
+  ListedRequest,
   NewEntry,
   NewFailure,
   Placement,
@@ -156,6 +157,13 @@ class MemoryStore implements Store {
       .map((shelved) => shelved.request);
     for (const [index, request] of requests.entries()) near.offer(index, request.sketch);
     return near.best().map(({ id }) => copyOf(requests[id]!));
+  }
+
+  async *list(selection: Pick<Selection, "model" | "namespace"> = {}): AsyncGenerator<ListedRequest> {
+    this.#assertOpen("list requests");
+    for (const shelved of [...this.#shelved.values()]) {
+      if (fitsRequest(shelved, selection)) yield { model: shelved.model, request: copyOf(shelved.request) };
+    }
   }
 
   size(): StoreSize {

@@ -6,13 +6,14 @@
  */
 
 import type { CacheError } from "../error.ts";
-import type { Removed, RequestRecord, Selection } from "../store.ts";
+import type { ListedRequest, Removed, RequestRecord, Selection } from "../store.ts";
 import type { Databases } from "./databases.ts";
 import { toCacheError } from "./failure.ts";
 import type { ModelDatabase } from "./model_database.ts";
 import type { ModelList, Place } from "./model_list.ts";
 import { modelsIn } from "./model_list.ts";
 import { Removal } from "./removal.ts";
+import { RequestWalk } from "./request_list.ts";
 import type { Near } from "./sketch_index.ts";
 import { SketchSearch } from "./sketch_index.ts";
 import { Slices } from "./slices.ts";
@@ -75,6 +76,25 @@ export class EveryDatabase {
       near = [...near, ...search.found].sort((left, right) => left.distance - right.distance).slice(0, limit);
     }
     return near.map(({ request }) => request);
+  }
+
+  /** As {@link ../store.ts Store.list}. Where some database cannot be used, it fails once the others are done. */
+  async *list({ model, namespace }: Pick<Selection, "model" | "namespace">): AsyncGenerator<ListedRequest> {
+    const { models, failures } = await this.#list(model);
+    const failed = [...failures];
+    for (const each of models.values()) {
+      const walk = new RequestWalk(namespace);
+      try {
+        while (!walk.isDone) {
+          const some = await this.#slices.use(each, "list the requests in", ({ connection }) => walk.some(connection));
+          if (some === undefined) break;
+          for (const request of some) yield { model: each, request };
+        }
+      } catch (error) {
+        failed.push(toCacheError(error));
+      }
+    }
+    if (failed[0]) throw failed[0];
   }
 
   async #list(model: string | undefined): Promise<ModelList> {

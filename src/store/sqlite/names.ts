@@ -13,6 +13,7 @@
  * @module
  */
 
+import { hexOf } from "../../runtime/hex.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 
 const SLUG_LENGTH = 64;
@@ -21,7 +22,7 @@ const NAME = /^[a-z0-9_](?:[a-z0-9._-]{0,62}[a-z0-9_])?-[0-9a-f]{8}\.sqlite$/;
 /** The file name of a model's database. */
 export function databaseName(model: string, sha256: Runtime["sha256"]): string {
   const digest = sha256(new TextEncoder().encode(model));
-  const hash = Array.from(digest.subarray(0, 4), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const hash = hexOf(digest.subarray(0, 4));
   return `${slug(model)}-${hash}.sqlite`;
 }
 

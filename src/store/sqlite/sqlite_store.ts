@@ -21,6 +21,7 @@ import type {
   DailyLedger,
   Failures,
   Found,
+  ListedRequest,
   MaybePromise,
   NewEntry,
   Placement,
@@ -226,6 +227,20 @@ class SqliteStore implements Store {
 
   nearest(sketch: Uint8Array, limit: number, model?: string): Promise<RequestRecord[]> {
     return this.#everyDatabase.nearest(sketch, limit, model);
+  }
+
+  list(selection: Pick<Selection, "model" | "namespace"> = {}): AsyncIterable<ListedRequest> {
+    return this.#everyDatabase.list(selection);
+  }
+
+  /** One for all requests to a model. `undefined` until its database is open. */
+  stamp(model: string): number | undefined {
+    try {
+      return this.#databases.peek(model)?.connection.owned.stamp;
+    } catch {
+      // Whoever looks something up will say what is wrong.
+      return undefined;
+    }
   }
 
   /** Measures what is there, and begins to make room where it is too much. */
