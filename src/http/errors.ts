@@ -93,6 +93,12 @@ function fromModelError(error: ModelError): ApiError {
       });
     case "worker_failed":
       return new ApiError(500, "server_error", message, { ...details, code });
+    // Asked again it would end in the same way, after as long a time.
+    case "out_of_memory":
+      return new ApiError(503, "server_error", message, { ...details, code, headers: { "x-should-retry": "false" } });
+    case "run_timeout":
+      return new ApiError(504, "server_error", message, { ...details, code, headers: { "x-should-retry": "false" } });
+    case "device_lost":
     case "identity_changed":
     case "not_warm":
     case "closed":

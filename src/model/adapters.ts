@@ -5,7 +5,7 @@
  */
 
 import type { Runtime } from "../runtime/runtime.ts";
-import type { ResolvedAdapter } from "./backend.ts";
+import type { ResidentAdapter, ResolvedAdapter } from "./backend.ts";
 import { type Feeds, loraFeeds } from "./graph.ts";
 import { nodeName } from "./lora_graph.ts";
 import { loadFailure, readContent, readJson } from "./model_files.ts";
@@ -20,6 +20,7 @@ export class Adapters {
   readonly #onnx: OnnxRuntime;
   readonly #session: CausalSession;
   readonly #loaded = new Map<string, Promise<LoraAdapter>>();
+  readonly #resident = new Map<string, ResidentAdapter>();
 
   constructor(runtime: Runtime, onnx: OnnxRuntime, session: CausalSession) {
     this.#runtime = runtime;
@@ -33,31 +34,50 @@ export class Adapters {
    * @throws ModelError `model_load_failed`, `identity_changed`
    */
   async feeds(adapter: ResolvedAdapter, scale: number): Promise<Feeds> {
-    const modules = Array.from(await this.#resident(adapter), ([module, matrices]) => {
+    const modules = Array.from(await this.#read(adapter), ([module, matrices]) => {
       const b = scale === 1 ? matrices.b : matrices.b.map((weight) => weight * scale);
       return loraFeeds(this.#onnx, module, { ...matrices, b });
     });
     return Object.assign({}, ...modules);
   }
 
-  #resident(adapter: ResolvedAdapter): Promise<LoraAdapter> {
+  /** Those in memory. */
+  get resident(): readonly ResidentAdapter[] {
+    return [...this.#resident.values()];
+  }
+
+  /** Lets go of one; a request that is using it goes on with it. */
+  drop(identity: string): void {
+    this.#loaded.delete(identity);
+    this.#resident.delete(identity);
+  }
+
+  #read(adapter: ResolvedAdapter): Promise<LoraAdapter> {
     const known = this.#loaded.get(adapter.identity);
     if (known !== undefined) return known;
-    const loading = this.#load(adapter).catch((error) => {
-      this.#loaded.delete(adapter.identity);
-      throw loadFailure(`adapter ${adapter.name}`, error);
+    const { name, identity } = adapter;
+    const loading = this.#load(adapter);
+    this.#loaded.set(identity, loading);
+    const isWanted = (): boolean => this.#loaded.get(identity) === loading;
+    loading.then((read) => {
+      if (isWanted()) this.#resident.set(identity, { name, identity, bytes: bytesOf(read) });
+    }, () => {
+      if (isWanted()) this.#loaded.delete(identity);
     });
-    this.#loaded.set(adapter.identity, loading);
     return loading;
   }
 
-  async #load({ files }: ResolvedAdapter): Promise<LoraAdapter> {
-    const config = await readJson(this.#runtime, files.config);
-    const weights = await readContent(this.#runtime, files.weights);
-    const adapter = readAdapter(config, readTensors(weights));
-    this.#checkFit(adapter);
-    await this.#session.target(adapter.keys());
-    return adapter;
+  async #load({ name, files }: ResolvedAdapter): Promise<LoraAdapter> {
+    try {
+      const config = await readJson(this.#runtime, files.config);
+      const weights = await readContent(this.#runtime, files.weights);
+      const adapter = readAdapter(config, readTensors(weights));
+      this.#checkFit(adapter);
+      await this.#session.target(adapter.keys());
+      return adapter;
+    } catch (error) {
+      throw loadFailure(`adapter ${name}`, error);
+    }
   }
 
   #checkFit(adapter: LoraAdapter): void {
@@ -72,4 +92,8 @@ export class Adapters {
       }
     }
   }
+}
+
+function bytesOf(adapter: LoraAdapter): number {
+  return [...adapter.values()].reduce((sum, { a, b }) => sum + a.byteLength + b.byteLength, 0);
 }

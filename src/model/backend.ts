@@ -14,6 +14,25 @@ export interface ContentFile {
   readonly path: string;
   /** SHA-256 of its bytes, 64 lower-case hexadecimal digits. */
   readonly sha256: string;
+  /** How many bytes it has. */
+  readonly size: number;
+}
+
+/** Bytes that a model takes, or will take. */
+export interface ModelMemory {
+  /** WASM memory, on this machine's RAM. */
+  readonly wasm: number;
+  /** Buffers on the GPU. */
+  readonly gpu: number;
+}
+
+/** An adapter in memory. */
+export interface ResidentAdapter {
+  readonly name: string;
+  /** Content identity of the adapter alone. */
+  readonly identity: string;
+  /** Bytes of its matrices. */
+  readonly bytes: number;
 }
 
 /** A base model, resolved to files whose content is known. */
@@ -55,14 +74,18 @@ export interface AdapterOptions {
 /** One set of base weights, loaded. */
 export interface Backend {
   readonly base: ResolvedBase;
-  /** Bytes the model's Worker holds in WASM memory, last reported. */
-  readonly bytes: number;
+  /** What the model's Worker holds, last reported; nothing when it is gone. */
+  readonly memory: ModelMemory;
+  /** The adapters in memory, last reported. */
+  readonly adapters: readonly ResidentAdapter[];
   /** Longest prompt and answer together, in tokens. */
   readonly contextLength: number;
   /** The base alone. */
   baseView(): View;
   /** The base with an adapter; its weights are read on first use and stay resident. */
   adapterView(adapter: ResolvedAdapter, options?: AdapterOptions): View;
+  /** Lets go of an adapter in memory; a request that uses it next reads it again. One that is not there is no error. */
+  dropAdapter(identity: string): Promise<void>;
   /** Ends the Worker; running requests fail with `worker_failed`. Never throws. Closing twice is no error. */
   close(): Promise<void>;
   /** Resolves when the Worker is gone, with the reason when it died by itself. */

@@ -13,6 +13,9 @@
  * - `prompt_too_long`: prompt and answer do not fit the context; `parameter` names the field.
  * - `invalid_request`: a field has a value this model cannot follow; `parameter` names the field.
  * - `worker_failed`: the Worker died while it worked; the next request gets a new one.
+ * - `out_of_memory`: the model, or what it was asked for, does not fit into memory.
+ * - `device_lost`: the GPU went away while the model worked; the next request gets a new Worker.
+ * - `run_timeout`: the model took too long over one request, and its Worker was ended; the next request gets a new one.
  * - `not_warm`: the caller asked for a warm model only.
  * - `closed`: the server is shutting down.
  */
@@ -23,6 +26,9 @@ export type ModelErrorCode =
   | "prompt_too_long"
   | "invalid_request"
   | "worker_failed"
+  | "out_of_memory"
+  | "device_lost"
+  | "run_timeout"
   | "not_warm"
   | "closed";
 
@@ -30,6 +36,7 @@ export type ModelErrorCode =
 export interface ModelErrorOptions extends ErrorOptions {
   readonly parameter?: string;
   readonly retryAfter?: number;
+  readonly permanent?: boolean;
 }
 
 /** A model could not do what was asked, for a reason that callers can act on. */
@@ -41,10 +48,13 @@ export class ModelError extends Error {
   readonly parameter: string | undefined;
   /** Milliseconds until another try makes sense, while in cooldown. */
   readonly retryAfter: number | undefined;
+  /** It will fail in the same way until the files change: one is missing, the graph is none, an adapter does not fit. */
+  readonly permanent: boolean;
   constructor(code: ModelErrorCode, message: string, options?: ModelErrorOptions) {
     super(message, options);
     this.code = code;
     this.parameter = options?.parameter;
     this.retryAfter = options?.retryAfter;
+    this.permanent = options?.permanent ?? false;
   }
 }

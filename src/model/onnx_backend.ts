@@ -13,9 +13,11 @@ import type {
   CompletionLogprobs,
   GenerateEvent,
   GenerateRequest,
+  ModelMemory,
   NextToken,
   NextTokenOptions,
   Prompt,
+  ResidentAdapter,
   ResolvedAdapter,
   ResolvedBase,
   RollingLogprobs,
@@ -69,8 +71,16 @@ class OnnxBackend implements Backend {
     this.#line = line;
   }
 
-  get bytes(): number {
-    return this.#line.bytes;
+  get memory(): ModelMemory {
+    return this.#line.holding.memory;
+  }
+
+  get adapters(): readonly ResidentAdapter[] {
+    return this.#line.holding.adapters;
+  }
+
+  async dropAdapter(identity: string): Promise<void> {
+    await this.#line.ask({ kind: "drop", identity });
   }
 
   get closed(): Promise<Error | undefined> {

@@ -6,6 +6,7 @@
  */
 
 import type * as Ort from "onnxruntime-web";
+import type { ModelMemory } from "./backend.ts";
 
 export type { Ort };
 
@@ -13,8 +14,8 @@ export type { Ort };
 export interface OnnxRuntime {
   readonly ort: typeof Ort;
   readonly executionProvider: string;
-  /** Bytes of WASM memory this Worker holds. */
-  bytes(): number;
+  /** What this Worker holds. */
+  memory(): ModelMemory;
 }
 
 /** Entry points by device; each is a build of its own, and only one may be loaded in a Worker. */
@@ -39,7 +40,7 @@ export async function loadOnnxRuntime(device: string): Promise<OnnxRuntime> {
   return {
     ort,
     executionProvider: device,
-    bytes: () => memories.reduce((sum, memory) => sum + memory.buffer.byteLength, 0),
+    memory: () => ({ wasm: memories.reduce((sum, memory) => sum + memory.buffer.byteLength, 0), gpu: 0 }),
   };
 }
 

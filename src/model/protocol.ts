@@ -9,9 +9,11 @@ import type {
   CompletionLogprobs,
   GenerateEvent,
   GenerateRequest,
+  ModelMemory,
   NextToken,
   NextTokenOptions,
   Prompt,
+  ResidentAdapter,
   ResolvedAdapter,
   ResolvedBase,
   RollingLogprobs,
@@ -33,7 +35,13 @@ interface ForView {
 }
 
 /** What a Worker can be asked. The first task of all is to load. */
-export type Task = LoadTask | ViewTask;
+export type Task = LoadTask | DropTask | ViewTask;
+
+/** Let go of an adapter. */
+export interface DropTask {
+  readonly kind: "drop";
+  readonly identity: string;
+}
 
 /** Load a base. */
 export interface LoadTask {
@@ -55,6 +63,7 @@ export type ViewTask =
 /** What each value of the answer to a task is. */
 export type ValueOf<T extends Task> = {
   load: Loaded;
+  drop: undefined;
   generate: GenerateEvent;
   logprobs: CompletionLogprobs;
   rollingLogprobs: RollingLogprobs;
@@ -72,8 +81,14 @@ export type ToWorker =
   | { readonly type: "credit"; readonly call: number; readonly count: number }
   | { readonly type: "cancel"; readonly call: number };
 
-/** From the Worker: an answer of a call, and how many bytes of WASM memory the Worker holds. */
-export type FromWorker = { readonly call: number; readonly bytes: number } & Answer;
+/** From the Worker: part of a call's answer, and what the Worker holds. */
+export type FromWorker = { readonly call: number } & Holding & Answer;
+
+/** What a Worker holds. */
+export interface Holding {
+  readonly memory: ModelMemory;
+  readonly adapters: readonly ResidentAdapter[];
+}
 
 /** Part of a call's answer. */
 export type Answer =
@@ -86,16 +101,25 @@ export interface ErrorData {
   readonly code: ModelErrorCode;
   readonly message: string;
   readonly parameter: string | undefined;
+  readonly permanent: boolean;
 }
 
 /** An error as data; one that is no {@link ModelError} means that the Worker is broken. */
 export function errorToData(error: unknown): ErrorData {
-  if (error instanceof ModelError) return { code: error.code, message: error.message, parameter: error.parameter };
+  if (error instanceof ModelError) {
+    const { code, message, parameter, permanent } = error;
+    return { code, message, parameter, permanent };
+  }
   const reason = error instanceof Error ? error.message : String(error);
-  return { code: "worker_failed", message: `The model's Worker failed: ${reason}`, parameter: undefined };
+  return {
+    code: "worker_failed",
+    message: `The model's Worker failed: ${reason}`,
+    parameter: undefined,
+    permanent: false,
+  };
 }
 
 /** The error that was sent as data. */
-export function errorFromData({ code, message, parameter }: ErrorData): ModelError {
-  return new ModelError(code, message, parameter === undefined ? {} : { parameter });
+export function errorFromData({ code, message, parameter, permanent }: ErrorData): ModelError {
+  return new ModelError(code, message, { permanent, ...(parameter !== undefined && { parameter }) });
 }

@@ -12,6 +12,7 @@ import { loadOnnxRuntime, type OnnxRuntime } from "./ort.ts";
 import { Outlet } from "./outlet.ts";
 import {
   type Answer,
+  type DropTask,
   errorToData,
   type FromWorker,
   type Loaded,
@@ -41,12 +42,12 @@ async function serve(call: number, task: Task): Promise<void> {
   const outlet = new Outlet();
   outlets.set(call, outlet);
   const send = (answer: Answer): void => {
-    const message: FromWorker = { ...answer, call, bytes: onnx?.bytes() ?? 0 };
+    const memory = onnx?.memory() ?? { wasm: 0, gpu: 0 };
+    const message: FromWorker = { ...answer, call, memory, adapters: model?.adapters.resident ?? [] };
     port.post(message);
   };
   try {
-    const values = task.kind === "load" ? load(task) : perform(model!, task, outlet.signal);
-    for await (const value of values) {
+    for await (const value of values(task, outlet.signal)) {
       send({ type: "value", value });
       await outlet.spend();
     }
@@ -56,6 +57,22 @@ async function serve(call: number, task: Task): Promise<void> {
   } finally {
     outlets.delete(call);
   }
+}
+
+function values(task: Task, signal: AbortSignal): AsyncGenerator<unknown> {
+  switch (task.kind) {
+    case "load":
+      return load(task);
+    case "drop":
+      return drop(task);
+    default:
+      return perform(model!, task, signal);
+  }
+}
+
+async function* drop({ identity }: DropTask): AsyncGenerator<undefined> {
+  model!.adapters.drop(identity);
+  yield await Promise.resolve(undefined);
 }
 
 async function* load({ base, knownAdapterWeights }: LoadTask): AsyncGenerator<Loaded> {

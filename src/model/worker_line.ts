@@ -8,7 +8,9 @@
 import type { WorkerHandle } from "../runtime/runtime.ts";
 import { Call } from "./call.ts";
 import { ModelError } from "./error.ts";
-import { errorFromData, type FromWorker, type Task, type ToWorker, type ValueOf } from "./protocol.ts";
+import { errorFromData, type FromWorker, type Holding, type Task, type ToWorker, type ValueOf } from "./protocol.ts";
+
+const NOTHING: Holding = { memory: { wasm: 0, gpu: 0 }, adapters: [] };
 
 /** A Worker and the calls it is busy with. */
 export class WorkerLine {
@@ -17,7 +19,7 @@ export class WorkerLine {
   readonly #gone = Promise.withResolvers<Error | undefined>();
   #lastCall = 0;
   #ended: ModelError | undefined;
-  #bytes = 0;
+  #holding: Holding = NOTHING;
 
   constructor(worker: WorkerHandle) {
     this.#worker = worker;
@@ -25,9 +27,9 @@ export class WorkerLine {
     worker.onFailure((reason) => this.end(reason));
   }
 
-  /** Bytes of WASM memory the Worker said it holds; none when it is gone. */
-  get bytes(): number {
-    return this.#bytes;
+  /** What the Worker said it holds; nothing when it is gone. */
+  get holding(): Holding {
+    return this.#holding;
   }
 
   /** Resolves when the Worker is gone, with the reason when it died by itself. */
@@ -67,7 +69,7 @@ export class WorkerLine {
     const message = reason === undefined ? "it was unloaded" : reason.message;
     this.#ended = new ModelError("worker_failed", `The model's Worker is gone: ${message}`, { cause: reason });
     this.#worker.terminate();
-    this.#bytes = 0;
+    this.#holding = NOTHING;
     for (const call of this.#calls.values()) call.fail(this.#ended);
     this.#calls.clear();
     this.#gone.resolve(reason);
@@ -79,7 +81,8 @@ export class WorkerLine {
 
   #receive(message: FromWorker): void {
     if (this.#ended !== undefined) return;
-    this.#bytes = message.bytes;
+    const { memory, adapters } = message;
+    this.#holding = { memory, adapters };
     const call = this.#calls.get(message.call);
     switch (message.type) {
       case "value":

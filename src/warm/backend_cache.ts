@@ -17,7 +17,7 @@
  * @module
  */
 
-import type { Backend, ResolvedBase } from "../model/backend.ts";
+import type { Backend, ModelMemory, ResolvedBase } from "../model/backend.ts";
 import { ModelError } from "../model/error.ts";
 import type { Clock, Milliseconds } from "../runtime/runtime.ts";
 import { type CooldownOptions, Cooldowns } from "./cooldown.ts";
@@ -278,7 +278,7 @@ export class BackendCache {
     slot.loadSeconds = (this.#clock.monotonic() - started) / 1000;
     this.#cooldowns.succeed(slot.base);
     void backend.closed.then((reason) => this.#workerGone(slot, reason));
-    this.#log({ type: "loaded", ...about(slot), seconds: slot.loadSeconds, bytes: backend.bytes });
+    this.#log({ type: "loaded", ...about(slot), seconds: slot.loadSeconds, bytes: totalOf(backend.memory) });
     if (slot.state !== "loading") return void this.#close(slot);
     slot.state = "warm";
     for (const waiter of slot.waiting) waiter.admit(slot);
@@ -312,7 +312,7 @@ export class BackendCache {
 
   async #close(slot: Slot): Promise<void> {
     slot.state = "closing";
-    const bytes = slot.backend!.bytes;
+    const bytes = totalOf(slot.backend!.memory);
     try {
       await slot.backend!.close();
     } catch (error) {
@@ -364,6 +364,10 @@ function closed(): ModelError {
 
 function notWarm({ name }: ResolvedBase): ModelError {
   return new ModelError("not_warm", `Cannot serve at once, the model is not warm or its place is waited for: ${name}`);
+}
+
+function totalOf({ wasm, gpu }: ModelMemory): number {
+  return wasm + gpu;
 }
 
 function about({ base }: Slot): { base: string; identity: string } {

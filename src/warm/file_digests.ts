@@ -73,13 +73,13 @@ export class FileDigests {
   async digest({ path, stat }: LocatedFile, { fresh = false }: DigestOptions = {}): Promise<ContentFile> {
     await (this.#loaded ??= this.#load());
     const remembered = this.#memo.get(path);
-    if (remembered?.state === stateOf(stat) && !fresh) return { path, sha256: remembered.sha256 };
+    if (remembered?.state === stateOf(stat) && !fresh) return { path, sha256: remembered.sha256, size: stat.size };
     let failure: unknown;
     for (let reads = 0; reads < MAX_READS; reads++) {
       const state = await this.#state(path);
       try {
         const { sha256, stat } = await this.#read(path, state);
-        if (stateOf(stat) === state) return { path, sha256 };
+        if (stateOf(stat) === state) return { path, sha256, size: stat.size };
         failure = new Error("the file keeps changing");
       } catch (error) {
         failure = error;

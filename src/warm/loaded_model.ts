@@ -43,7 +43,7 @@ export function describeSlot(slot: Slot): LoadedModel {
     leases,
     load_seconds: loadSeconds,
     last_used: new Date(lastUsed).toISOString(),
-    bytes: backend?.bytes ?? 0,
+    bytes: backend === undefined ? 0 : backend.memory.wasm + backend.memory.gpu,
   };
 }
 

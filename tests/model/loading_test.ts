@@ -170,9 +170,9 @@ describe("loadOnnxBackend", () => {
     await fs.writeFile(`${directory}/broken.safetensors`, "broken");
     const knownAdapterWeights = [`${directory}/broken.safetensors`, `${directory}/missing.safetensors`];
     const backend = await loadOnnxBackend(runtime, base, { knownAdapterWeights });
-    assert.ok(backend.bytes > 7_000_000);
+    assert.ok(backend.memory.wasm > 7_000_000);
     await backend.close();
-    assert.equal(backend.bytes, 0);
+    assert.equal(backend.memory.wasm, 0);
   });
 });
 
@@ -263,5 +263,21 @@ describe("adapterView", () => {
     const retrained = await backend.adapterView(await resolveAdapter(path)).rollingLogprobs("God said");
     assert.notDeepEqual(retrained, trained);
     assert.deepEqual(retrained, await backend.baseView().rollingLogprobs("God said"));
+  });
+
+  it("is told of and let go of: the next request reads it again", async () => {
+    const path = `${directory}/dropped`;
+    await fs.cp(`${KJV_TINY}/adapters/fortunes`, path, { recursive: true });
+    await fs.writeFile(`${path}/adapter_config.json`, JSON.stringify({ ...CONFIG, r: 8, lora_alpha: 3 }));
+    const adapter = await resolveAdapter(path);
+    assert.deepEqual(backend.adapters.filter(({ identity }) => identity === adapter.identity), []);
+    const before = await backend.adapterView(adapter).rollingLogprobs("God said");
+    const [resident] = backend.adapters.filter(({ identity }) => identity === adapter.identity);
+    assert.equal(resident?.name, adapter.name);
+    assert.ok(resident.bytes > 1000);
+    await backend.dropAdapter(adapter.identity);
+    assert.deepEqual(backend.adapters.filter(({ identity }) => identity === adapter.identity), []);
+    assert.deepEqual(await backend.adapterView(adapter).rollingLogprobs("God said"), before);
+    await backend.dropAdapter("never seen");
   });
 });

@@ -36,7 +36,7 @@ async function load(): Promise<void> {
 
 before(load);
 beforeEach(async () => {
-  if (backend.bytes === 0) await load();
+  if (backend.memory.wasm === 0) await load();
   sent = [];
 });
 after(() => backend.close());
@@ -146,7 +146,7 @@ describe("close", () => {
     }, failed);
     await assert.rejects(backend.baseView().nextToken({ text: "God" }, { topK: 1 }), failed);
     assert.equal(await backend.closed, undefined);
-    assert.equal(backend.bytes, 0);
+    assert.equal(backend.memory.wasm, 0);
   });
 
   it("may be called twice", async () => {

@@ -48,7 +48,8 @@ export async function referenceCases(): Promise<ReferenceCase[]> {
 
 /** A file with its content promised. */
 export async function contentFile(path: string): Promise<ContentFile> {
-  return { path, sha256: createHash("sha256").update(await readFile(path)).digest("hex") };
+  const bytes = await readFile(path);
+  return { path, sha256: createHash("sha256").update(bytes).digest("hex"), size: bytes.length };
 }
 
 /** A base in a directory laid out like kjv-tiny. */

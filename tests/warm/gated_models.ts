@@ -4,7 +4,14 @@
  */
 
 import { setImmediate } from "node:timers/promises";
-import type { Backend, ResolvedAdapter, ResolvedBase, View } from "../../src/model/backend.ts";
+import type {
+  Backend,
+  ModelMemory,
+  ResidentAdapter,
+  ResolvedAdapter,
+  ResolvedBase,
+  View,
+} from "../../src/model/backend.ts";
 import { ModelError } from "../../src/model/error.ts";
 import type { Clock, Milliseconds } from "../../src/runtime/runtime.ts";
 import { BackendCache, type BackendCacheOptions, type WarmEvent } from "../../src/warm/backend_cache.ts";
@@ -42,7 +49,8 @@ export interface GatedLoad {
 /** A base in memory whose `close` waits. */
 export class GatedBackend implements Backend {
   readonly base: ResolvedBase;
-  readonly bytes = 1000;
+  readonly memory: ModelMemory = { wasm: 1000, gpu: 0 };
+  readonly adapters: readonly ResidentAdapter[] = [];
   readonly contextLength = 256;
   readonly closed: Promise<Error | undefined>;
   readonly #models: GatedModels;
@@ -64,6 +72,9 @@ export class GatedBackend implements Backend {
   adapterView(adapter: ResolvedAdapter): View {
     if (adapter.name === "broken") throw new ModelError("model_load_failed", "Cannot read adapter: broken");
     return { view: adapter.name } as unknown as View;
+  }
+  dropAdapter(): Promise<void> {
+    return Promise.resolve();
   }
   close(): Promise<void> {
     this.closeCalled = true;
@@ -132,7 +143,7 @@ export class GatedModels {
   /** What the names mean now. */
   resolve(spec: ModelSpec): ResolvedModel {
     const content = this.contents.get(spec.base) ?? spec.base;
-    const file = { path: `/models/${spec.base}`, sha256: content };
+    const file = { path: `/models/${spec.base}`, sha256: content, size: 1000 };
     const base: ResolvedBase = {
       kind: "onnx",
       name: spec.base,

@@ -44,6 +44,7 @@ describe("identify", () => {
     assert.deepEqual(base.files.graph, {
       path: `${copy}/onnx/model.onnx`,
       sha256: createHash("sha256").update(await readFile(`${copy}/onnx/model.onnx`)).digest("hex"),
+      size: (await readFile(`${copy}/onnx/model.onnx`)).length,
     });
     assert.deepEqual(Object.keys(base.files).sort(), [
       "config",
