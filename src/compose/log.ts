@@ -31,6 +31,13 @@ export function warmEventLine(event: WarmEvent): [LogLevel, string] {
   switch (type) {
     case "loading":
       return ["info", `loading ${base}`];
+    case "draining":
+      return ["debug", `${base} takes no more requests (${event.reason}), ${event.leases} are left`];
+    case "pinned":
+    case "unpinned":
+      return ["info", `${type} ${base}`];
+    case "adapter_dropped":
+      return ["info", `adapter ${event.adapter} of ${base} made way for others`];
     case "loaded":
       return ["info", `loaded ${base} in ${event.seconds.toFixed(2)} s, ${mebibytes(event.bytes)}`];
     case "load_failed":

@@ -116,8 +116,8 @@ export async function startServerOn(
       const knownAdapterWeights = await catalogue.adapterWeights(base.name);
       return await loadOnnxBackend(runtime, base, { signal, knownAdapterWeights });
     }),
-    log: (event) => log(...warmEventLine(event)),
   });
+  backends.on((event) => log(...warmEventLine(event)));
   const cache = await openCacheOn(runtime, {
     directory: cacheDirectory,
     refusedStore: "bypass",

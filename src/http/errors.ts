@@ -95,6 +95,7 @@ function fromModelError(error: ModelError): ApiError {
       return new ApiError(500, "server_error", message, { ...details, code });
     // Asked again it would end in the same way, after as long a time.
     case "out_of_memory":
+    case "no_room":
       return new ApiError(503, "server_error", message, { ...details, code, headers: { "x-should-retry": "false" } });
     case "run_timeout":
       return new ApiError(504, "server_error", message, { ...details, code, headers: { "x-should-retry": "false" } });

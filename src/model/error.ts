@@ -17,6 +17,7 @@
  * - `device_lost`: the GPU went away while the model worked; the next request gets a new Worker.
  * - `run_timeout`: the model took too long over one request, and its Worker was ended; the next request gets a new one.
  * - `not_warm`: the caller asked for a warm model only.
+ * - `no_room`: the limits leave no place for the model: it is too large, or what is pinned takes all.
  * - `closed`: the server is shutting down.
  */
 export type ModelErrorCode =
@@ -30,6 +31,7 @@ export type ModelErrorCode =
   | "device_lost"
   | "run_timeout"
   | "not_warm"
+  | "no_room"
   | "closed";
 
 /** What a {@link ModelError} may carry besides its message. */

@@ -17,58 +17,50 @@
  * @module
  */
 
-import type { Backend, ModelMemory, ResolvedBase } from "../model/backend.ts";
+import type { Backend, ResolvedBase } from "../model/backend.ts";
 import { ModelError } from "../model/error.ts";
+import { refuseUnknownOptions } from "../runtime/options.ts";
 import type { Clock, Milliseconds } from "../runtime/runtime.ts";
-import { type CooldownOptions, Cooldowns } from "./cooldown.ts";
+import { abortable } from "./abortable.ts";
+import { Alarm } from "./alarm.ts";
+import { Budget, predictFromFiles } from "./budget.ts";
+import { Cooldowns } from "./cooldown.ts";
 import type { EvictionReason, WarmEvent } from "./events.ts";
-import { chooseVictims } from "./eviction.ts";
-import type { DigestOptions } from "./file_digests.ts";
+import { chooseVictims, fits, NO_ROOM, type Resident, type Room } from "./eviction.ts";
 import type { ResolvedModel } from "./identity.ts";
+import { parseKeepAlive } from "./keep_alive.ts";
 import { createLease, type Lease } from "./lease.ts";
 import { describeFailure, describeSlot, type LoadedModel } from "./loaded_model.ts";
-import { refuseUnknownOptions } from "../runtime/options.ts";
-import { coldSlot, type Slot, type Waiter } from "./slot.ts";
+import {
+  type BackendCacheOptions,
+  type EvictAllOptions,
+  type IdentifyModel,
+  type IdentifyOptions,
+  type LeaseOptions,
+  type LoadBackend,
+  OPTIONS,
+  type PreloadOptions,
+  type UnloadOptions,
+} from "./options.ts";
+import { Pins } from "./pins.ts";
+import { noRoom, notWarm, shuttingDown, unloaded } from "./refusals.ts";
+import { coldSlot, memoryOf, type Slot, takenBy, type Waiter } from "./slot.ts";
 import { type ModelSpec, withAdapter } from "./spec.ts";
 
 export type { EvictionReason, WarmEvent } from "./events.ts";
+export type { KeepAlive } from "./keep_alive.ts";
 export type { Lease } from "./lease.ts";
 export type { LoadedModel } from "./loaded_model.ts";
-
-/** Finds out which model a spec means now; `fresh` when the answer before proved wrong. */
-export type IdentifyModel = (spec: ModelSpec, options: DigestOptions) => Promise<ResolvedModel>;
-
-/**
- * Loads a base into a Worker of its own. Rejects with {@link ModelError} `identity_changed` when the files are not
- * those whose digests it was given. Settles soon after the signal is aborted.
- */
-export type LoadBackend = (base: ResolvedBase, signal: AbortSignal) => Promise<Backend>;
-
-/** How to keep models. */
-export interface BackendCacheOptions {
-  /** How many bases may be in memory, loading and closing ones included. 2 when left out. */
-  readonly maxLoaded?: number;
-  readonly clock: Clock;
-  readonly identify: IdentifyModel;
-  readonly load: LoadBackend;
-  /** Hears what happens. Must not throw. */
-  readonly log?: (event: WarmEvent) => void;
-  readonly cooldown?: CooldownOptions;
-}
-
-/** Which adapter to resolve with. */
-export interface IdentifyOptions {
-  /** An adapter in place of the one the spec names; `null` for none. */
-  readonly adapter?: string | null;
-}
-
-/** How to lease. */
-export interface LeaseOptions extends IdentifyOptions {
-  /** Gives up waiting. A lease that was granted stays. */
-  readonly signal?: AbortSignal;
-  /** Fail with `not_warm` rather than wait for a load or for room. */
-  readonly onlyIfWarm?: boolean;
-}
+export type {
+  BackendCacheOptions,
+  EvictAllOptions,
+  IdentifyModel,
+  IdentifyOptions,
+  LeaseOptions,
+  LoadBackend,
+  PreloadOptions,
+  UnloadOptions,
+} from "./options.ts";
 
 /**
  * How long new requests may go on using what is warm while another waits for room. Without an end a busy model would
@@ -83,37 +75,60 @@ const MAX_ATTEMPTS = 3;
 export class BackendCache {
   /** How many bases may be in memory at once. */
   readonly maxLoaded: number;
+  readonly #budget: Budget;
+  readonly #maxAdapters: number;
+  readonly #keepAlive: Milliseconds;
+  readonly #minimumStay: Milliseconds;
   readonly #clock: Clock;
   readonly #identify: IdentifyModel;
   readonly #load: LoadBackend;
-  readonly #log: (event: WarmEvent) => void;
   readonly #cooldowns: Cooldowns;
+  readonly #listeners = new Set<(event: WarmEvent) => void>();
   /** The bases that take leases, by identity: loading or warm. */
   readonly #slots = new Map<string, Slot>();
   /** Those that take no more leases but still hold memory. */
   readonly #leaving = new Set<Slot>();
+  readonly #pins = new Pins();
   /** Requests that wait for room, first come first served; whoever heads it cannot be served at the moment. */
   readonly #queue: Waiter[] = [];
+  /** Rings when time alone lets something go on. */
+  readonly #alarm: Alarm;
   #uses = 0;
   #emptied: PromiseWithResolvers<void> | undefined;
 
   /**
-   * @throws RangeError when `maxLoaded` is not a whole number from 1, or the cooldown is not sound.
+   * @throws RangeError when a limit is not a whole number from 1, or a duration is none.
    * @throws TypeError for an unknown option.
    */
   constructor(options: BackendCacheOptions) {
-    const { maxLoaded = 2, clock, identify, load, log = () => {}, cooldown = {} } = options;
-    const known = ["maxLoaded", "clock", "identify", "load", "log", "cooldown"];
-    refuseUnknownOptions("make a backend cache", options, known);
-    if (!Number.isInteger(maxLoaded) || maxLoaded < 1) {
-      throw new RangeError(`Cannot make a backend cache: maxLoaded is not a whole number from 1: ${maxLoaded}`);
+    refuseUnknownOptions("make a backend cache", options, Object.keys(OPTIONS));
+    const { maxLoaded = 2, maxRamBytes = Infinity, maxGpuBytes = Infinity, maxAdapters = 16 } = options;
+    for (const [name, limit] of Object.entries({ maxLoaded, maxRamBytes, maxGpuBytes, maxAdapters })) {
+      const isLimit = Number.isSafeInteger(limit) || (limit === Infinity && name.endsWith("Bytes"));
+      if (isLimit && limit >= 1) continue;
+      throw new RangeError(`Cannot make a backend cache: ${name} is not a whole number from 1: ${limit}`);
+    }
+    const { keepAlive = -1, minimumStay = PATIENCE, clock, identify, load, cooldown = {} } = options;
+    if (!(minimumStay >= 0)) {
+      throw new RangeError(`Cannot make a backend cache: minimumStay is not 0 ms or more: ${minimumStay}`);
     }
     this.maxLoaded = maxLoaded;
+    const limits = { places: maxLoaded, ram: maxRamBytes, gpu: maxGpuBytes };
+    this.#budget = new Budget(limits, options.predict ?? predictFromFiles);
+    this.#maxAdapters = maxAdapters;
+    this.#keepAlive = parseKeepAlive(keepAlive);
+    this.#minimumStay = minimumStay;
     this.#clock = clock;
     this.#identify = identify;
     this.#load = load;
-    this.#log = log;
-    this.#cooldowns = new Cooldowns(clock, cooldown);
+    this.#cooldowns = new Cooldowns(clock, options.random ?? Math.random, cooldown);
+    this.#alarm = new Alarm(clock, () => this.#schedule());
+  }
+
+  /** Has `listener` hear of every transition, until the function that is returned is called. What it throws is ignored. */
+  on(listener: (event: WarmEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
   }
 
   /**
@@ -129,20 +144,22 @@ export class BackendCache {
   /**
    * Waits until the model is warm and keeps it so until the lease is disposed.
    *
-   * @throws ModelError `model_not_found`, `model_load_failed` (with `retryAfter`), `not_warm`, `closed`;
-   * `identity_changed` when the files change on every try.
+   * @throws ModelError `model_not_found`, `model_load_failed` (with `retryAfter`, unless it is `permanent`),
+   * `out_of_memory`, `not_warm`, `no_room`, `closed`; `identity_changed` when the files change on every try.
+   * @throws RangeError when `keepAlive` means nothing.
    * @throws the signal's reason when it is aborted before the lease is granted.
    */
   async lease(spec: ModelSpec, options: LeaseOptions = {}): Promise<Lease> {
+    refuseUnknownOptions("lease a model", options, ["signal", "adapter", "onlyIfWarm", "keepAlive"]);
     const { signal, onlyIfWarm = false } = options;
-    refuseUnknownOptions("lease a model", options, ["signal", "adapter", "onlyIfWarm"]);
+    const keepAlive = options.keepAlive === undefined ? this.#keepAlive : parseKeepAlive(options.keepAlive);
     const wanted = specFor(spec, options);
     for (let attempt = 1;; attempt++) {
       this.#refuseWhenClosed();
       const model = await abortable(() => this.#identify(wanted, { fresh: attempt > 1 }), signal);
       try {
-        const slot = await this.#hold(model, onlyIfWarm, signal);
-        return createLease(slot.backend!, model, () => this.#release(slot));
+        const slot = await this.#hold(model, { keepAlive, onlyIfWarm, signal });
+        return createLease(slot.backend!, model, () => this.#release(slot, model));
       } catch (error) {
         const changed = error instanceof ModelError && error.code === "identity_changed";
         if (!changed || attempt === MAX_ATTEMPTS) throw error;
@@ -150,37 +167,116 @@ export class BackendCache {
     }
   }
 
+  /**
+   * Loads a model before anybody asks for it, and waits for that.
+   *
+   * @throws as {@link lease} does.
+   */
+  async preload(spec: ModelSpec, options: PreloadOptions = {}): Promise<void> {
+    refuseUnknownOptions("preload a model", options, ["signal", "keepAlive"]);
+    const lease = await this.lease(spec, options);
+    await lease[Symbol.asyncDispose]();
+  }
+
+  /**
+   * Loads a base and keeps it until it is unpinned or unloaded, however long nobody uses it and whatever else is asked
+   * for. When its files change, the pin is on the new ones once they are asked for.
+   *
+   * @throws as {@link lease} does; `no_room` too when more is pinned than there are places.
+   */
+  async pin(spec: ModelSpec, options: Pick<PreloadOptions, "signal"> = {}): Promise<void> {
+    refuseUnknownOptions("pin a model", options, ["signal"]);
+    // Held meanwhile, so that it cannot be evicted before it is pinned.
+    await using lease = await this.lease(withAdapter(spec, null), options);
+    const { base } = lease;
+    if (!this.#pins.has(base.identity) && this.#pins.count === this.maxLoaded) {
+      throw noRoom(base, `no more than ${this.maxLoaded} bases may be in memory, and as many are pinned`);
+    }
+    this.#pins.add(spec, base.identity);
+    this.#tell({ type: "pinned", base: base.name, identity: base.identity });
+  }
+
+  /** Lets a pinned base be evicted again; returns whether it was pinned. */
+  unpin(spec: ModelSpec): boolean {
+    const identity = this.#pins.remove(spec);
+    if (identity === undefined) return false;
+    this.#tell({ type: "unpinned", base: spec.base, identity });
+    this.#schedule();
+    return true;
+  }
+
+  /**
+   * Takes a base out of memory, and waits until it is gone; one that is pinned is unpinned. Requests that use it, or wait
+   * for its load, are served before that, later ones load it anew. Returns whether it was there.
+   */
+  async unload(spec: ModelSpec, options: UnloadOptions = {}): Promise<boolean> {
+    refuseUnknownOptions("unload a model", options, ["force"]);
+    const { force = false } = options;
+    // Where its files are gone or broken, what was loaded under its name goes all the same.
+    const identity = await this.#identify(withAdapter(spec, null), {}).then(
+      ({ base }) => base.identity,
+      () => undefined,
+    );
+    this.unpin(spec);
+    const slots = [...this.#slots.values()].filter(({ base }) => base.name === spec.base || base.identity === identity);
+    for (const slot of slots) {
+      if (slot.state === "loading" && slot.waiting.size > 0 && !force) slot.goesOnceLoaded = true;
+      else this.#retire(slot, "unload");
+      if (force && slot.state === "draining") this.#end(slot);
+    }
+    this.#schedule();
+    await Promise.all(slots.map(({ gone }) => gone.promise));
+    return slots.length > 0;
+  }
+
   /** What is loaded, loading, closing or in cooldown now, most recently used last. */
   loaded(): LoadedModel[] {
     const slots = [...this.#leaving, ...this.#slots.values()].sort((one, other) => one.lastUse - other.lastUse);
-    return [...this.#cooldowns.resting().map(describeFailure), ...slots.map(describeSlot)];
+    return [
+      ...this.#cooldowns.resting().map(describeFailure),
+      ...slots.map((slot) => describeSlot(slot, this.#isPinned(slot))),
+    ];
   }
 
   /**
    * Takes no more leases, refuses waiting requests with `closed`, aborts loads, and resolves when every lease is
-   * disposed and every Worker gone. For the end of the program; there is no way back.
+   * disposed, or its time is up, and every Worker gone. For the end of the program; there is no way back.
    */
-  evictAll(): Promise<void> {
+  evictAll({ timeout = Infinity }: EvictAllOptions = {}): Promise<void> {
     if (this.#emptied !== undefined) return this.#emptied.promise;
     this.#emptied = Promise.withResolvers();
-    for (const waiter of this.#queue.splice(0)) waiter.refuse(closed());
+    for (const waiter of this.#queue.splice(0)) waiter.refuse(shuttingDown());
     for (const slot of [...this.#slots.values()]) this.#retire(slot, "shutdown");
     this.#schedule();
+    const deadline = new Alarm(this.#clock, () => {
+      for (const slot of [...this.#leaving]) this.#end(slot);
+    });
+    deadline.set(this.#clock.monotonic() + timeout);
+    void this.#emptied.promise.then(() => deadline.set(Infinity));
     return this.#emptied.promise;
   }
 
   /** Resolves with a warm slot on which this request is counted. */
-  #hold(model: ResolvedModel, onlyIfWarm: boolean, signal: AbortSignal | undefined): Promise<Slot> {
+  #hold(
+    model: ResolvedModel,
+    { keepAlive, onlyIfWarm, signal }: {
+      keepAlive: Milliseconds;
+      onlyIfWarm: boolean;
+      signal: AbortSignal | undefined;
+    },
+  ): Promise<Slot> {
     signal?.throwIfAborted();
     this.#refuseWhenClosed();
+    const { base } = model;
+    this.#pins.follow(model.spec, base.identity);
     const { promise, resolve, reject } = Promise.withResolvers<Slot>();
-    const waiter: Waiter = { model, since: this.#clock.monotonic(), admit: resolve, refuse: reject };
-    const slot = this.#slots.get(model.base.identity);
-    const mayJoin = slot !== undefined && !this.#someoneWaitedLong();
-    if (onlyIfWarm && !(mayJoin && slot.state === "warm")) throw notWarm(model.base);
+    const waiter: Waiter = { model, keepAlive, since: this.#clock.monotonic(), admit: resolve, refuse: reject };
+    const slot = this.#slots.get(base.identity);
+    const mayJoin = slot !== undefined && (this.#isPinned(slot) || !this.#someoneWaitedLong());
+    if (onlyIfWarm && !(mayJoin && slot.state === "warm")) throw notWarm(base);
     if (mayJoin) this.#admit(waiter, slot);
     else {
-      const failure = slot === undefined ? this.#cooldowns.check(model.base) : undefined;
+      const failure = slot === undefined ? this.#whyNot(base) : undefined;
       if (failure !== undefined) throw failure;
       this.#queue.push(waiter);
       this.#schedule();
@@ -196,10 +292,11 @@ export class BackendCache {
   }
 
   #admit(waiter: Waiter, slot: Slot): void {
-    const adapter = waiter.model.adapter?.name ?? null;
+    const { adapter } = waiter.model;
     slot.leases++;
-    slot.lastAdapter = adapter;
-    if (adapter !== null) slot.adapters.add(adapter);
+    slot.keepAlive = waiter.keepAlive;
+    slot.lastAdapter = adapter?.name ?? null;
+    if (adapter !== undefined) slot.adapters.begin(adapter);
     this.#touch(slot);
     if (slot.state === "loading") slot.waiting.add(waiter);
     else waiter.admit(slot);
@@ -208,14 +305,27 @@ export class BackendCache {
   #touch(slot: Slot): void {
     slot.lastUse = ++this.#uses;
     slot.lastUsed = this.#clock.now();
+    slot.usedAt = this.#clock.monotonic();
   }
 
-  #release(slot: Slot): void {
+  #release(slot: Slot, { adapter }: ResolvedModel): void {
     slot.leases--;
+    if (adapter !== undefined) slot.adapters.end(adapter);
     this.#touch(slot);
-    if (slot.leases > 0) return;
-    if (slot.state === "draining") void this.#close(slot);
-    else this.#schedule();
+    this.#dropAdapters(slot);
+    if (slot.leases === 0 && slot.state === "draining") this.#end(slot);
+    this.#schedule();
+  }
+
+  /** Lets go of adapters, where there are more than may be. */
+  #dropAdapters(slot: Slot): void {
+    const { backend, state } = slot;
+    if (backend === undefined || state !== "warm") return;
+    for (const { name, identity } of slot.adapters.takeLeastUsed(backend.adapters, this.#maxAdapters)) {
+      // A Worker that died meanwhile says so itself.
+      backend.dropAdapter(identity).catch(() => {});
+      this.#tell({ type: "adapter_dropped", ...about(slot), adapter: name });
+    }
   }
 
   /**
@@ -227,35 +337,108 @@ export class BackendCache {
     const place = this.#queue.indexOf(waiter);
     if (place >= 0) this.#queue.splice(place, 1);
     const slot = [...this.#slots.values()].find(({ waiting }) => waiting.delete(waiter));
-    if (slot !== undefined) slot.leases--;
+    if (slot !== undefined) {
+      slot.leases--;
+      if (waiter.model.adapter !== undefined) slot.adapters.end(waiter.model.adapter);
+    }
     this.#schedule();
   }
 
   /**
-   * Serves the queue as far as there is room, then makes room for the rest. Called after every change that may let a
-   * waiting request go on.
+   * Lets go of what was kept long enough, serves the queue as far as there is room, then makes room for the rest. Called
+   * after every change that may let somebody go on.
    */
   #schedule(): void {
+    const now = this.#clock.monotonic();
+    for (const slot of [...this.#slots.values()]) {
+      if (this.#isIdle(slot) && now >= slot.usedAt + slot.keepAlive) this.#retire(slot, "idle");
+    }
     for (let first; (first = this.#queue[0]) !== undefined;) {
       const { base } = first.model;
       const resident = this.#slots.get(base.identity);
-      const failure = resident === undefined ? this.#cooldowns.check(base) : undefined;
-      const full = this.#slots.size + this.#leaving.size >= this.maxLoaded;
-      if (resident === undefined && failure === undefined && full) break;
+      const failure = resident === undefined ? this.#whyNot(base) : undefined;
+      if (resident === undefined && failure === undefined && !this.#hasRoom(base)) break;
       const company = this.#takeFromQueue(base.identity);
       if (failure !== undefined) {
         for (const waiter of company) waiter.refuse(failure);
         continue;
       }
-      const slot = resident ?? coldSlot(base);
+      const slot = resident ?? coldSlot(base, this.#budget.expected(base));
       this.#slots.set(base.identity, slot);
       for (const waiter of company) this.#admit(waiter, slot);
       if (resident === undefined) void this.#fill(slot);
     }
-    const wanted = new Set(this.#queue.map(({ model }) => model.base.identity)).difference(this.#slots);
-    const room = { maxLoaded: this.maxLoaded, wanted: wanted.size };
-    for (const victim of chooseVictims(this.#slots.values(), room)) this.#retire(victim, "room");
+    this.#makeRoom(now);
+    this.#alarm.set(this.#nextChange(now));
     if (this.#slots.size + this.#leaving.size === 0) this.#emptied?.resolve();
+  }
+
+  #makeRoom(now: Milliseconds): void {
+    const wanted = new Map(this.#queue.map(({ model }) => [model.base.identity, model.base]));
+    const needs = [...wanted].filter(([identity]) => !this.#slots.has(identity)).map(([, base]) =>
+      this.#budget.need(base)
+    );
+    for (const slot of [...this.#slots.values()].sort((one, other) => one.lastUse - other.lastUse)) {
+      const isGivenUp = slot.state === "loading" && slot.waiting.size === 0 && !this.#isPinned(slot);
+      if (isGivenUp && !fits(needs[0] ?? NO_ROOM, this.#free())) this.#retire(slot, "room");
+    }
+    // Those that are leaving were chosen before; what they hold goes free in any case.
+    const free = this.#free();
+    const residents = [...this.#slots.values()].map((slot) => this.#resident(slot, now));
+    for (const { slot } of chooseVictims(residents, free, [NO_ROOM, ...needs])) this.#retire(slot, "room");
+  }
+
+  /** When time alone will change something, on the monotonic clock. */
+  #nextChange(now: Milliseconds): Milliseconds {
+    const isPressed = this.#queue.length > 0 || !fits(NO_ROOM, this.#free());
+    const times = [...this.#slots.values()].filter((slot) => this.#isIdle(slot)).flatMap((slot) => {
+      const grown = isPressed ? [this.#grownAt(slot)] : [];
+      return [slot.usedAt + slot.keepAlive, ...grown];
+    });
+    return Math.min(Infinity, ...times.filter((time) => time > now));
+  }
+
+  #resident(slot: Slot, now: Milliseconds): Resident & { readonly slot: Slot } {
+    return {
+      slot,
+      takes: takenBy(slot),
+      leases: slot.leases,
+      isLoading: slot.state === "loading",
+      isPinned: this.#isPinned(slot),
+      isYoung: now < this.#grownAt(slot),
+      idle: now - slot.usedAt,
+      loadTime: slot.loadTime,
+      lastUse: slot.lastUse,
+    };
+  }
+
+  /** Until when a base stays whatever others need. */
+  #grownAt({ loadedAt, loadTime }: Slot): Milliseconds {
+    return loadedAt + Math.min(loadTime, this.#minimumStay);
+  }
+
+  #isIdle(slot: Slot): boolean {
+    return slot.state === "warm" && slot.leases === 0 && !this.#isPinned(slot);
+  }
+
+  #isPinned({ base }: Slot): boolean {
+    return this.#pins.has(base.identity);
+  }
+
+  /** What is left beside all that take leases. */
+  #free(): Room {
+    return this.#budget.beside(this.#slots.values());
+  }
+
+  /** Whether a base can be loaded now. */
+  #hasRoom(base: ResolvedBase): boolean {
+    return fits(this.#budget.need(base), this.#budget.beside([...this.#slots.values(), ...this.#leaving]));
+  }
+
+  /** Why a base need not be waited for; `undefined` when it can be. */
+  #whyNot(base: ResolvedBase): ModelError | undefined {
+    const pinned = [...this.#slots.values()].filter((slot) => this.#isPinned(slot));
+    return this.#cooldowns.check(base) ?? this.#budget.whyNot(base, pinned);
   }
 
   #takeFromQueue(identity: string): Waiter[] {
@@ -267,7 +450,7 @@ export class BackendCache {
 
   async #fill(slot: Slot): Promise<void> {
     const started = this.#clock.monotonic();
-    this.#log({ type: "loading", ...about(slot) });
+    this.#tell({ type: "loading", ...about(slot), bytes: slot.predicted.wasm + slot.predicted.gpu });
     let backend: Backend;
     try {
       backend = await this.#load(slot.base, slot.abort.signal);
@@ -275,23 +458,27 @@ export class BackendCache {
       return this.#loadFailed(slot, error);
     }
     slot.backend = backend;
-    slot.loadSeconds = (this.#clock.monotonic() - started) / 1000;
+    slot.loadedAt = this.#clock.monotonic();
+    slot.loadTime = slot.loadedAt - started;
+    this.#budget.measured(slot.base, memoryOf(backend));
     this.#cooldowns.succeed(slot.base);
     void backend.closed.then((reason) => this.#workerGone(slot, reason));
-    this.#log({ type: "loaded", ...about(slot), seconds: slot.loadSeconds, bytes: totalOf(backend.memory) });
-    if (slot.state !== "loading") return void this.#close(slot);
+    this.#tell({ type: "loaded", ...about(slot), seconds: slot.loadTime / 1000, bytes: bytesOf(slot) });
+    if (slot.state !== "loading") return this.#end(slot);
     slot.state = "warm";
     for (const waiter of slot.waiting) waiter.admit(slot);
     slot.waiting.clear();
+    if (slot.goesOnceLoaded) this.#retire(slot, "unload");
+    this.#schedule();
   }
 
   #loadFailed(slot: Slot, cause: unknown): void {
     if (slot.state === "loading") {
       const changed = cause instanceof ModelError && cause.code === "identity_changed";
-      const error = changed ? cause : this.#cooldowns.fail(slot.base, cause);
-      this.#log({ type: "load_failed", ...about(slot), error });
+      const { error, retryAt } = changed ? { error: cause, retryAt: null } : this.#cooldowns.fail(slot.base, cause);
+      this.#tell({ type: "load_failed", ...about(slot), error, retryAt });
       for (const waiter of slot.waiting) waiter.refuse(error);
-    } else this.#log({ type: "load_aborted", ...about(slot) });
+    } else this.#tell({ type: "load_aborted", ...about(slot) });
     this.#gone(slot);
   }
 
@@ -302,41 +489,66 @@ export class BackendCache {
     slot.state = "draining";
     this.#slots.delete(slot.base.identity);
     this.#leaving.add(slot);
+    this.#tell({ type: "draining", ...about(slot), reason, leases: slot.leases });
     if (state === "loading") {
-      for (const waiter of slot.waiting) waiter.refuse(closed());
+      const error = reason === "shutdown" ? shuttingDown() : unloaded(slot.base);
+      for (const waiter of slot.waiting) waiter.refuse(error);
       slot.waiting.clear();
       slot.leases = 0;
-      slot.abort.abort(closed());
-    } else if (slot.leases === 0) void this.#close(slot);
+      slot.abort.abort(error);
+    } else if (slot.leases === 0) this.#end(slot);
   }
 
-  async #close(slot: Slot): Promise<void> {
+  /** Ends its Worker, if it has one, leased or not. */
+  #end(slot: Slot): void {
+    if (slot.backend !== undefined && slot.state === "draining") void this.#close(slot, slot.backend);
+  }
+
+  async #close(slot: Slot, backend: Backend): Promise<void> {
     slot.state = "closing";
-    const bytes = totalOf(slot.backend!.memory);
+    const bytes = bytesOf(slot);
+    const now = this.#clock.monotonic();
+    const seconds = {
+      idleSeconds: (now - slot.usedAt) / 1000,
+      loadSeconds: slot.loadTime / 1000,
+      ageSeconds: (now - slot.loadedAt) / 1000,
+    };
+    this.#budget.measured(slot.base, memoryOf(backend));
     try {
-      await slot.backend!.close();
+      await backend.close();
     } catch (error) {
-      this.#log({ type: "close_failed", ...about(slot), error });
+      this.#tell({ type: "close_failed", ...about(slot), error });
     }
-    this.#log({ type: "evicted", ...about(slot), reason: slot.evictedFor, bytes });
+    this.#tell({ type: "evicted", ...about(slot), reason: slot.evictedFor, bytes, ...seconds });
     this.#gone(slot);
   }
 
   #workerGone(slot: Slot, error: Error | undefined): void {
     if (slot.state === "closing" || slot.state === "closed") return;
-    this.#log({ type: "worker_lost", ...about(slot), error });
+    this.#tell({ type: "worker_lost", ...about(slot), error });
     this.#gone(slot);
   }
 
   #gone(slot: Slot): void {
     slot.state = "closed";
+    slot.gone.resolve();
     // A slot that was leaving may have a successor in the table by now.
     if (!this.#leaving.delete(slot)) this.#slots.delete(slot.base.identity);
     this.#schedule();
   }
 
+  #tell(event: WarmEvent): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(event);
+      } catch {
+        // Not ours to handle, and no state may depend on who listens.
+      }
+    }
+  }
+
   #refuseWhenClosed(): void {
-    if (this.#emptied !== undefined) throw closed();
+    if (this.#emptied !== undefined) throw shuttingDown();
   }
 }
 
@@ -344,29 +556,8 @@ function specFor(spec: ModelSpec, { adapter }: IdentifyOptions): ModelSpec {
   return adapter === undefined ? spec : withAdapter(spec, adapter);
 }
 
-/** Waits for work that cannot be aborted no longer than the signal allows. */
-async function abortable<T>(work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  signal?.throwIfAborted();
-  if (signal === undefined) return await work();
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const abort = (): void => reject(signal.reason);
-  signal.addEventListener("abort", abort, { once: true });
-  try {
-    return await Promise.race([work(), aborted]);
-  } finally {
-    signal.removeEventListener("abort", abort);
-  }
-}
-
-function closed(): ModelError {
-  return new ModelError("closed", "Cannot lease a model: the server is shutting down");
-}
-
-function notWarm({ name }: ResolvedBase): ModelError {
-  return new ModelError("not_warm", `Cannot serve at once, the model is not warm or its place is waited for: ${name}`);
-}
-
-function totalOf({ wasm, gpu }: ModelMemory): number {
+function bytesOf({ backend }: Slot): number {
+  const { wasm, gpu } = memoryOf(backend!);
   return wasm + gpu;
 }
 

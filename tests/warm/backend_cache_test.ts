@@ -48,7 +48,8 @@ describe("lease", () => {
     const models = new GatedModels();
     models.holdLoads = true;
     const counted: string[][] = [];
-    const cache = models.cache({ log: () => counted.push(GatedModels.states(cache)) });
+    const cache = models.cache();
+    cache.on(() => counted.push(GatedModels.states(cache)));
     const leases = [cache.lease(a), cache.lease(parseModelName("a+x")), cache.lease(a)];
     await settle();
     assert.deepEqual(counted[0], ["a loading 1"]);
@@ -257,7 +258,10 @@ describe("eviction", () => {
     const models = new GatedModels();
     models.holdCloses = true;
     const cache = models.cache({ maxLoaded: 1 });
-    await (await cache.lease(a))[Symbol.asyncDispose]();
+    const lease = await cache.lease(a);
+    models.clock.advance(2000);
+    await lease[Symbol.asyncDispose]();
+    models.clock.advance(3000);
     const waiting = watch(cache.lease(b));
     await settle();
     models.closing[0]!.finishClose(new Error("stuck"));
@@ -266,13 +270,16 @@ describe("eviction", () => {
     assert.deepEqual(models.events.map(({ type, base }) => `${type} ${base}`), [
       "loading a",
       "loaded a",
+      "draining a",
       "close_failed a",
       "evicted a",
       "loading b",
       "loaded b",
     ]);
     const evicted = models.events.find(({ type }) => type === "evicted");
-    assert.deepEqual(evicted, { type: "evicted", base: "a", identity: "base:a", reason: "room", bytes: 1000 });
+    const seconds = { idleSeconds: 3, loadSeconds: 0, ageSeconds: 5 };
+    const expected = { type: "evicted", base: "a", identity: "base:a", reason: "room", bytes: 1000, ...seconds };
+    assert.deepEqual(evicted, expected);
   });
 });
 
@@ -533,7 +540,13 @@ describe("aborting", () => {
     models.loading[0]!.finish();
     await settle();
     assert.equal(other.state, "served");
-    assert.deepEqual(models.events.map(({ type }) => type), ["loading", "load_aborted", "loading", "loaded"]);
+    assert.deepEqual(models.events.map(({ type }) => type), [
+      "loading",
+      "draining",
+      "load_aborted",
+      "loading",
+      "loaded",
+    ]);
   });
 
   it("closes a base that was loaded although its place was needed", async () => {
@@ -604,7 +617,8 @@ describe("loaded", () => {
     models.loading[1]!.finish();
     await (await leases[1]!)[Symbol.asyncDispose]();
     await assert.rejects(leases[2]!);
-    const common = { kind: "onnx", dtype: "fp32", device: "wasm", pinned: false };
+    const never = { keep_alive_until: null, cooldown_until: null, last_error: null };
+    const common = { kind: "onnx", dtype: "fp32", device: "wasm", pinned: false, gpu_bytes: 0, ...never };
     assert.deepEqual(cache.loaded(), [
       {
         ...common,
@@ -617,6 +631,9 @@ describe("loaded", () => {
         load_seconds: null,
         last_used: "2026-01-01T00:00:01.500Z",
         bytes: 0,
+        predicted_bytes: 0,
+        cooldown_until: "2026-01-01T00:00:11.500Z",
+        last_error: "Cannot load c: broken",
       },
       {
         ...common,
@@ -629,6 +646,7 @@ describe("loaded", () => {
         load_seconds: null,
         last_used: "2026-01-01T00:00:00.000Z",
         bytes: 0,
+        predicted_bytes: 3000,
       },
       {
         ...common,
@@ -640,7 +658,8 @@ describe("loaded", () => {
         leases: 0,
         load_seconds: 1.5,
         last_used: "2026-01-01T00:00:01.500Z",
-        bytes: 1000,
+        bytes: 1010,
+        predicted_bytes: 3000,
       },
     ]);
     models.loading[0]!.finish();

@@ -13,30 +13,10 @@ import type {
   View,
 } from "../../src/model/backend.ts";
 import { ModelError } from "../../src/model/error.ts";
-import type { Clock, Milliseconds } from "../../src/runtime/runtime.ts";
+import { ManualClock } from "../../src/testing/manual_clock.ts";
 import { BackendCache, type BackendCacheOptions, type WarmEvent } from "../../src/warm/backend_cache.ts";
 import type { ResolvedModel } from "../../src/warm/identity.ts";
 import type { ModelSpec } from "../../src/warm/spec.ts";
-
-/** A clock that goes when it is told to. */
-export class ManualClock implements Clock {
-  #elapsed = 0;
-  now(): Milliseconds {
-    return Date.UTC(2026, 0, 1) + this.#elapsed;
-  }
-  monotonic(): Milliseconds {
-    return this.#elapsed;
-  }
-  sleep(): Promise<void> {
-    throw new Error("nobody sleeps here");
-  }
-  afterTurn(): void {
-    throw new Error("nobody waits for a turn here");
-  }
-  advance(duration: Milliseconds): void {
-    this.#elapsed += duration;
-  }
-}
 
 /** A load that has started and waits. */
 export interface GatedLoad {
@@ -49,8 +29,8 @@ export interface GatedLoad {
 /** A base in memory whose `close` waits. */
 export class GatedBackend implements Backend {
   readonly base: ResolvedBase;
-  readonly memory: ModelMemory = { wasm: 1000, gpu: 0 };
-  readonly adapters: readonly ResidentAdapter[] = [];
+  memory: ModelMemory = { wasm: 1000, gpu: 0 };
+  adapters: readonly ResidentAdapter[] = [];
   readonly contextLength = 256;
   readonly closed: Promise<Error | undefined>;
   readonly #models: GatedModels;
@@ -71,9 +51,14 @@ export class GatedBackend implements Backend {
   }
   adapterView(adapter: ResolvedAdapter): View {
     if (adapter.name === "broken") throw new ModelError("model_load_failed", "Cannot read adapter: broken");
+    const { name, identity } = adapter;
+    if (!this.adapters.some((resident) => resident.identity === identity)) {
+      this.adapters = [...this.adapters, { name, identity, bytes: 10 }];
+    }
     return { view: adapter.name } as unknown as View;
   }
-  dropAdapter(): Promise<void> {
+  dropAdapter(identity: string): Promise<void> {
+    this.adapters = this.adapters.filter((resident) => resident.identity !== identity);
     return Promise.resolve();
   }
   close(): Promise<void> {
@@ -116,8 +101,12 @@ export class GatedModels {
   readonly backends: Set<GatedBackend> = new Set();
   /** Contents by model name; the name itself where nothing is said. */
   readonly contents: Map<string, string> = new Map();
+  /** Bytes of each file of a content, of which there are three; 1000 where nothing is said. */
+  readonly fileSizes: Map<string, number> = new Map();
   /** `fresh` of every identification. */
   readonly identifications: boolean[] = [];
+  /** Bytes that a content turns out to take once it is loaded; 1000 where nothing is said. */
+  readonly sizes: Map<string, number> = new Map();
   /** Whether a started load waits for the test. */
   holdLoads = false;
   /** Whether a started close waits for the test. */
@@ -128,22 +117,24 @@ export class GatedModels {
   mostInMemory = 0;
 
   cache(options: Partial<BackendCacheOptions> = {}): BackendCache {
-    return new BackendCache({
+    const cache = new BackendCache({
       clock: this.clock,
       identify: (spec, { fresh = false }) => {
         this.identifications.push(fresh);
         return Promise.resolve(this.resolve(spec));
       },
       load: (base, signal) => this.#load(base, signal),
-      log: (event) => this.events.push(event),
+      random: () => 0.5,
       ...options,
     });
+    cache.on((event) => this.events.push(event));
+    return cache;
   }
 
   /** What the names mean now. */
   resolve(spec: ModelSpec): ResolvedModel {
     const content = this.contents.get(spec.base) ?? spec.base;
-    const file = { path: `/models/${spec.base}`, sha256: content, size: 1000 };
+    const file = { path: `/models/${spec.base}`, sha256: content, size: this.fileSizes.get(content) ?? 1000 };
     const base: ResolvedBase = {
       kind: "onnx",
       name: spec.base,
@@ -173,6 +164,7 @@ export class GatedModels {
       finish: () => {
         this.#forget(load);
         const backend = new GatedBackend(base, this);
+        backend.memory = { wasm: this.sizes.get(base.identity.slice("base:".length)) ?? 1000, gpu: 0 };
         this.backends.add(backend);
         resolve(backend);
         return backend;

@@ -39,6 +39,7 @@ describe("BackendCache with real models", () => {
     backends = new BackendCache({
       maxLoaded: 1,
       clock: runtime.clock,
+      random: () => 0.5,
       identify: (spec, options) => identifier.identify(spec, options),
       load,
     });

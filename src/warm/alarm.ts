@@ -1,0 +1,35 @@
+/**
+ * One moment to wake up at, moved as often as need be. It does not keep the process alive.
+ *
+ * @module
+ */
+
+import type { Clock, Milliseconds } from "../runtime/runtime.ts";
+
+/** Rings once at a moment. */
+export class Alarm {
+  readonly #clock: Clock;
+  readonly #ring: () => void;
+  #due: Milliseconds = Infinity;
+  #waiting = new AbortController();
+
+  /** `ring` is called when it is time. */
+  constructor(clock: Clock, ring: () => void) {
+    this.#clock = clock;
+    this.#ring = ring;
+  }
+
+  /** Rings at `due` on the monotonic clock, and at no other time; `Infinity`: not at all. */
+  set(due: Milliseconds): void {
+    if (due === this.#due) return;
+    this.#due = due;
+    this.#waiting.abort();
+    if (due === Infinity) return;
+    this.#waiting = new AbortController();
+    const duration = Math.max(0, due - this.#clock.monotonic());
+    this.#clock.sleep(duration, { signal: this.#waiting.signal, background: true }).then(() => {
+      this.#due = Infinity;
+      this.#ring();
+    }, () => {});
+  }
+}
