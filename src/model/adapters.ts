@@ -6,9 +6,11 @@
 
 import type { Runtime } from "../runtime/runtime.ts";
 import type { ResidentAdapter, ResolvedAdapter } from "./backend.ts";
+import type { ModelError } from "./error.ts";
 import { type Feeds, loraFeeds } from "./graph.ts";
 import { nodeName } from "./lora_graph.ts";
-import { loadFailure, readContent, readJson } from "./model_files.ts";
+import { loadFailure } from "./failure.ts";
+import { readContent, readJson } from "./model_files.ts";
 import type { OnnxRuntime } from "./ort.ts";
 import { type LoraAdapter, readAdapter } from "./peft.ts";
 import { readTensors } from "./safetensors.ts";
@@ -61,8 +63,9 @@ export class Adapters {
     const isWanted = (): boolean => this.#loaded.get(identity) === loading;
     loading.then((read) => {
       if (isWanted()) this.#resident.set(identity, { name, identity, bytes: bytesOf(read) });
-    }, () => {
-      if (isWanted()) this.#loaded.delete(identity);
+    }, (error: ModelError) => {
+      // The same bytes will fail in the same way.
+      if (isWanted() && !error.permanent) this.#loaded.delete(identity);
     });
     return loading;
   }

@@ -53,10 +53,3 @@ export async function readJson(runtime: Runtime, file: ContentFile): Promise<Jso
   }
   return value as JsonObject;
 }
-
-/** What went wrong while loading `what`, as the error callers know; a {@link ModelError} stays as it is. */
-export function loadFailure(what: string, error: unknown): ModelError {
-  if (error instanceof ModelError) return error;
-  const reason = error instanceof Error ? error.message : String(error);
-  return new ModelError("model_load_failed", `Cannot load ${what}: ${reason}`, { cause: error });
-}

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Runtime } from "../runtime/runtime.ts";
+import type { Milliseconds, Runtime } from "../runtime/runtime.ts";
 import { siblingModule } from "../runtime/sibling.ts";
 import type {
   AdapterOptions,
@@ -23,7 +23,7 @@ import type {
   RollingLogprobs,
   View,
 } from "./backend.ts";
-import { ModelError } from "./error.ts";
+import { ModelError, type ModelErrorCode } from "./error.ts";
 import type { AppliedAdapter, Loaded } from "./protocol.ts";
 // Started by URL below; the import tells packers that it, and what it imports, belongs to the package.
 import type {} from "./worker.ts";
@@ -37,7 +37,16 @@ export interface LoadOptions {
    * to give the graph its inputs; an adapter that is not among them costs a second session.
    */
   readonly knownAdapterWeights?: readonly string[];
+  /**
+   * How long the model may be busy with one step of one request, and twice as long at most, before it is taken for hung
+   * and its Worker ended. 10 minutes when left out.
+   */
+  readonly runTimeout?: Milliseconds;
 }
+
+/** Its Worker is gone, for a reason that says little about the model. */
+const LOST: ReadonlySet<ModelErrorCode> = new Set(["worker_failed", "device_lost", "run_timeout"]);
+const RUN_TIMEOUT: Milliseconds = 600_000;
 
 /**
  * Loads a base into a Worker of its own. Aborting ends the Worker and rejects with the signal's reason.
@@ -47,15 +56,16 @@ export interface LoadOptions {
 export async function loadOnnxBackend(
   runtime: Runtime,
   base: ResolvedBase,
-  { signal, knownAdapterWeights = [] }: LoadOptions = {},
+  { signal, knownAdapterWeights = [], runTimeout = RUN_TIMEOUT }: LoadOptions = {},
 ): Promise<Backend> {
   signal?.throwIfAborted();
-  const line = new WorkerLine(runtime.spawnWorker(siblingModule("worker", import.meta.url), `model ${base.name}`));
+  const worker = runtime.spawnWorker(siblingModule("worker", import.meta.url), `model ${base.name}`);
+  const line = new WorkerLine(worker, { clock: runtime.clock, silence: runTimeout });
   try {
     return new OnnxBackend(base, line, await line.ask({ kind: "load", base, knownAdapterWeights }, signal));
   } catch (error) {
     line.end();
-    if (!(error instanceof ModelError) || error.code !== "worker_failed") throw error;
+    if (!(error instanceof ModelError) || !LOST.has(error.code)) throw error;
     throw new ModelError("model_load_failed", `Cannot load ${base.name}: ${error.message}`, { cause: error });
   }
 }

@@ -79,7 +79,8 @@ export interface Loaded {
 export type ToWorker =
   | { readonly type: "start"; readonly call: number; readonly task: Task }
   | { readonly type: "credit"; readonly call: number; readonly count: number }
-  | { readonly type: "cancel"; readonly call: number };
+  | { readonly type: "cancel"; readonly call: number }
+  | { readonly type: "ping" };
 
 /** From the Worker: part of a call's answer, and what the Worker holds. */
 export type FromWorker = { readonly call: number } & Holding & Answer;
@@ -94,6 +95,8 @@ export interface Holding {
 export type Answer =
   | { readonly type: "value"; readonly value: unknown }
   | { readonly type: "end" }
+  /** To a ping, which belongs to no call: it can still listen. */
+  | { readonly type: "pong" }
   | { readonly type: "error"; readonly error: ErrorData };
 
 /** A {@link ModelError} as data. */
@@ -104,19 +107,9 @@ export interface ErrorData {
   readonly permanent: boolean;
 }
 
-/** An error as data; one that is no {@link ModelError} means that the Worker is broken. */
-export function errorToData(error: unknown): ErrorData {
-  if (error instanceof ModelError) {
-    const { code, message, parameter, permanent } = error;
-    return { code, message, parameter, permanent };
-  }
-  const reason = error instanceof Error ? error.message : String(error);
-  return {
-    code: "worker_failed",
-    message: `The model's Worker failed: ${reason}`,
-    parameter: undefined,
-    permanent: false,
-  };
+/** An error as data. */
+export function errorToData({ code, message, parameter, permanent }: ModelError): ErrorData {
+  return { code, message, parameter, permanent };
 }
 
 /** The error that was sent as data. */

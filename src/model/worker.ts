@@ -7,7 +7,8 @@
 import { loadRuntime } from "../runtime/load.ts";
 import { workerPort } from "../runtime/worker_port.ts";
 import { type LoadedModel, loadModel, perform } from "./loaded_model.ts";
-import { loadFailure } from "./model_files.ts";
+import { loadFailure, runFailure } from "./failure.ts";
+import { ModelError } from "./error.ts";
 import { loadOnnxRuntime, type OnnxRuntime } from "./ort.ts";
 import { Outlet } from "./outlet.ts";
 import {
@@ -35,25 +36,28 @@ port.onMessage((message) => {
       return outlets.get(received.call)?.grant(received.count);
     case "cancel":
       return outlets.get(received.call)?.cancel();
+    case "ping":
+      return send(0, { type: "pong" });
   }
 });
+
+function send(call: number, answer: Answer): void {
+  const memory = onnx?.memory() ?? { wasm: 0, gpu: 0 };
+  const message: FromWorker = { ...answer, call, memory, adapters: model?.adapters.resident ?? [] };
+  port.post(message);
+}
 
 async function serve(call: number, task: Task): Promise<void> {
   const outlet = new Outlet();
   outlets.set(call, outlet);
-  const send = (answer: Answer): void => {
-    const memory = onnx?.memory() ?? { wasm: 0, gpu: 0 };
-    const message: FromWorker = { ...answer, call, memory, adapters: model?.adapters.resident ?? [] };
-    port.post(message);
-  };
   try {
     for await (const value of values(task, outlet.signal)) {
-      send({ type: "value", value });
+      send(call, { type: "value", value });
       await outlet.spend();
     }
-    send({ type: "end" });
+    send(call, { type: "end" });
   } catch (error) {
-    if (!outlet.signal.aborted) send({ type: "error", error: errorToData(error) });
+    if (!outlet.signal.aborted) send(call, { type: "error", error: errorToData(runFailure(error)) });
   } finally {
     outlets.delete(call);
   }
@@ -79,7 +83,9 @@ async function* load({ base, knownAdapterWeights }: LoadTask): AsyncGenerator<Lo
   try {
     onnx = await loadOnnxRuntime(base.device);
   } catch (error) {
-    throw loadFailure(base.name, error);
+    // Another machine, or this one later, may have the device.
+    const message = `Cannot load ${base.name}: ${(error as Error).message}`;
+    throw new ModelError("model_load_failed", message, { cause: error });
   }
   model = await loadModel(await loadRuntime(), onnx, base, knownAdapterWeights);
   yield { contextLength: model.contextLength };

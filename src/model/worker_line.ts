@@ -5,24 +5,40 @@
  * @module
  */
 
-import type { WorkerHandle } from "../runtime/runtime.ts";
+import type { Clock, Milliseconds, WorkerHandle } from "../runtime/runtime.ts";
 import { Call } from "./call.ts";
-import { ModelError } from "./error.ts";
+import { ModelError, type ModelErrorCode } from "./error.ts";
 import { errorFromData, type FromWorker, type Holding, type Task, type ToWorker, type ValueOf } from "./protocol.ts";
 
 const NOTHING: Holding = { memory: { wasm: 0, gpu: 0 }, adapters: [] };
 
+/** Failures of one call after which nothing else can be asked of the Worker. */
+const ENDING: ReadonlySet<ModelErrorCode> = new Set(["worker_failed", "out_of_memory", "device_lost", "run_timeout"]);
+
+/** How a Worker is watched. */
+export interface Patience {
+  readonly clock: Clock;
+  /** How long it may say nothing, while somebody waits for it, before it is ended. */
+  readonly silence: Milliseconds;
+}
+
 /** A Worker and the calls it is busy with. */
 export class WorkerLine {
   readonly #worker: WorkerHandle;
+  readonly #patience: Patience;
   readonly #calls = new Map<number, Call<unknown>>();
   readonly #gone = Promise.withResolvers<Error | undefined>();
+  readonly #watching = new AbortController();
+  #isWatched = false;
+  /** Messages that came. */
+  #heard = 0;
   #lastCall = 0;
   #ended: ModelError | undefined;
   #holding: Holding = NOTHING;
 
-  constructor(worker: WorkerHandle) {
+  constructor(worker: WorkerHandle, patience: Patience) {
     this.#worker = worker;
+    this.#patience = patience;
     worker.onMessage((message) => this.#receive(message as FromWorker));
     worker.onFailure((reason) => this.end(reason));
   }
@@ -51,6 +67,7 @@ export class WorkerLine {
     else if (!call.settled) {
       this.#calls.set(id, call as Call<unknown>);
       this.#post({ type: "start", call: id, task });
+      this.#watch();
     }
     return call;
   }
@@ -63,16 +80,40 @@ export class WorkerLine {
     return value!;
   }
 
-  /** Ends the Worker; calls that are not done fail with `worker_failed`. Ending twice is no error. */
+  /**
+   * Ends the Worker; calls that are not done fail with `worker_failed`, or with the code of a reason that says more.
+   * Ending twice is no error.
+   */
   end(reason?: Error): void {
     if (this.#ended !== undefined) return;
     const message = reason === undefined ? "it was unloaded" : reason.message;
-    this.#ended = new ModelError("worker_failed", `The model's Worker is gone: ${message}`, { cause: reason });
+    const code = reason instanceof ModelError ? reason.code : "worker_failed";
+    this.#ended = new ModelError(code, `The model's Worker is gone: ${message}`, { cause: reason });
+    this.#watching.abort();
     this.#worker.terminate();
     this.#holding = NOTHING;
     for (const call of this.#calls.values()) call.fail(this.#ended);
     this.#calls.clear();
     this.#gone.resolve(reason);
+  }
+
+  /**
+   * Asks the Worker for a sign of life, and ends it if it gives none: one that runs is in a run of onnxruntime, and
+   * hears nothing until that has ended.
+   */
+  #watch(): void {
+    if (this.#isWatched || this.#ended !== undefined) return;
+    this.#isWatched = true;
+    const heard = this.#heard;
+    this.#post({ type: "ping" });
+    const { clock, silence } = this.#patience;
+    clock.sleep(silence, { signal: this.#watching.signal, background: true }).then(() => {
+      this.#isWatched = false;
+      if (this.#calls.size === 0) return;
+      if (this.#heard !== heard) return this.#watch();
+      const message = `it has said nothing for ${silence / 1000} s`;
+      this.end(new ModelError("run_timeout", message));
+    }, () => {});
   }
 
   #post(message: ToWorker): void {
@@ -81,6 +122,7 @@ export class WorkerLine {
 
   #receive(message: FromWorker): void {
     if (this.#ended !== undefined) return;
+    this.#heard++;
     const { memory, adapters } = message;
     this.#holding = { memory, adapters };
     const call = this.#calls.get(message.call);
@@ -94,7 +136,7 @@ export class WorkerLine {
         this.#calls.delete(message.call);
         const error = errorFromData(message.error);
         call?.fail(error);
-        if (error.code === "worker_failed") this.end(error);
+        if (ENDING.has(error.code)) this.end(error);
       }
     }
   }

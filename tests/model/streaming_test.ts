@@ -15,7 +15,7 @@ const machine = await loadRuntime();
 const { base: reference } = (await referenceCases())[0]!;
 let backend: Backend;
 let worker: WorkerHandle;
-/** What the Worker has sent. */
+/** What the Worker has sent in answer to requests. */
 let sent: FromWorker[] = [];
 
 async function load(): Promise<void> {
@@ -25,7 +25,7 @@ async function load(): Promise<void> {
       worker = machine.spawnWorker(url, name);
       const onMessage: WorkerHandle["onMessage"] = (handler) =>
         worker.onMessage((message) => {
-          sent.push(message as FromWorker);
+          if ((message as FromWorker).type !== "pong") sent.push(message as FromWorker);
           handler(message);
         });
       return { ...worker, onMessage };
