@@ -98,7 +98,8 @@ def canonical(value):
 
 def key(scope, body):
     """The text that is hashed, and its SHA-256. `scope` is the envelope less `v` and `body`."""
-    ignored = next((fields for end, fields in IGNORED if scope["endpoint"].endswith(end)), set())
+    path = scope["endpoint"].partition("?")[0]
+    ignored = next((fields for end, fields in IGNORED if path.endswith(end)), set())
     kept = {name: value for name, value in body.items() if name not in ignored}
     text = canonical({"v": 1, **scope, "body": kept})
     return text, hashlib.sha256(text.encode()).hexdigest()

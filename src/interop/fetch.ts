@@ -1,16 +1,18 @@
 /**
  * A `fetch` with the response cache in it, for every client that takes one: `new OpenAI({ fetch: cachedFetch(cache) })`.
  *
- * Cached are POSTs of JSON to chat completions, completions, responses and messages, each exactly as the provider answers
- * it, whole or as a stream of events, and to embeddings, text by text. Failures, and whatever else the client asks for,
- * go through untouched. The entry is found by what is asked of whom, not by who asks: the API key is not part of it.
- * Other headers are not part of it either, so a request that switches a beta on by one goes round the cache.
+ * Cached are POSTs of JSON to chat completions, completions, responses, messages and Gemini's generateContent, each
+ * exactly as the provider answers it, whole or as a stream of events, and to embeddings, text by text (Gemini's as the
+ * request has them). Failures, and whatever else the client asks for, go through untouched. The entry is found by what is
+ * asked of whom, not by who asks: the API key is not part of it. Other headers are not part of it either, but for the
+ * version of Anthropic's interface, so a request that switches a beta on by one goes round the cache.
  *
  * @module
  */
 
 import { splitEmbeddings } from "../cache/batch/embeddings.ts";
-import { endpointKind } from "../cache/request/ignore_list.ts";
+import { type Target, targetOf } from "../cache/request/endpoint.ts";
+import { type EndpointKind, endpointKind } from "../cache/request/ignore_list.ts";
 import { decodeText, isJsonObject, type JsonObject } from "../cache/json.ts";
 import { parseRequest } from "../cache/request/raw_json.ts";
 import type { CacheCallOptions, CacheStatus } from "../cache/call_options.ts";
@@ -54,7 +56,8 @@ class Failure extends Error {
 
 /** What a client asks for, if the cache can answer such things. */
 interface Question {
-  readonly url: URL;
+  readonly origin: string;
+  readonly endpoint: string;
   readonly text: string;
   readonly body: JsonObject;
   readonly bypass: string | undefined;
@@ -86,12 +89,12 @@ export function cachedFetch(cache: ResponseCache, options: CachedFetchOptions = 
     const question = await readQuestion(request);
     if (question === undefined) return await send(request);
 
-    const { url, bypass } = question;
+    const { origin, endpoint, bypass } = question;
     const status: CacheStatus = {};
-    const scope = { provider: providerAt(url.origin, upstreams), endpoint: url.pathname };
     try {
       const answer = await answerTo(question, cache, send, request, {
-        ...scope,
+        provider: providerAt(origin, upstreams),
+        endpoint,
         bypass,
         status,
         signal: request.signal,
@@ -149,27 +152,36 @@ async function answerTo(
 }
 
 async function readQuestion(request: Request): Promise<Question | undefined> {
+  if (request.method !== "POST" || !isOf("application/json", request.headers)) return undefined;
   const url = new URL(request.url);
-  if (request.method !== "POST" || !isOf("application/json", request.headers) || url.search !== "") return undefined;
-  const kind = endpointKind(url.pathname);
-  if (kind === undefined) return undefined;
+  const target = targetOf(url, request.headers);
+  const kind = target && endpointKind(target.endpoint);
+  if (target === undefined || kind === undefined) return undefined;
+  const { endpoint } = target;
   const bytes = new Uint8Array(await request.clone().arrayBuffer());
   try {
     const text = decodeText(bytes);
     const { body, unkeyable } = parseRequest(text);
     if (!isJsonObject(body)) return undefined;
-    sampleShape(url.pathname, body);
+    sampleShape(endpoint, body);
     const beta = request.headers.has("anthropic-beta")
       ? "a header changes what is answered: anthropic-beta"
       : undefined;
     const bypass = unkeyable ?? beta;
     const divides = kind === "embeddings" && bypass === undefined && splitEmbeddings(body) !== undefined;
-    const form = divides ? "embeddings" : kind !== "embeddings" && body.stream ? "stream" : "whole";
-    return { url, text, body, bypass, form };
+    const form = divides ? "embeddings" : streams(target, kind, body) ? "stream" : "whole";
+    return { origin: url.origin, endpoint, text, body, bypass, form };
   } catch {
     // No JSON, or no number of samples: the provider knows best what to say to it.
     return undefined;
   }
+}
+
+const BY_ADDRESS: readonly EndpointKind[] = ["embeddings", "generate_content", "embed_content"];
+
+/** Whether the answer is to come as a stream. Where the address says so, a `stream` in the body means nothing. */
+function streams(target: Target, kind: EndpointKind, { stream }: JsonObject): boolean {
+  return target.streams || (!BY_ADDRESS.includes(kind) && Boolean(stream));
 }
 
 const EVENT_STREAM = "text/event-stream";

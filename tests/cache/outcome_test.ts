@@ -30,6 +30,14 @@ const gemini = (parts: object[] | undefined, finishReason?: string): object => (
 });
 const says = [{ type: "text", text: "hi" }];
 
+/** A result of one of the AI SDK's models. */
+const result = (content: object[], unified: string): object => ({
+  content,
+  finishReason: { unified, raw: "raw" },
+  usage: {},
+  warnings: [],
+});
+
 describe("classify", () => {
   const cases: [what: string, answer: unknown, outcome: Outcome][] = [
     ["chat that ended", chat({ content: "hi" }), "stop"],
@@ -107,6 +115,16 @@ describe("classify", () => {
     ["Gemini that blocked the prompt", { promptFeedback: { blockReason: "SAFETY" } }, "content_filter"],
     ["Gemini without candidates", { candidates: [], modelVersion: "gemini-2.5-flash" }, "empty"],
     ["Gemini whose candidates are no list", { candidates: "two" }, "invalid"],
+    ["Gemini whose call is of no tool", gemini([{ text: "hi" }], "UNEXPECTED_TOOL_CALL"), "invalid"],
+    ["a model's result that ended", result([{ type: "text", text: "hi" }], "stop"), "stop"],
+    ["a model's result that was cut short", result([{ type: "text", text: "hi" }], "length"), "length"],
+    ["a model's result that calls", result([{ type: "tool-call" }], "tool-calls"), "tool_calls"],
+    ["a model's result that was filtered", result([], "content-filter"), "content_filter"],
+    ["a model's result that is a failure", result([{ type: "text", text: "hi" }], "error"), "error"],
+    ["a model's result that broke off", result([{ type: "text", text: "hi" }], "interrupted"), "error"],
+    ["a model's result for another reason", result([{ type: "text", text: "hi" }], "other"), "stop"],
+    ["a model's result that says nothing", result([{ type: "text", text: "" }], "stop"), "empty"],
+    ["a model's result without content", { finishReason: { unified: "stop" } }, "invalid"],
     ["a self-hosted server's error", { object: "error", message: "no such model", code: 404 }, "error"],
     ["an error with status 200", { error: { message: "quota", code: 429 } }, "error"],
     ["an error as text", { error: "quota" }, "error"],

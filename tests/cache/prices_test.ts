@@ -80,6 +80,29 @@ describe("readBilledUsage", () => {
     });
   });
 
+  it("reads what the AI SDK passes on of any of them", () => {
+    const passed = (raw: JsonObject, rest: JsonObject = {}): JsonObject => ({
+      content: [{ type: "text", text: "hi" }],
+      finishReason: { unified: "stop" },
+      usage: { inputTokens: { total: 99 }, outputTokens: { total: 99 }, raw },
+      ...rest,
+    });
+    reads(passed({ prompt_tokens: 8, completion_tokens: 2, total_tokens: 10 }), { inputTokens: 8, outputTokens: 2 });
+    const response = { input_tokens: 8, input_tokens_details: { cached_tokens: 3 }, output_tokens: 2 };
+    reads(passed(response), { inputTokens: 8, cacheReadTokens: 3, outputTokens: 2 });
+    const message = { input_tokens: 8, cache_read_input_tokens: 3, output_tokens: 2 };
+    reads(passed(message), { inputTokens: 11, cacheReadTokens: 3, outputTokens: 2 });
+    const gemini = { promptTokenCount: 8, candidatesTokenCount: 2, thoughtsTokenCount: 5 };
+    reads(passed(gemini), { inputTokens: 8, outputTokens: 7, reasoningTokens: 5 });
+    const read = { inputTokens: 8, cacheReadTokens: 3, outputTokens: 2 };
+    reads(passed(response, { providerMetadata: { openai: { serviceTier: "flex" } } }), { ...read, rate: "flex" });
+    const tool = { content: [{ type: "tool-call", toolName: "web_search", providerExecuted: true }] };
+    reads(passed(response, tool), { ...read, billedApart: "a tool of the provider's" });
+    const sources = { content: [{ type: "source", sourceType: "url" }] };
+    reads(passed(response, sources), { ...read, billedApart: "a tool of the provider's" });
+    assert.equal(readBilledUsage(passed({ tokens: 8 })), null, "in a shape that nobody here knows");
+  });
+
   it("reads Gemini's generateContent, whose thoughts are counted apart", () => {
     const usageMetadata = {
       promptTokenCount: 1000,

@@ -8,12 +8,10 @@ import type { JsonObject } from "../../src/cache/json.ts";
 import type { Production } from "../../src/cache/flow/production.ts";
 import { cachedFetch } from "../../src/interop/fetch.ts";
 import { loadRuntime } from "../../src/runtime/load.ts";
-import type { HttpListener } from "../../src/runtime/runtime.ts";
 import { settled, SharedMemory } from "../cache/shared_memory.ts";
 import {
   chatChunks,
   chatText,
-  inPieces,
   MESSAGE,
   messageEvents,
   RESPONSE,
@@ -23,6 +21,7 @@ import {
 } from "../cache/streams.ts";
 import { type CacheUnderTest, openTestCache, saidBy } from "../cache/support.ts";
 import { type Gate, gate } from "../support/gate.ts";
+import { startUpstream, streaming, type Upstream } from "../support/upstream/upstream.ts";
 
 const MESSAGES = [{ role: "user" as const, content: "Will it rain?" }];
 const CHAT = { model: "gpt-4o-mini", messages: MESSAGES };
@@ -45,48 +44,27 @@ const CALLING = {
   }],
 };
 
-/** A response that brings a text in pieces; it waits at a gate before the piece number `stop`. */
-function streaming(text: string, { stop = Infinity, door = gate(), size = 100 } = {}): Response {
-  const pieces = inPieces(text, size);
-  let at = 0;
-  const body = new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      if (at === stop) await door.pass();
-      const piece = pieces[at++];
-      if (piece === undefined) controller.close();
-      else controller.enqueue(piece);
-    },
-  });
-  return new Response(body, {
-    headers: { "Content-Type": "text/event-stream; charset=utf-8", "X-Request-Id": "req_7" },
-  });
-}
-
 describe("cachedFetch under the official clients", () => {
-  let listener: HttpListener;
+  let upstream: Upstream;
   let url: string;
-  let answer: (body: JsonObject, request: Request) => Response | Promise<Response>;
-  let bodies: JsonObject[];
+  let answer: (body: JsonObject) => Response;
   let left: Gate;
   let under: CacheUnderTest;
   before(async () => {
-    const runtime = await loadRuntime();
-    const fetch = async (request: Request): Promise<Response> => {
-      const body = await request.json();
-      bodies.push(body);
-      const { open } = left;
-      request.signal.addEventListener("abort", open);
-      return await answer(body, request);
-    };
-    listener = await runtime.serveHttp({ hostname: "127.0.0.1", port: 0, fetch });
-    url = `http://127.0.0.1:${listener.port}`;
+    upstream = await startUpstream();
+    url = upstream.url;
   });
-  after(() => listener.shutdown());
+  after(() => upstream.close());
 
   function clients(cache = openTestCache()) {
     under = cache;
-    bodies = [];
+    upstream.reset();
     left = gate();
+    upstream.answer = ({ body, signal }) => {
+      const { open } = left;
+      signal.addEventListener("abort", open);
+      return answer(body);
+    };
     const fetch = cachedFetch(cache.cache, { upstreams: { [url]: "openai" } });
     const options = { apiKey: "unused", maxRetries: 0, fetch };
     return {
@@ -120,7 +98,7 @@ describe("cachedFetch under the official clients", () => {
     assert.equal(again.response.headers.get("X-Warmcache"), "hit");
     assert.equal(again.response.headers.get("Content-Type"), "text/event-stream");
     assert.equal(await textOf(again.data), "It will rain.");
-    assert.equal(bodies.length, 1);
+    assert.equal(upstream.asked.length, 1);
   });
 
   it("passes the provider's bytes on untouched", async () => {
@@ -145,7 +123,7 @@ describe("cachedFetch under the official clients", () => {
       );
       assert.equal(await textOf(chunks), "It will rain.");
     }
-    assert.equal(bodies.length, 1);
+    assert.equal(upstream.asked.length, 1);
     assert.equal(under.store.puts.length, 1);
   });
 
@@ -158,7 +136,7 @@ describe("cachedFetch under the official clients", () => {
     const seeded = { ...CHAT, seed: 1 };
     await openai.chat.completions.create(seeded);
     assert.equal(await textOf((await stream(openai, seeded)).data), "It will rain.");
-    assert.equal(bodies.length, 2);
+    assert.equal(upstream.asked.length, 2);
   });
 
   it("streams tool calls and usage to the client's own helper", async () => {
@@ -169,7 +147,7 @@ describe("cachedFetch under the official clients", () => {
     const whole = await helper.finalChatCompletion();
     assert.deepEqual(whole.choices[0]!.message.tool_calls?.map(({ id }) => id), ["call_0", "call_1"]);
     assert.deepEqual(whole.usage, USAGE);
-    assert.equal(bodies.length, 1);
+    assert.equal(upstream.asked.length, 1);
   });
 
   it("shares one stream among clients, and leaves the others alone when one leaves", async () => {
@@ -188,7 +166,7 @@ describe("cachedFetch under the official clients", () => {
     door.open();
     assert.equal(await textOf(second.data), "It will rain.");
     assert.deepEqual(saidBy(await whole), ["It will rain."]);
-    assert.equal(bodies.length, 1);
+    assert.equal(upstream.asked.length, 1);
     assert.equal(under.store.puts.length, 1);
   });
 
@@ -201,7 +179,7 @@ describe("cachedFetch under the official clients", () => {
     assert.equal(under.store.puts.length, 0);
     answer = () => streaming(chatText(CHUNKS));
     assert.equal(await textOf((await stream(openai)).data), "It will rain.");
-    assert.equal(bodies.length, 2);
+    assert.equal(upstream.asked.length, 2);
   });
 
   it("streams completions", async () => {
@@ -221,7 +199,7 @@ describe("cachedFetch under the official clients", () => {
       assert.equal(text, "It will.");
     }
     assert.equal((await openai.completions.create(request)).choices[0]!.text, "It will.");
-    assert.equal(bodies.length, 1);
+    assert.equal(upstream.asked.length, 1);
   });
 
   it("answers responses, whole and as streams", async () => {
@@ -238,7 +216,7 @@ describe("cachedFetch under the official clients", () => {
     for (let i = 0; i < 2; i++) assert.equal((await openai.responses.create(other)).output_text, "It will rain.");
     const final = await openai.responses.stream(other).finalResponse();
     assert.equal(final.output_text, "It will rain.");
-    assert.equal(bodies.length, 2);
+    assert.equal(upstream.asked.length, 2);
   });
 
   it("lets a response through that hangs on more than its request", async () => {
@@ -250,7 +228,7 @@ describe("cachedFetch under the official clients", () => {
       assert.equal(response.headers.get("X-Warmcache"), "bypass");
       for await (const _ of await openai.responses.create({ ...request, stream: true }));
     }
-    assert.equal(bodies.length, 4);
+    assert.equal(upstream.asked.length, 4);
   });
 
   it("answers Anthropic's messages, whole and as streams", async () => {
@@ -269,7 +247,7 @@ describe("cachedFetch under the official clients", () => {
     const other = { ...request, temperature: 0 };
     await anthropic.messages.create(other);
     assert.deepEqual((await anthropic.messages.stream(other).finalMessage()).content, MESSAGE.content);
-    assert.equal(bodies.length, 2);
+    assert.equal(upstream.asked.length, 2);
   });
 
   it("buys only the samples that are missing, though a stream is asked for", async () => {
@@ -284,7 +262,7 @@ describe("cachedFetch under the official clients", () => {
       for (const { index, delta } of choices) texts[index] += delta.content ?? "";
     }
     assert.deepEqual(texts, ["n=2", "n=2", "n=1"]);
-    assert.deepEqual(bodies.map(({ n }) => n), [2, 1]);
+    assert.deepEqual(upstream.asked.map(({ body }) => body.n), [2, 1]);
   });
 
   it("passes on what is no stream, as it is, and never stores it", async () => {
@@ -306,7 +284,7 @@ describe("cachedFetch under the official clients", () => {
       assert.match(response.headers.get("Content-Type")!, /^application\/json/);
       assert.deepEqual(await response.json(), WHOLE);
     }
-    assert.equal(bodies.length, 4);
+    assert.equal(upstream.asked.length, 4);
     assert.equal(under.store.puts.length, 0);
   });
 
@@ -330,7 +308,7 @@ describe("cachedFetch under the official clients", () => {
         await assert.rejects(call(), (error) => error instanceof OpenAI.NotFoundError && error.code === "gone");
       }
     }
-    assert.equal(bodies.length, 1);
+    assert.equal(upstream.asked.length, 1);
     under.clock.advance(10_000);
     answer = () => streaming(chatText(CHUNKS));
     assert.equal(await textOf((await stream(openai)).data), "It will rain.");
@@ -355,7 +333,7 @@ describe("cachedFetch under the official clients", () => {
     };
     assert.deepEqual(await embed(["a", "bb"]), [1, 2]);
     assert.deepEqual(await embed(["ccc", "bb", "a"]), [3, 2, 1]);
-    assert.deepEqual(bodies.map(({ input }) => input), [["a", "bb"], ["ccc"]]);
+    assert.deepEqual(upstream.asked.map(({ body }) => body.input), [["a", "bb"], ["ccc"]]);
   });
 
   it("passes embeddings on untouched that cannot be told apart", async () => {
@@ -366,7 +344,7 @@ describe("cachedFetch under the official clients", () => {
       const { response } = await openai.embeddings.create(request).withResponse();
       assert.equal(response.headers.get("X-Warmcache"), "bypass");
     }
-    assert.equal(bodies.length, 2);
+    assert.equal(upstream.asked.length, 2);
   });
 });
 

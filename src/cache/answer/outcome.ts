@@ -38,6 +38,12 @@ const REASONS: ReadonlyMap<unknown, Outcome> = new Map<unknown, Outcome>([
   ["PROHIBITED_CONTENT", "content_filter"],
   ["SPII", "content_filter"],
   ["IMAGE_SAFETY", "content_filter"],
+  ["IMAGE_PROHIBITED_CONTENT", "content_filter"],
+  ["MALFORMED_FUNCTION_CALL", "invalid"],
+  ["UNEXPECTED_TOOL_CALL", "invalid"],
+  ["tool-calls", "tool_calls"],
+  ["content-filter", "content_filter"],
+  ["interrupted", "error"],
 ]);
 
 // A response that is neither completed nor incomplete is no answer, or not yet one.
@@ -55,7 +61,7 @@ export function worstOutcome(outcomes: readonly Outcome[]): Outcome {
 
 /**
  * Classifies an answer by its shape: OpenAI's chat completions, completions and responses, Anthropic's messages,
- * Gemini's `generateContent`. In any other shape an answer without `error` counts as `stop`; what is no object or list
+ * Gemini's `generateContent`, and results of the AI SDK's models. In any other shape an answer without `error` counts as `stop`; what is no object or list
  * is `invalid`.
  */
 export function classify(answer: unknown): Outcome {
@@ -65,6 +71,7 @@ export function classify(answer: unknown): Outcome {
   if ("choices" in answer) return ofChoices(answer.choices);
   if (answer.type === "message") return ofParts(answer.content, answer.stop_reason);
   if (answer.object === "response") return ofResponse(answer);
+  if (isJsonObject(answer.finishReason)) return ofParts(answer.content, answer.finishReason.unified);
   if ("candidates" in answer || "promptFeedback" in answer) return ofCandidates(answer);
   return Object.keys(answer).length === 0 ? "empty" : "stop";
 }

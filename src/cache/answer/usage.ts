@@ -15,15 +15,17 @@ export interface AnswerFacts {
   readonly completionTokens: number | null;
 }
 
-/** Reads an answer of OpenAI's, Anthropic's or Gemini's shape. */
+/** Reads an answer of OpenAI's, Anthropic's or Gemini's shape, or a result of one of the AI SDK's models. */
 export function readFacts(answer: unknown): AnswerFacts {
   const facts = isJsonObject(answer) ? answer : {};
   const usage = [facts.usage, facts.usageMetadata].find(isJsonObject) ?? {};
+  const response = isJsonObject(facts.response) ? facts.response : {};
   return {
-    modelAnswered: textOf(facts.model) ?? textOf(facts.modelVersion),
+    modelAnswered: textOf(facts.model) ?? textOf(facts.modelVersion) ?? textOf(response.modelId),
     fingerprint: textOf(facts.system_fingerprint),
     promptTokens: promptTokens(usage),
-    completionTokens: count(usage.completion_tokens) ?? count(usage.output_tokens) ?? candidateTokens(usage),
+    completionTokens: count(usage.completion_tokens) ?? count(usage.output_tokens) ?? candidateTokens(usage) ??
+      total(usage.outputTokens),
   };
 }
 
@@ -42,8 +44,13 @@ function promptTokens(usage: JsonObject): number | null {
   const read = count(usage.cache_read_input_tokens) ?? 0;
   const written = count(usage.cache_creation_input_tokens) ?? 0;
   const input = count(usage.input_tokens);
-  return count(usage.prompt_tokens) ?? count(usage.promptTokenCount) ??
+  return count(usage.prompt_tokens) ?? count(usage.promptTokenCount) ?? total(usage.inputTokens) ??
     (input === null ? null : input + read + written);
+}
+
+/** The AI SDK has the sum beside its parts. */
+function total(tokens: unknown): number | null {
+  return isJsonObject(tokens) ? count(tokens.total) : null;
 }
 
 function count(value: unknown): number | null {

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { fromBase64, toBase64 } from "../../runtime/base64.ts";
 import type { Sample } from "../answer/entry.ts";
 import { type InputFault, inputLength, type InputList, listedInputs, shareOut, singleInput } from "./inputs.ts";
 import { isJsonObject, type JsonObject } from "../json.ts";
@@ -141,7 +142,7 @@ function promptTokens(usage: unknown, items: readonly JsonObject[]): (number | n
 }
 
 function readVector(embedding: unknown): StoredVector | undefined {
-  if (typeof embedding === "string") return fromBase64(embedding);
+  if (typeof embedding === "string") return vectorIn(embedding);
   if (!Array.isArray(embedding) || embedding.length === 0) return undefined;
   // A loop, because `every` passes over gaps, and because a batch has millions of values.
   for (let index = 0; index < embedding.length; index++) {
@@ -165,16 +166,14 @@ function fromNumbers(values: readonly number[]): StoredVector {
   return { bytes, mediaType: survives ? FLOAT32_VECTOR : FLOAT64_VECTOR };
 }
 
-function fromBase64(text: string): StoredVector | undefined {
-  let binary: string;
+function vectorIn(base64: string): StoredVector | undefined {
+  let bytes: Uint8Array;
   try {
-    binary = atob(text);
+    bytes = fromBase64(base64);
   } catch {
     return undefined;
   }
-  if (binary.length === 0 || binary.length % 4 !== 0) return undefined;
-  const bytes = new Uint8Array(binary.length);
-  for (let index = 0; index < binary.length; index++) bytes[index] = binary.charCodeAt(index);
+  if (bytes.length === 0 || bytes.length % 4 !== 0) return undefined;
   // Infinities and NaN are what has all bits of the exponent set; it lies in the last two of four bytes.
   for (let at = 0; at < bytes.length; at += 4) {
     if ((bytes[at + 3]! & 0x7f) === 0x7f && bytes[at + 2]! >= 0x80) return undefined;
@@ -210,14 +209,7 @@ function numbersOf(vector: StoredVector): number[] {
 
 /** As the provider gives it: binary32, whatever is stored. */
 function base64Of(vector: StoredVector): string {
-  const bytes = vector.mediaType === FLOAT32_VECTOR ? vector.bytes : roundedToFloat32(vector);
-  let binary = "";
-  // A call takes only so many arguments.
-  for (let at = 0; at < bytes.length; at += 8192) {
-    // Ten times as fast as spreading the bytes.
-    binary += Reflect.apply(String.fromCharCode, undefined, bytes.subarray(at, at + 8192));
-  }
-  return btoa(binary);
+  return toBase64(vector.mediaType === FLOAT32_VECTOR ? vector.bytes : roundedToFloat32(vector));
 }
 
 function roundedToFloat32(vector: StoredVector): Uint8Array {

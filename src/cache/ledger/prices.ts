@@ -59,7 +59,8 @@ export interface BilledUsage {
 
 /**
  * Reads what an answer was billed for, in the shape of OpenAI's chat completions, completions, embeddings and responses,
- * of Anthropic's messages or of Gemini's generateContent. `null` when it does not say, or says what cannot be.
+ * of Anthropic's messages, of Gemini's generateContent, or in what the AI SDK passes on of these. `null` when it does not
+ * say, or says what cannot be.
  *
  * @see https://platform.openai.com/docs/api-reference/chat/object
  * @see https://platform.claude.com/docs/en/api/messages
@@ -75,6 +76,7 @@ function readUsage(answer: JsonObject): BilledUsage | undefined {
   const { usage, usageMetadata } = answer;
   if (isJsonObject(usageMetadata)) return geminiUsage(answer, usageMetadata);
   if (!isJsonObject(usage)) return undefined;
+  if (isJsonObject(usage.raw)) return passedOnUsage(answer, usage.raw);
   if (!isGiven(usage.input_tokens)) {
     return isGiven(usage.prompt_tokens ?? usage.total_tokens) ? completionsUsage(answer, usage) : undefined;
   }
@@ -189,6 +191,25 @@ function geminiUsage(answer: JsonObject, usage: JsonObject): BilledUsage {
     outputImageTokens: ofModality(usage.candidatesTokensDetails, "IMAGE"),
     rate: rateOf(usage.trafficType, usage.serviceTier),
     billedApart: isGrounded ? "grounding" : null,
+  };
+}
+
+/** What the AI SDK passes on of a provider's bill, and what it tells of the rest of the answer. */
+function passedOnUsage({ content, providerMetadata, response }: JsonObject, raw: JsonObject): BilledUsage | undefined {
+  const isResponse = isGiven(raw.input_tokens_details);
+  const usage = readUsage(
+    isGiven(raw.promptTokenCount)
+      ? { usageMetadata: raw }
+      : { usage: raw, model: Object(response).modelId, ...(isResponse && { output: [] }) },
+  );
+  if (usage === undefined) return undefined;
+  const parts = objectsIn(content);
+  const hasTools = parts.some(({ type, providerExecuted }) => providerExecuted === true || type === "source");
+  const tiers = Object.values(isJsonObject(providerMetadata) ? providerMetadata : {}).filter(isJsonObject);
+  return {
+    ...usage,
+    rate: rateOf(usage.rate, ...tiers.flatMap(({ serviceTier, service_tier }) => [serviceTier, service_tier])),
+    billedApart: usage.billedApart ?? (hasTools && usage.webSearches === 0 ? "a tool of the provider's" : null),
   };
 }
 

@@ -6,7 +6,15 @@
  */
 
 /** The contract an endpoint follows, told by the end of its path. */
-export type EndpointKind = "chat_completions" | "completions" | "responses" | "messages" | "embeddings";
+export type EndpointKind =
+  | "chat_completions"
+  | "completions"
+  | "responses"
+  | "messages"
+  | "embeddings"
+  | "generate_content"
+  | "embed_content"
+  | "language_model";
 
 // The order matters: `/chat/completions` also ends in `/completions`.
 const PATHS: readonly (readonly [ending: string, kind: EndpointKind])[] = [
@@ -15,6 +23,11 @@ const PATHS: readonly (readonly [ending: string, kind: EndpointKind])[] = [
   ["/responses", "responses"],
   ["/v1/messages", "messages"],
   ["/embeddings", "embeddings"],
+  [":generateContent", "generate_content"],
+  [":embedContent", "embed_content"],
+  [":batchEmbedContents", "embed_content"],
+  // No provider's: the interface that the AI SDK's providers share, see src/interop/ai_sdk.ts.
+  ["/ai-sdk/v4/language-model", "language_model"],
 ];
 
 // Key specification v1, frozen: another list makes every key under it another key.
@@ -24,14 +37,19 @@ const IGNORED: Readonly<Record<EndpointKind, readonly string[]>> = {
   responses: ["stream", "stream_options", "user", "metadata"],
   messages: ["stream", "metadata"],
   embeddings: ["user", "encoding_format"],
+  generate_content: [],
+  embed_content: [],
+  language_model: [],
 };
 
 /** Further fields to ignore, by endpoint path exactly as in the scope. */
 export type IgnoreList = Readonly<Record<string, readonly string[]>>;
 
-/** The contract that an endpoint follows, or `undefined` for one that is not known. */
+/** The contract that an endpoint follows, or `undefined` for one that is not known. Its query, if it has one, does not matter. */
 export function endpointKind(endpoint: string): EndpointKind | undefined {
-  return PATHS.find(([ending]) => endpoint.endsWith(ending))?.[1];
+  const query = endpoint.indexOf("?");
+  const end = query < 0 ? endpoint.length : query;
+  return PATHS.find(([ending]) => endpoint.endsWith(ending, end))?.[1];
 }
 
 const MOST_ENDPOINTS = 64;

@@ -11,7 +11,7 @@ import type { JsonObject } from "../json.ts";
 export interface Scope {
   /** `openai` (the default), `anthropic`, `google`, `local`, the configured name of an upstream, or its origin. */
   readonly provider?: string;
-  /** Path at the provider, without query. `/v1/chat/completions` by default. */
+  /** Path at the provider, as `docs/key.md` writes it. `/v1/chat/completions` by default. */
   readonly endpoint?: string;
   /** Entries in different namespaces never meet. The cache's own by default, else empty. */
   readonly namespace?: string;

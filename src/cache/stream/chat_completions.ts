@@ -39,7 +39,7 @@ const FORM: ChoiceForm = {
 
 /** The protocol of chat completions. */
 export const chatCompletions: StreamProtocol = {
-  endsItself: false,
+  ending: "mark",
   assembler(expected) {
     const choices = new ChoiceAssembly(FORM, expected);
     return assemblerOf({

@@ -23,7 +23,7 @@ const FORM: ChoiceForm = {
 
 /** The protocol of completions. */
 export const completions: StreamProtocol = {
-  endsItself: false,
+  ending: "mark",
   assembler: (expected) => assemblerOf(new ChoiceAssembly(FORM, expected)),
   disassemble(answer, wishes) {
     const choices = choicesOf(answer);

@@ -70,7 +70,7 @@ export class LiveStream {
   readonly #clock: Clock;
   readonly #recorder = new Recorder();
   readonly #assembler: Assembler;
-  readonly #endsItself: boolean;
+  readonly #ending: StreamProtocol["ending"];
   readonly #age: () => Milliseconds;
   readonly #onBegin: () => void;
   readonly #parser = new SseParser();
@@ -95,7 +95,7 @@ export class LiveStream {
     this.samples = expected.samples;
     this.#clock = clock;
     this.#assembler = protocol.assembler(expected);
-    this.#endsItself = protocol.endsItself;
+    this.#ending = protocol.ending;
     this.#age = () => clock.monotonic() - started;
     this.#onBegin = onBegin;
     this.#broadcast = new Broadcast(this.#tap(pumped(iteratorOf(source)), controller), {
@@ -184,7 +184,7 @@ export class LiveStream {
 
   /** The mark that ends the stream, where an SDK has kept it to itself. */
   #missingEnd(): SseEvent[] {
-    const isMissing = !this.#endsItself && !this.#sawEndMark && this.#assembler.isComplete;
+    const isMissing = this.#ending === "mark" && !this.#sawEndMark && this.#assembler.isComplete;
     return isMissing ? [{ data: END_MARK }] : [];
   }
 
@@ -242,7 +242,9 @@ export class LiveStream {
     if (this.#recorder.byteLength > LONGEST_STORED) return this.#conclude({ error: tooLong() });
     const answer = this.#assembler.answer();
     if (answer === undefined) return;
-    if (this.#sawEndMark || this.#endsItself) return this.#conclude({ answer, recording: this.#recorder.bytes() });
+    if (this.#sawEndMark || this.#ending === "event") {
+      return this.#conclude({ answer, recording: this.#recorder.bytes() });
+    }
     if (this.#isReadOut) return;
     this.#isReadOut = true;
     this.#readOut().catch(() => {});
@@ -276,7 +278,8 @@ export class LiveStream {
   #judge({ outcome, error }: Finished<StreamItem>): StreamEnd {
     if (outcome === "failed") return { error };
     const answer = this.#assembler.answer();
-    if (answer !== undefined) return { answer, recording: this.#recorder.bytes() };
+    const mayGoOn = this.#ending === "close" && outcome !== "complete";
+    if (answer !== undefined && !mayGoOn) return { answer, recording: this.#recorder.bytes() };
     if (outcome === "complete") return { error: brokenOff("it ended before the answer was complete") };
     return { error: new DOMException("Nobody reads the stream any more", "AbortError") };
   }

@@ -10,6 +10,7 @@
 
 import { isJsonObject, type JsonObject } from "../json.ts";
 import { assemblerOf, type Assembly } from "./assembler.ts";
+import { isExact } from "./exact.ts";
 import { mergePiece, replaceMembers } from "./merge.ts";
 import { piecesOf } from "./pieces.ts";
 import type { StreamProtocol } from "./protocol.ts";
@@ -17,7 +18,7 @@ import type { SseEvent } from "./sse.ts";
 
 /** The protocol of messages. */
 export const messages: StreamProtocol = {
-  endsItself: true,
+  ending: "event",
   assembler: () => assemblerOf(new MessageAssembly()),
   disassemble: (answer) => new MessageWriter(answer).write(),
 };
@@ -139,12 +140,6 @@ function parseInput(text: string): unknown {
 
 function refuse(why: string): never {
   throw new TypeError(`Cannot put a stream together: ${why}`);
-}
-
-/** Whether every number is the one that was written: the digits of an identifier must not change on the way. */
-function isExact(value: unknown): boolean {
-  if (typeof value === "number") return !Number.isInteger(value) || Number.isSafeInteger(value);
-  return typeof value !== "object" || value === null || Object.values(value).every(isExact);
 }
 
 class MessageWriter {

@@ -19,8 +19,11 @@ export interface StreamWishes {
 
 /** How one kind of endpoint streams. */
 export interface StreamProtocol {
-  /** Whether the last event is one of its own kinds; else it is `[DONE]`, which SDKs keep to themselves. */
-  readonly endsItself: boolean;
+  /**
+   * What says that nothing more comes: an `event` of its own kinds; the `mark` `[DONE]`, which SDKs keep to themselves; or
+   * only the `close` of the connection, so that what seems complete may yet go on.
+   */
+  readonly ending: "event" | "mark" | "close";
   /** For one stream that has to bring so many choices. */
   assembler(expected: Expected): Assembler;
   /**

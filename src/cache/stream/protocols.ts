@@ -7,6 +7,8 @@
 import { type EndpointKind, endpointKind } from "../request/ignore_list.ts";
 import { chatCompletions } from "./chat_completions.ts";
 import { completions } from "./completions.ts";
+import { generateContent } from "./generate_content.ts";
+import { languageModel } from "./language_model.ts";
 import { messages } from "./messages.ts";
 import type { StreamProtocol } from "./protocol.ts";
 import { responses } from "./responses.ts";
@@ -16,6 +18,8 @@ const PROTOCOLS: Readonly<Partial<Record<EndpointKind, StreamProtocol>>> = {
   completions,
   responses,
   messages,
+  generate_content: generateContent,
+  language_model: languageModel,
 };
 
 /** How an endpoint streams; `undefined` where it does not, or nobody here knows how. */

@@ -13,7 +13,7 @@ import type { SseEvent } from "./sse.ts";
 
 /** The protocol of responses. */
 export const responses: StreamProtocol = {
-  endsItself: true,
+  ending: "event",
   assembler: () => assemblerOf(new ResponseAssembly()),
   disassemble: (answer) => new ResponseWriter(answer).write(),
 };

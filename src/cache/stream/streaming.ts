@@ -227,7 +227,7 @@ async function* withEnd(
 ): AsyncGenerator<SseEvent> {
   let last: SseEvent | undefined;
   for await (const event of events) yield last = event;
-  if (protocol?.endsItself === false && last?.data !== END_MARK) yield { data: END_MARK };
+  if (protocol?.ending === "mark" && last?.data !== END_MARK) yield { data: END_MARK };
 }
 
 /** The events, with a turn for everybody else now and then: a long answer that is all there would take a while. */
@@ -256,7 +256,7 @@ async function* asBytes(
     else if (isJsonObject(value)) yield encodeText(formatEvent(eventOf(value)));
     else throw new TypeError(`Cannot pass a stream on (bytes or JSON objects are needed): ${typeof value}`);
   }
-  if (areChunks && protocol?.endsItself === false) yield encodeText(formatEvent({ data: END_MARK }));
+  if (areChunks && protocol?.ending === "mark") yield encodeText(formatEvent({ data: END_MARK }));
 }
 
 /** Leaves a source, however it takes that. */

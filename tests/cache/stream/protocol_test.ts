@@ -13,8 +13,10 @@ import {
   assembled,
   chatAnswer,
   completionAnswer,
+  contentAnswer,
   Maker,
   messageAnswer,
+  modelAnswer,
   ONE,
   parseInPieces,
   responseAnswer,
@@ -34,6 +36,8 @@ const CASES: readonly Case[] = [
   { endpoint: "/v1/completions", make: completionAnswer, isLast: hasFinishReason },
   { endpoint: "/v1/responses", make: responseAnswer, isLast: () => true },
   { endpoint: "/v1/messages", make: messageAnswer, isLast: () => true },
+  { endpoint: "/v1beta/models/gemini:generateContent", make: contentAnswer, isLast: () => true },
+  { endpoint: "/ai-sdk/v4/language-model", make: modelAnswer, isLast: () => true },
 ];
 const ANSWERS = 300;
 
@@ -45,7 +49,7 @@ describe("streamProtocol", () => {
   });
 
   it("knows no other", () => {
-    for (const endpoint of ["/v1/embeddings", "/v1/messages/batches", "/v1beta/models/gemini:streamGenerateContent"]) {
+    for (const endpoint of ["/v1/embeddings", "/v1/messages/batches", "/v1beta/models/gemini:embedContent"]) {
       assert.equal(streamProtocol(endpoint), undefined);
     }
   });
@@ -213,7 +217,10 @@ function withText(endpoint: string, answer: JsonObject, text: string): JsonObjec
       return { ...answer, choices: [{ index: 0, text, finish_reason: "stop" }] };
     case "/v1/responses":
       return { ...answer, output: [{ id: "m", type: "message", content: [{ type: "output_text", text }] }] };
-    default:
+    case "/v1/messages":
+    case "/ai-sdk/v4/language-model":
       return { ...answer, content: [{ type: "text", text }] };
+    default:
+      return { ...answer, candidates: [{ content: { parts: [{ text }], role: "model" }, finishReason: "STOP" }] };
   }
 }

@@ -296,3 +296,69 @@ export function messageAnswer(make: Maker): JsonObject {
     ...make.maybe("stop_details", { category: make.name() }, null),
   };
 }
+
+/** Texts of a kind do not follow each other: a stream of them would be one. */
+function contentParts(make: Maker): JsonObject[] {
+  const signed = make.maybe("thoughtSignature", "CpcBAVSoXO4=");
+  return [
+    ...make.chance(0.4) ? [{ text: make.text(), thought: true }] : [],
+    { text: make.text() },
+    ...make.list(0, 2, () => ({ functionCall: { name: make.name(), args: make.object() }, ...signed })),
+    ...make.chance(0.3) ? [{ text: "", thoughtSignature: "CpcB" }, { text: make.text() }] : [],
+    ...make.chance(0.2) ? [{ inlineData: { mimeType: "image/png", data: "AAAA" } }, { text: make.text() }] : [],
+  ];
+}
+
+export function contentAnswer(make: Maker): JsonObject {
+  const candidates = Array.from({ length: make.pick([1, 1, 1, 2]) }, (_, index) => ({
+    content: { parts: contentParts(make), role: "model" },
+    finishReason: make.pick(["STOP", "MAX_TOKENS", "SAFETY"]),
+    index,
+    ...make.maybe("avgLogprobs", -0.25),
+    ...make.maybe("safetyRatings", [{ category: "HARM_CATEGORY_HARASSMENT", probability: "NEGLIGIBLE" }]),
+    ...make.maybe("citationMetadata", {
+      citationSources: [{ startIndex: 1, endIndex: 9, uri: "https://example.com" }],
+    }),
+    ...make.maybe("groundingMetadata", make.object()),
+  }));
+  return {
+    candidates,
+    usageMetadata: { promptTokenCount: 4, candidatesTokenCount: 7, totalTokenCount: 20, thoughtsTokenCount: 9 },
+    modelVersion: "gemini-2.5-flash",
+    responseId: make.name(),
+    ...make.maybe("promptFeedback", { safetyRatings: [] }),
+  };
+}
+
+function modelPart(make: Maker, at: number): JsonObject {
+  const providerMetadata = { house: { signature: make.name() } };
+  return make.pick<JsonObject>([
+    { type: "text", text: make.text(), ...make.maybe("providerMetadata", providerMetadata) },
+    { type: "text", text: make.text(), citations: [{ source: { type: "source", id: `s${at}` } }] },
+    { type: "reasoning", text: make.text(), ...make.maybe("providerMetadata", providerMetadata) },
+    { type: "tool-call", toolCallId: `c${at}`, toolName: make.name(), input: JSON.stringify(make.object()) },
+    {
+      type: "tool-call",
+      toolCallId: `c${at}`,
+      toolName: make.name(),
+      input: "",
+      providerExecuted: true,
+      dynamic: true,
+    },
+    { type: "tool-result", toolCallId: `c${at}`, toolName: make.name(), result: make.object() },
+    { type: "source", sourceType: "url", id: `s${at}`, url: "https://example.com" },
+    { type: "file", mediaType: "image/png", data: { type: "data", data: { $type: "bytes", bytes: "AAAA" } } },
+  ]);
+}
+
+export function modelAnswer(make: Maker): JsonObject {
+  return {
+    content: make.list(0, 5, (at) => modelPart(make, at)),
+    finishReason: { unified: make.pick(["stop", "length", "tool-calls"]), raw: make.name() },
+    usage: { inputTokens: { total: 11 }, outputTokens: { total: 7 }, raw: { prompt_tokens: 11 } },
+    warnings: make.list(0, 1, () => ({ type: "other", message: make.text() })),
+    ...make.maybe("providerMetadata", { house: make.object() }),
+    ...make.maybe("response", { id: make.name(), timestamp: { $type: "date", date: "2026-01-01T00:00:00.000Z" } }),
+    ...make.maybe("structuredOutputText", make.text()),
+  };
+}
