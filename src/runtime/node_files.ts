@@ -68,14 +68,22 @@ export const nodeFiles: Files = {
       throw toFileError(`read ${path}`, error);
     }
   },
-  async replace(path, bytes) {
+  async replace(path, bytes, { synchronous = false } = {}) {
     const temporary = `${path}.${crypto.randomUUID()}.tmp`;
     try {
       await fsp.writeFile(temporary, bytes, { mode: 0o600 });
+      if (synchronous) await sync(temporary);
       await fsp.rename(temporary, path);
     } catch (error) {
       await fsp.rm(temporary, { force: true }).catch(() => {});
       throw toFileError(`replace ${path}`, error);
+    }
+  },
+  async sync(path) {
+    try {
+      await sync(path);
+    } catch (error) {
+      throw toFileError(`sync ${path}`, error);
     }
   },
   makeDirectory(path) {
@@ -83,6 +91,13 @@ export const nodeFiles: Files = {
   },
   remove(path) {
     attempt(`remove ${path}`, () => fs.rmSync(path, { force: true }));
+  },
+  removeEmptyDirectory(path) {
+    try {
+      fs.rmdirSync(path);
+    } catch (error) {
+      if (!isMissing(error) && !isInUse(error)) throw toFileError(`remove directory ${path}`, error);
+    }
   },
 };
 
@@ -183,6 +198,22 @@ function toFileError(action: string, error: unknown): FileError {
   const code = (error as { code?: unknown }).code;
   const reason = error instanceof Error ? error.message : String(error);
   return new FileError(`Cannot ${action}: ${reason}`, typeof code === "string" ? code : "EIO", { cause: error });
+}
+
+/** A descriptor of its own will do: what waits for the disk is the file, whoever wrote it. */
+async function sync(path: string): Promise<void> {
+  const handle = await fsp.open(path, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Systems have two codes for a directory that holds something. */
+function isInUse(error: unknown): boolean {
+  const code = (error as { code?: unknown }).code;
+  return code === "ENOTEMPTY" || code === "EEXIST";
 }
 
 /** Nothing is there, or only a symbolic link to itself. */

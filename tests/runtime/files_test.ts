@@ -42,6 +42,26 @@ describe("files", () => {
     file.close();
   });
 
+  it("replace and sync wait for the disk, of a file and of a folder, and say what they could not", async () => {
+    const folder = await temporaryFolder();
+    const path = join(folder, "file");
+    await files.replace(path, new Uint8Array([1, 2]), { synchronous: true });
+    assert.deepEqual(await files.read(path), new Uint8Array([1, 2]));
+    for (const each of [path, folder]) await files.sync(each);
+    await assert.rejects(files.sync(join(folder, "nowhere")), { name: "FileError", code: "ENOENT" });
+    const nowhere = files.replace(join(folder, "nowhere", "file"), new Uint8Array(1), { synchronous: true });
+    await assert.rejects(nowhere, { name: "FileError", code: "ENOENT" });
+  });
+
+  it("removeEmptyDirectory removes what is empty, leaves what is not, and minds nothing that is missing", async () => {
+    const folder = join(await temporaryFolder(), "folder");
+    files.makeDirectory(join(folder, "inner"));
+    files.removeEmptyDirectory(folder);
+    assert.equal(files.exists(join(folder, "inner")), true);
+    for (const each of [join(folder, "inner"), folder, folder]) files.removeEmptyDirectory(each);
+    assert.equal(files.exists(folder), false);
+  });
+
   it("list leaves out links that lead nowhere or to themselves", async () => {
     const folder = await temporaryFolder();
     await writeFile(join(folder, "file"), "");

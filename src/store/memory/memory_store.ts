@@ -6,19 +6,19 @@
  */
 
 import { LRUCache } from "lru-cache";
+import { hexOf } from "../../runtime/hex.ts";
 import type { Clock, Milliseconds } from "../../runtime/runtime.ts";
 import { CacheError } from "../error.ts";
-import { refuseLongError, refuseOddSketch } from "../limits.ts";
+import { FailuresInMemory } from "../failures_in_memory.ts";
+import { refuseOddSketch } from "../limits.ts";
 import { NearestSketches } from "../nearest.ts";
 import type {
   EntryFields,
-  FailureRecord,
   Failures,
   Found,
   Key,
   ListedRequest,
   NewEntry,
-  NewFailure,
   Placement,
   PutOptions,
   Removed,
@@ -63,35 +63,28 @@ interface Shelved {
   readonly rows: readonly Row[];
 }
 
-/** A request of one model that failed. */
-interface Failed {
-  readonly model: string;
-  readonly key: Key;
-  readonly failure: FailureRecord;
-}
-
-/** What a failure takes beside its error, about. */
-const FAILURE_BYTES = 64;
-
 class MemoryStore implements Store {
   readonly name = "memory";
   readonly location = "memory";
   readonly failures: Failures = {
-    record: (model, key, failure) => this.#recordFailure(model, key, failure),
-    last: (model, key) => this.#lastFailure(model, key),
+    record: (model, key, failure) => {
+      this.#assertOpen("record a failure");
+      this.#failures.record(model, key, failure);
+    },
+    last: (model, key) => {
+      this.#assertOpen("look for a failure");
+      return this.#failures.last(model, key);
+    },
   };
   readonly #clock: Clock;
   readonly #shelved: LRUCache<string, Shelved>;
-  readonly #failures: LRUCache<string, Failed>;
+  readonly #failures: FailuresInMemory;
   #closed = false;
 
   constructor(clock: Clock, maxBytes: number) {
     this.#clock = clock;
     this.#shelved = new LRUCache({ maxSize: maxBytes, sizeCalculation: sizeOf });
-    this.#failures = new LRUCache({
-      maxSize: Math.ceil(maxBytes / 16),
-      sizeCalculation: ({ failure }) => FAILURE_BYTES + failure.error.length,
-    });
+    this.#failures = new FailuresInMemory(Math.ceil(maxBytes / 16));
   }
 
   lookup(model: string, wants: readonly Want[]): readonly Found[] {
@@ -142,10 +135,10 @@ class MemoryStore implements Store {
         this.#shelved.set(place, { ...shelved, rows });
       } else {
         this.#shelved.delete(place);
-        this.#failures.delete(place);
+        this.#failures.forget(shelved.model, hexOf(shelved.request.key));
       }
     }
-    this.#forgetFailures(selection, keys);
+    this.#forgetFailures(selection);
     return { entries, storedBytes };
   }
 
@@ -170,7 +163,7 @@ class MemoryStore implements Store {
     this.#assertOpen("measure");
     const rows = [...this.#shelved.values()].flatMap((shelved) => shelved.rows);
     const bytes = bytesOf(rows);
-    const totalBytes = this.#shelved.calculatedSize + this.#failures.calculatedSize;
+    const totalBytes = this.#shelved.calculatedSize + this.#failures.bytes;
     return { entries: rows.length, bodyBytes: bytes, storedBytes: bytes, totalBytes };
   }
 
@@ -204,28 +197,9 @@ class MemoryStore implements Store {
   }
 
   /** Of requests that never had an answer, nothing is known but their key and model. */
-  #forgetFailures(selection: Selection, keys: ReadonlySet<string> | undefined): void {
-    const { model, namespace, tag, outcome, createdBefore } = selection;
+  #forgetFailures({ model, keys, namespace, tag, outcome, createdBefore }: Selection): void {
     if ([namespace, tag, outcome, createdBefore].some((value) => value !== undefined)) return;
-    for (const [place, failed] of [...this.#failures.entries()]) {
-      const fits = (model === undefined || model === failed.model) && keys?.has(nameOf(failed.key)) !== false;
-      if (fits && !this.#shelved.has(place)) this.#failures.delete(place);
-    }
-  }
-
-  #recordFailure(model: string, key: Key, { last, expires, error }: NewFailure): void {
-    this.#assertOpen("record a failure");
-    refuseLongError(error);
-    const place = placeOf(model, key);
-    const count = (this.#failures.peek(place)?.failure.count ?? 0) + 1;
-    const failure = { count, last, expires, error: error.slice() };
-    this.#failures.set(place, { model, key: key.slice(), failure });
-  }
-
-  #lastFailure(model: string, key: Key): FailureRecord | undefined {
-    this.#assertOpen("look for a failure");
-    const failure = this.#failures.get(placeOf(model, key))?.failure;
-    return failure && { ...failure, error: failure.error.slice() };
+    this.#failures.forgetAll(model, keys && new Set(keys.map(hexOf)));
   }
 
   #assertOpen(tried: string): void {

@@ -28,7 +28,9 @@ export function watched(hear: () => void): Runtime {
       open: heard((path, mode) => watchedFile(files.open(path, mode))),
       remove: heard(files.remove),
       makeDirectory: heard(files.makeDirectory),
-      replace: async (path, bytes) => await heard(files.replace)(path, bytes),
+      removeEmptyDirectory: heard(files.removeEmptyDirectory),
+      replace: async (path, bytes, options) => await heard(files.replace)(path, bytes, options),
+      sync: async (path) => await heard(files.sync)(path),
     },
   };
 }

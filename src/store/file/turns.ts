@@ -1,0 +1,42 @@
+/**
+ * Long work on files, a little at a time: whoever asks for thousands at once must not keep everybody else waiting.
+ *
+ * @module
+ */
+
+import type { Clock, Milliseconds } from "../../runtime/runtime.ts";
+
+/** So many steps are made in one turn of the event loop at most. */
+const MOST_STEPS = 64;
+/** Nor is a step begun when those before it have taken so long. */
+const LONG: Milliseconds = 4;
+
+/** Resolves when whatever else waits has had its turn. */
+export function nextTurn(clock: Clock): Promise<void> {
+  return new Promise<void>((resolve) => clock.afterTurn(resolve));
+}
+
+/** Tells when it is somebody else's turn. */
+export class Turns {
+  readonly #clock: Clock;
+  #began: Milliseconds;
+  #steps = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#began = clock.monotonic();
+  }
+
+  /** Counts a step; whether the next one has to wait for {@link next}. */
+  isOver(): boolean {
+    this.#steps++;
+    return this.#steps >= MOST_STEPS || this.#clock.monotonic() - this.#began >= LONG;
+  }
+
+  /** Resolves when whatever else waits has had its turn. */
+  async next(): Promise<void> {
+    await nextTurn(this.#clock);
+    this.#began = this.#clock.monotonic();
+    this.#steps = 0;
+  }
+}
