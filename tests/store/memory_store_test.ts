@@ -3,13 +3,12 @@ import { describe, it } from "node:test";
 import { openMemoryStore } from "../../src/store/memory/memory_store.ts";
 import { CacheError } from "../../src/store/error.ts";
 import type { NewEntry, RequestRecord } from "../../src/store/store.ts";
-import { storeConformance } from "./conformance.ts";
-import { ManualClock } from "./manual_clock.ts";
+import { ManualClock, storeConformance } from "../../src/testing/testing.ts";
 
-storeConformance("memory", () => {
+storeConformance({ describe, it }, "memory", () => {
   const clock = new ManualClock();
   return Promise.resolve({ store: openMemoryStore({ clock, maxBytes: 64 * 1024 * 1024 }), clock, cleanup: () => {} });
-});
+}, ["failures"]);
 
 describe("openMemoryStore", () => {
   const open = (maxBytes: number) => openMemoryStore({ clock: new ManualClock(), maxBytes });
