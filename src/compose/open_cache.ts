@@ -1,6 +1,5 @@
 /**
- * `openCache`: joins the response cache to the store it was asked for and to the machine it runs on. Stores are
- * imported when they are chosen, so that a program pays for one only.
+ * `openCache`: joins the response cache to the store it was asked for and to the machine it runs on.
  *
  * @module
  */
@@ -13,24 +12,36 @@ import { ResponseCache } from "../cache/response_cache.ts";
 import { loadRuntime } from "../runtime/load.ts";
 import { refuseUnknownOptions } from "../runtime/options.ts";
 import type { Milliseconds, Runtime } from "../runtime/runtime.ts";
+import type { RedisConnection } from "../store/redis/options.ts";
 import type { Store } from "../store/store.ts";
+import { CacheBackend } from "./backend.ts";
+import { defined, type EnvironmentSettings, readEnvironment } from "./environment.ts";
+import { keepsExpired, openStore, planBackend, planTiers, type StorePlan, type TierOptions } from "./open_store.ts";
 import { tablePrices } from "./prices.ts";
 
-/** Where entries are kept. */
-export type CacheBackend = "sqlite" | "memory";
+export { CacheBackend } from "./backend.ts";
+export type { TierOptions } from "./open_store.ts";
+export type { RedisConnection, RedisTls } from "../store/redis/options.ts";
 
-/** How to open a cache. */
+/** How to open a cache. What is not said here is looked for in the environment; see `docs/stores.md`. */
 export interface OpenCacheOptions extends Keep {
-  /** Where the `sqlite` backend keeps its files, one per model. Default: `.warmcache`. */
+  /** Where the backends `sqlite` and `file` keep their files. Default: `WARMCACHE_DIR`, else `.warmcache`. */
   readonly directory?: string;
-  /** A backend of ours by name, or a store of your own. Default: `sqlite`. */
+  /** A backend of ours by name, or a store of your own. Default: `WARMCACHE_BACKEND`, else `sqlite`. */
   readonly backend?: CacheBackend | Store;
   /**
-   * For how long the `sqlite` backend keeps what has expired, for calls that may serve it: `staleWhileRevalidate` and
-   * `staleIfError` of a call cannot be longer. Default: the longer of the cache's own two.
+   * Several stores instead of one `backend`: near and quick first, shared most widely last. A lookup goes down until it is
+   * satisfied, and what it finds is copied up; a put goes to all. `memory` in front keeps what was read last.
+   */
+  readonly tiers?: readonly (CacheBackend | Store | TierOptions)[];
+  /** Where the `redis` backend is. Default: `WARMCACHE_REDIS_URL`, else `redis://127.0.0.1:6379`. */
+  readonly redis?: RedisConnection;
+  /**
+   * For how long our backends, `memory` excepted, keep what has expired, for calls that may serve it:
+   * `staleWhileRevalidate` and `staleIfError` of a call cannot be longer. Default: the longer of the cache's own two.
    */
   readonly keepExpired?: Milliseconds;
-  /** Keeps apart entries that would have the same key. Default: the empty one. */
+  /** Keeps apart entries that would have the same key. Default: `WARMCACHE_NAMESPACE`, else the empty one. */
   readonly namespace?: string;
   /** Fields to leave out of the key, by endpoint, besides those the key's specification leaves out. */
   readonly ignore?: Readonly<Record<string, readonly string[]>>;
@@ -44,8 +55,9 @@ export interface OpenCacheOptions extends Keep {
    */
   readonly locking?: "shared" | "exclusive";
   /**
-   * How much the cache may hold, in bytes, before the least recently used answers go: what the files in `directory` take
-   * on the disk, or the `memory` backend in memory. Default: no limit on disk, 256 MiB in memory.
+   * How much the cache may hold, in bytes, before the least recently used answers go: what the files of `sqlite` take on
+   * the disk, or what `memory` holds. `file` and `redis` take no limit here. Default: `WARMCACHE_MAX_BYTES`, else no limit
+   * on disk, 256 MiB in memory.
    */
   readonly maxBytes?: number;
   /** How long to wait for a database or a lock that another process holds. Default: 1 second. */
@@ -68,11 +80,13 @@ export interface OpenCacheOptions extends Keep {
   readonly report?: (event: CacheEvent) => void;
 }
 
-const DEFAULT_MEMORY_BYTES = 256 * 1024 * 1024;
+const DEFAULT_DIRECTORY = ".warmcache";
 
 const OPTIONS: Record<keyof OpenCacheOptions, true> = {
   directory: true,
   backend: true,
+  tiers: true,
+  redis: true,
   namespace: true,
   mode: true,
   ttl: true,
@@ -103,7 +117,7 @@ const OPTIONS: Record<keyof OpenCacheOptions, true> = {
  * const answer = await cache.wrap(request, (body) => client.chat.completions.create(body));
  * ```
  *
- * @throws TypeError for a misspelled option or a value of the wrong kind.
+ * @throws TypeError for a misspelled option, or a value of the wrong kind here or in the environment.
  * @throws CacheError `unavailable` when it cannot be shared as asked.
  */
 export async function openCache(options: OpenCacheOptions = {}): Promise<ResponseCache> {
@@ -113,26 +127,37 @@ export async function openCache(options: OpenCacheOptions = {}): Promise<Respons
 /** {@link openCache} on a given machine. */
 export async function openCacheOn(runtime: Runtime, options: OpenCacheOptions): Promise<ResponseCache> {
   refuseUnknownOptions("open a cache", options, Object.keys(OPTIONS));
-  const { directory, namespace, mode, ttl, staleWhileRevalidate, staleIfError } = options;
+  const { directory, staleWhileRevalidate, staleIfError } = options;
   const { ignore, policy, negativeTtl, claimDuration, refusedStore, report } = options;
   if (directory !== undefined && typeof directory !== "string") {
     throw new TypeError(`Cannot open a cache in a directory that is no string: ${String(directory)}`);
   }
+  const environment = readEnvironment(runtime);
+  const plan = planOf(options, environment);
   return new ResponseCache({
-    store: await openStore(runtime, options),
+    store: await openStore(runtime, plan, {
+      directory: directory ?? environment.directory ?? DEFAULT_DIRECTORY,
+      keepExpired: keptExpired(options),
+      ...redisOf(options, environment),
+      ...defined({
+        maxBytes: options.maxBytes ?? environment.maxBytes,
+        synchronous: options.synchronous,
+        locking: options.locking,
+        lockTimeout: options.lockTimeout,
+      }),
+    }),
     clock: runtime.clock,
     sha256: runtime.sha256,
     digestFile: (path) => runtime.digestFile(path),
     ...defined({
       callContext: runtime.newCallContext?.(),
       priceOf: options.priceOf === undefined ? tablePrices() : options.priceOf ?? undefined,
-      namespace,
-      mode,
-      ttl,
+      namespace: options.namespace ?? environment.namespace,
+      mode: environment.isOff ? "off" as const : options.mode ?? environment.mode,
+      ttl: options.ttl ?? environment.ttl,
       staleWhileRevalidate,
       staleIfError,
-      // A cache in memory lets go of the least recently used only, and a store of one's own may do as it likes.
-      keepExpired: (options.backend ?? "sqlite") === "sqlite" ? keptExpired(options) : undefined,
+      keepExpired: keepsExpired(plan) ? keptExpired(options) : undefined,
       ignore,
       policy,
       negativeTtl,
@@ -143,32 +168,35 @@ export async function openCacheOn(runtime: Runtime, options: OpenCacheOptions): 
   });
 }
 
-async function openStore(runtime: Runtime, options: OpenCacheOptions): Promise<Store> {
-  const { backend = "sqlite", directory = ".warmcache", synchronous, locking, lockTimeout } = options;
-  if (typeof backend === "object") return backend;
-  switch (backend) {
-    case "sqlite": {
-      const { openSqliteStore } = await import("../store/sqlite/sqlite_store.ts");
-      const keepExpired = keptExpired(options);
-      const rest = defined({ synchronous, locking, lockTimeout, maxBytes: options.maxBytes });
-      return openSqliteStore({ runtime, directory, keepExpired, ...rest });
-    }
-    case "memory": {
-      const { openMemoryStore } = await import("../store/memory/memory_store.ts");
-      return openMemoryStore({ clock: runtime.clock, maxBytes: options.maxBytes ?? DEFAULT_MEMORY_BYTES });
-    }
-    default:
-      throw new TypeError(`Cannot open a cache: unknown backend: ${String(backend)} (known: sqlite, memory)`);
+/** Which stores. Where the cache is off, none of ours: nothing is made, and nobody is called. */
+function planOf({ backend, tiers }: OpenCacheOptions, { isOff, backends }: EnvironmentSettings): StorePlan {
+  if (backend !== undefined && tiers !== undefined) {
+    throw new TypeError(`Cannot open a cache with both backend and tiers; say one of them: ${String(backend)}`);
   }
+  const said = tiers ?? (backend === undefined ? backends : undefined);
+  const plan = said === undefined ? planBackend(backend ?? CacheBackend.SQLITE) : planTiers(said);
+  if (!isOff) return plan;
+  const own = plan.tiers.filter(({ backend }) => typeof backend === "object");
+  return { tiers: own.length > 0 ? own : [{ backend: CacheBackend.MEMORY }] };
+}
+
+/** Each thing from where it is said first; a URL in code keeps its own user and password. */
+function redisOf({ redis: own = {} }: OpenCacheOptions, { redis }: EnvironmentSettings): {
+  readonly redis: RedisConnection;
+  readonly redisFrom?: string;
+} {
+  const { url, urls, ...credentials } = redis ?? {};
+  const ownUrls = [...own.url === undefined ? [] : [own.url], ...own.urls ?? []];
+  const isTold = own.username !== undefined || own.password !== undefined ||
+    ownUrls.some((each) => String(each).includes("@"));
+  return {
+    redis: { ...ownUrls.length === 0 && defined({ url, urls }), ...!isTold && credentials, ...own },
+    ...ownUrls.length === 0 && (url ?? urls) !== undefined && {
+      redisFrom: "the environment variable WARMCACHE_REDIS_URL",
+    },
+  };
 }
 
 function keptExpired({ keepExpired, staleWhileRevalidate = 0, staleIfError = 0 }: OpenCacheOptions): Milliseconds {
   return keepExpired ?? Math.max(staleWhileRevalidate, staleIfError);
-}
-
-type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> };
-
-/** Without the properties that are `undefined`, which are not the same as absent ones to the receiver. */
-function defined<T extends object>(object: T): Partial<Defined<T>> {
-  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as Partial<Defined<T>>;
 }

@@ -16,6 +16,8 @@ import { DEFAULT_LOCKING } from "../store/sqlite/default_locking.ts";
 import { BackendCache, type LoadBackend } from "../warm/backend_cache.ts";
 import { Catalogue, type Listing } from "../warm/catalogue.ts";
 import { Identifier } from "../warm/identity.ts";
+import type { KeepAlive } from "../warm/keep_alive.ts";
+import { type ModelSpec, parseModelName } from "../warm/spec.ts";
 import { cacheEventLine, type Log, warmEventLine } from "./log.ts";
 import { openCacheOn } from "./open_cache.ts";
 import { VERSION } from "./version.ts";
@@ -34,6 +36,16 @@ export interface ServerOptions {
   readonly locking?: "shared" | "exclusive";
   /** How many base models stay loaded at most. Default: 2. */
   readonly maxLoadedModels?: number;
+  /** How many bytes of this machine's memory they may take together. Default: any. */
+  readonly maxRamBytes?: number;
+  /** How many bytes on the GPU. Default: any. */
+  readonly maxGpuBytes?: number;
+  /** For how long a model stays loaded that nobody uses. Default: -1, until its room is needed for another. */
+  readonly keepAlive?: KeepAlive;
+  /** Models to load as soon as the server listens, one after the other. One that fails is logged. */
+  readonly preload?: readonly string[];
+  /** The same, before those, and never to evict them. */
+  readonly pin?: readonly string[];
   /** If set, requests have to carry it as a bearer token. Needed to listen anywhere but on this machine. */
   readonly apiKey?: string;
   /** Hears what happens. Default: nobody. */
@@ -61,6 +73,11 @@ const OPTIONS: Record<keyof ServerOptions, true> = {
   cache: true,
   locking: true,
   maxLoadedModels: true,
+  maxRamBytes: true,
+  maxGpuBytes: true,
+  keepAlive: true,
+  preload: true,
+  pin: true,
   apiKey: true,
   log: true,
 };
@@ -71,7 +88,7 @@ const LOOPBACK = new Set(["127.0.0.1", "::1", "localhost"]);
  * Starts a server.
  *
  * @throws TypeError for a misspelled option, an empty API key, or an address off this machine without one; RangeError
- * for a limit below 1; the system's error when the port is taken.
+ * for a limit below 1 or a `keepAlive` that means nothing; the system's error when the port is taken.
  */
 export async function startServer(options: ServerOptions = {}): Promise<RunningServer> {
   return await startServerOn(await loadRuntime(), options);
@@ -91,6 +108,11 @@ export async function startServerOn(
     cache: cacheDirectory = ".warmcache",
     locking,
     maxLoadedModels = 2,
+    maxRamBytes = Infinity,
+    maxGpuBytes = Infinity,
+    keepAlive = -1,
+    preload = [],
+    pin = [],
     apiKey,
     log = () => {},
   } = options;
@@ -110,6 +132,9 @@ export async function startServerOn(
   });
   const backends = new BackendCache({
     maxLoaded: maxLoadedModels,
+    maxRamBytes,
+    maxGpuBytes,
+    keepAlive,
     clock,
     identify: (spec, options) => identifier.identify(spec, options),
     load: load ?? (async (base, signal) => {
@@ -148,11 +173,13 @@ export async function startServerOn(
     },
   );
 
+  const warmUp = loadInAdvance(backends, { pin, preload }, log);
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> =>
     stopped ??= (async () => {
       await listener.shutdown();
       await backends.evictAll();
+      await warmUp;
       await cache.close();
     })();
   return {
@@ -162,6 +189,24 @@ export async function startServerOn(
     stop,
     [Symbol.asyncDispose]: stop,
   };
+}
+
+/** Loads what is to be there before anybody asks. Whatever fails is logged: it is tried again when it is asked for. */
+async function loadInAdvance(
+  backends: BackendCache,
+  { pin, preload }: { readonly pin: readonly string[]; readonly preload: readonly string[] },
+  log: Log,
+): Promise<void> {
+  const attempt = async (name: string, doing: string, load: (spec: ModelSpec) => Promise<void>): Promise<void> => {
+    try {
+      await load(parseModelName(name));
+    } catch (error) {
+      const isStopped = error instanceof ModelError && error.code === "closed";
+      if (!isStopped) log("error", `${doing} ${name} failed: ${(error as Error).message}`);
+    }
+  };
+  for (const name of pin) await attempt(name, "pinning", (spec) => backends.pin(spec));
+  for (const name of preload) await attempt(name, "preloading", (spec) => backends.preload(spec));
 }
 
 /** Why no answer can be kept in a folder; `undefined` when all is well. Makes the folder. */

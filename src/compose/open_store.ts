@@ -1,0 +1,236 @@
+/**
+ * Opens the store that a cache is asked for: one backend, a store of the caller's, or several behind one another. Each
+ * backend is imported when it is chosen, so that a program pays for what it uses only.
+ *
+ * @module
+ */
+
+import { refuseUnknownOptions } from "../runtime/options.ts";
+import type { Milliseconds, Runtime } from "../runtime/runtime.ts";
+import type { RedisConnection } from "../store/redis/options.ts";
+import type { Store } from "../store/store.ts";
+import type { FrontOptions, TierSettings } from "../store/tiers/tiered_store.ts";
+import { BACKENDS, CacheBackend, isBackend } from "./backend.ts";
+import { defined } from "./environment.ts";
+
+/** One store among several. */
+export interface TierOptions {
+  /** A backend of ours by name, or a store of your own. */
+  readonly backend: CacheBackend | Store;
+  /** Where `sqlite` or `file` keeps its files. Default: the cache's `directory`. */
+  readonly directory?: string;
+  /** Where `redis` is. Default: the cache's `redis`. */
+  readonly redis?: RedisConnection;
+  /**
+   * How many bytes `memory` or `sqlite` may take. Default: the cache's `maxBytes` for `sqlite`, 64 MiB for `memory` in
+   * front of others.
+   */
+  readonly maxBytes?: number;
+  /**
+   * How long a call may wait for it before it goes on without. Default: 1 second for the last of several, as long as it
+   * takes for those before it. Not for `memory` in front of others, which answers at once.
+   */
+  readonly deadline?: Milliseconds;
+  /**
+   * For `memory` in front of others: how long what it has read is believed where the store below cannot tell whether
+   * it has changed. Default: 0, so that it is read from below each time.
+   */
+  readonly freshFor?: Milliseconds;
+}
+
+/** What is said of all stores of a cache. */
+export interface StoreSettings {
+  readonly directory: string;
+  readonly redis?: RedisConnection;
+  /** Where `redis` was learnt from, for messages. */
+  readonly redisFrom?: string;
+  readonly maxBytes?: number;
+  readonly keepExpired: Milliseconds;
+  readonly synchronous?: "normal" | "full";
+  readonly locking?: "shared" | "exclusive";
+  readonly lockTimeout?: Milliseconds;
+}
+
+const FRONT_BYTES = 64 * 1024 * 1024;
+/** What a store in memory holds where nothing is said. */
+const MEMORY_BYTES = 256 * 1024 * 1024;
+
+/** What may be said of a tier, by its backend; `deadline` is said of the place that it has, not of the store. */
+const MAY_SAY: Readonly<Record<CacheBackend | "front", readonly (keyof TierOptions)[]>> = {
+  file: ["directory"],
+  sqlite: ["directory", "maxBytes"],
+  redis: ["redis"],
+  memory: ["maxBytes"],
+  front: ["maxBytes", "freshFor"],
+};
+
+const OPTIONS: Record<keyof TierOptions, true> = {
+  backend: true,
+  directory: true,
+  redis: true,
+  maxBytes: true,
+  deadline: true,
+  freshFor: true,
+};
+
+/** Which stores, checked: nothing has been opened yet. */
+export interface StorePlan {
+  /** Memory in front of the others. */
+  readonly front?: FrontOptions;
+  /** At least one. */
+  readonly tiers: readonly TierOptions[];
+}
+
+/**
+ * Checks what a cache is asked to keep its entries in.
+ *
+ * @throws TypeError when it makes no sense.
+ */
+export function planTiers(tiers: readonly (CacheBackend | Store | TierOptions)[]): StorePlan {
+  if (!Array.isArray(tiers) || tiers.length === 0) {
+    throw new TypeError(`Cannot open a cache: tiers has to be a list of one store or more: ${String(tiers)}`);
+  }
+  const all = tiers.map(tierOptions);
+  const [first, ...others] = all;
+  const isFronted = others.length > 0 && first!.backend === CacheBackend.MEMORY;
+  for (const [level, tier] of all.entries()) refuseOddTier(tier, level === 0 && isFronted);
+  const middle = all.slice(1, -1).find(({ backend }) => backend === CacheBackend.MEMORY);
+  if (middle !== undefined) {
+    throw new TypeError("Cannot open a cache with the tier memory between others: put it in front of them");
+  }
+  if (!isFronted) return { tiers: all };
+  const { maxBytes = FRONT_BYTES, freshFor } = first!;
+  return { front: { maxBytes, ...defined({ freshFor }) }, tiers: others };
+}
+
+/**
+ * A store of one's own, or a backend by itself.
+ *
+ * @throws TypeError when it is neither.
+ */
+export function planBackend(backend: unknown): StorePlan {
+  if (isBackend(backend) || isStore(backend)) return { tiers: [{ backend }] };
+  throw unknownBackend(backend);
+}
+
+/** Whether a plan's stores keep expired answers for as long as they are told to. */
+export function keepsExpired({ tiers }: StorePlan): boolean {
+  return tiers.every(({ backend }) => isBackend(backend) && backend !== CacheBackend.MEMORY);
+}
+
+/**
+ * Opens what was planned.
+ *
+ * @throws TypeError, RangeError for a wrong value; CacheError `unavailable` when a store cannot be used as asked.
+ */
+export async function openStore(runtime: Runtime, plan: StorePlan, settings: StoreSettings): Promise<Store> {
+  const { front, tiers } = plan;
+  const isAlone = front === undefined && tiers.length === 1;
+  if (isAlone && tiers[0]!.deadline === undefined) return await openTier(runtime, tiers[0]!, settings, isAlone);
+  refuseSamePlace(tiers, settings);
+  const { openTieredStore } = await import("../store/tiers/tiered_store.ts");
+  const opened = await Promise.allSettled(tiers.map(async (tier): Promise<TierSettings> => {
+    const store = await openTier(runtime, tier, settings, isAlone);
+    return { store, ...defined({ deadline: tier.deadline }) };
+  }));
+  try {
+    const stores = opened.map((result) => {
+      if (result.status === "fulfilled") return result.value;
+      throw result.reason;
+    });
+    return openTieredStore({ clock: runtime.clock, tiers: stores, ...defined({ front }) });
+  } catch (error) {
+    // Those that were opened here; a store of the caller's is his to close.
+    await Promise.all(opened.map(async (result, level) => {
+      if (result.status === "fulfilled" && isBackend(tiers[level]!.backend)) await result.value.store.close();
+    }));
+    throw error;
+  }
+}
+
+async function openTier(
+  runtime: Runtime,
+  tier: TierOptions,
+  settings: StoreSettings,
+  isAlone: boolean,
+): Promise<Store> {
+  const { backend, directory = settings.directory } = tier;
+  if (typeof backend === "object") return backend;
+  const { synchronous, lockTimeout, locking, keepExpired } = settings;
+  const onDisk = { runtime, directory, keepExpired, ...defined({ synchronous, lockTimeout }) };
+  // Of several, a limit that is said of all is said of those that can keep to it.
+  const maxBytes = tier.maxBytes ?? settings.maxBytes;
+  const limit = defined({ maxBytes });
+  switch (backend) {
+    case "sqlite": {
+      const { openSqliteStore } = await import("../store/sqlite/sqlite_store.ts");
+      return await openSqliteStore({ ...onDisk, ...limit, ...defined({ locking }) });
+    }
+    case "file": {
+      const { openFileStore } = await import("../store/file/file_store.ts");
+      return await openFileStore({ ...onDisk, ...isAlone && limit });
+    }
+    case "redis": {
+      if (isAlone && maxBytes !== undefined) {
+        const advice = "the server has a limit of its own, maxmemory";
+        throw new RangeError(`Cannot open a Redis store: it takes no maxBytes; ${advice}: ${maxBytes}`);
+      }
+      return await openRedis(runtime, tier, settings);
+    }
+    case "memory": {
+      const { openMemoryStore } = await import("../store/memory/memory_store.ts");
+      return openMemoryStore({ clock: runtime.clock, maxBytes: maxBytes ?? MEMORY_BYTES });
+    }
+  }
+}
+
+async function openRedis(runtime: Runtime, tier: TierOptions, settings: StoreSettings): Promise<Store> {
+  const { openRedisStore } = await import("../store/redis/redis_store.ts");
+  const { keepExpired, redisFrom } = settings;
+  try {
+    return await openRedisStore({ ...tier.redis ?? settings.redis, runtime, keepExpired });
+  } catch (error) {
+    if (!(error instanceof TypeError) || tier.redis !== undefined || redisFrom === undefined) throw error;
+    throw new TypeError(`Cannot use ${redisFrom}: ${error.message}`);
+  }
+}
+
+function tierOptions(tier: unknown): TierOptions {
+  if (isBackend(tier) || isStore(tier)) return { backend: tier };
+  if (typeof tier !== "object" || tier === null) throw unknownBackend(tier);
+  const options = tier as TierOptions;
+  refuseUnknownOptions("open a tier", options, Object.keys(OPTIONS));
+  if (isBackend(options.backend) || isStore(options.backend)) return options;
+  throw unknownBackend(options.backend);
+}
+
+function isStore(value: unknown): value is Store {
+  return typeof value === "object" && value !== null && "lookup" in value;
+}
+
+function refuseOddTier(tier: TierOptions, isFront: boolean): void {
+  const { backend } = tier;
+  const name = isFront ? "front" : backend;
+  const may = ["backend", ...isFront ? [] : ["deadline"], ...typeof name === "object" ? [] : MAY_SAY[name]];
+  const odd = Object.entries(tier).find(([option, value]) => value !== undefined && !may.includes(option));
+  if (odd === undefined) return;
+  const what = isFront ? "memory, in front of others" : typeof backend === "object" ? "a store of your own" : backend;
+  throw new TypeError(`Cannot open a cache: ${odd[0]} means nothing to the tier ${what}: ${String(odd[1])}`);
+}
+
+/** One directory cannot be two tiers: each would find the other one's answers, or its lock. */
+function refuseSamePlace(tiers: readonly TierOptions[], settings: StoreSettings): void {
+  const places = new Set<string>();
+  for (const { backend, directory = settings.directory } of tiers) {
+    if (backend !== CacheBackend.SQLITE && backend !== CacheBackend.FILE) continue;
+    const place = `${backend} in ${directory}`;
+    if (places.has(place)) {
+      throw new TypeError(`Cannot open a cache with the same tier twice; give one another directory: ${place}`);
+    }
+    places.add(place);
+  }
+}
+
+function unknownBackend(backend: unknown): TypeError {
+  return new TypeError(`Cannot open a cache: unknown backend: ${String(backend)} (known: ${BACKENDS.join(", ")})`);
+}

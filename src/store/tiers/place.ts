@@ -1,0 +1,12 @@
+/**
+ * The name of a request among all models' requests, by which the tiers keep track of what becomes of it.
+ *
+ * @module
+ */
+
+import type { Key } from "../store.ts";
+
+/** Keys have one length, so nothing but the same key and model makes the same place. */
+export function placeOf(model: string, key: Key): string {
+  return String.fromCharCode(...key) + model;
+}
