@@ -33,6 +33,11 @@ export interface CacheStatus {
   why?: string | undefined;
 }
 
+/** Tells the caller what became of his call, if he wants to know. */
+export function fillStatus(status: CacheStatus | undefined, facts: CacheStatus): void {
+  if (status !== undefined) Object.assign(status, facts);
+}
+
 /** How answers are served and kept; on the whole cache, or on one call. */
 export interface Keep {
   /** What the call may do to the cache; `read-write` by default. */
@@ -108,8 +113,8 @@ export interface Plan {
   readonly cost: CacheCallOptions["costMicrodollars"];
   /** Why samples that are there will not do together; `undefined` when they will. */
   readonly objects?: (samples: readonly Sample[]) => string | undefined;
-  /** The answer is to come as a stream. */
-  readonly asStream?: boolean;
+  /** How the answer is to come; as bytes where nothing is said. */
+  readonly form?: "value" | "stream";
   readonly gate: Gate;
 }
 

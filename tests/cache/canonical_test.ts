@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import canonicalize from "canonicalize";
 import { canonicalJson, MAX_DEPTH } from "../../src/cache/request/canonical.ts";
+import { seededRandom } from "../support/random.ts";
 
 /** The example of RFC 8785 section 3.2.2. */
 const EXAMPLE = {
@@ -51,6 +52,25 @@ describe("canonicalJson", () => {
     ]);
   });
 
+  it("sorts any number of names, few or many", () => {
+    const names = Array.from({ length: 40 }, (_, index) => `${(index * 23) % 40}\u{1f600}`.slice(0, index % 4 + 1));
+    const distinct = [...new Set(names.filter((name) => name.isWellFormed()))];
+    for (let count = 0; count <= distinct.length; count++) {
+      const some = distinct.slice(0, count);
+      const text = canonicalJson(Object.fromEntries(some.map((name) => [name, 0])));
+      assert.equal(text, `{${some.toSorted().map((name) => `${JSON.stringify(name)}:0`).join(",")}}`);
+    }
+  });
+
+  it("escapes what has to be, in texts short and long", () => {
+    const characters = Array.from({ length: 0x180 }, (_, code) => String.fromCharCode(code));
+    for (const character of [...characters, "\u2028", "\ufeff", "\u{1f600}"]) {
+      for (const text of [character, `a${character}b`, character.repeat(60)]) {
+        assert.equal(canonicalJson([text]), JSON.stringify([text]));
+      }
+    }
+  });
+
   it("prints numbers as the table of RFC 8785 appendix B does", () => {
     const table: [bits: string, text: string][] = [
       ["0000000000000000", "0"],
@@ -91,7 +111,7 @@ describe("canonicalJson", () => {
   });
 
   it("agrees with the `canonicalize` package on random JSON", () => {
-    const random = generator(20260101);
+    const random = seededRandom(20260101);
     for (let round = 0; round < 2000; round++) {
       const value = randomJson(random, 0);
       assert.equal(canonicalJson(value), canonicalize(value));
@@ -171,17 +191,6 @@ describe("canonicalJson", () => {
 
 function refuses(value: unknown, message: RegExp): void {
   assert.throws(() => canonicalJson(value), (error) => error instanceof TypeError && message.test(error.message));
-}
-
-/** Mulberry32. */
-function generator(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 function randomJson(random: () => number, depth: number): unknown {

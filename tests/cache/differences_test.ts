@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { compareBodies, type Difference, differences } from "../../src/cache/explain/differences.ts";
+import { seededRandom } from "../support/random.ts";
 
 function said(...texts: string[]): { role: string; content: string }[] {
   return texts.map((content, index) => ({ role: index % 2 === 0 ? "user" : "assistant", content }));
@@ -12,17 +13,6 @@ function tool(name: string, description = `Does ${name}.`): unknown {
 
 function paths(found: readonly Difference[]): string[] {
   return found.map(({ kind, path }) => `${kind} ${path}`);
-}
-
-/** Mulberry32. */
-function generator(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 describe("differences", () => {
@@ -150,7 +140,7 @@ describe("differences", () => {
     });
 
     it("is none for random lists and their copies, and explains every random edit", () => {
-      const random = generator(6);
+      const random = seededRandom(6);
       for (let round = 0; round < 500; round++) {
         const stored = Array.from({ length: Math.floor(random() * 12) }, () => ({ x: Math.floor(random() * 5) }));
         const asked = stored.filter(() => random() < 0.8).flatMap((one) =>
@@ -265,7 +255,7 @@ describe("compareBodies", () => {
   });
 
   it("never finds more to differ than there is", () => {
-    const random = generator(7);
+    const random = seededRandom(7);
     const value = (depth: number): unknown => {
       const kind = Math.floor(random() * (depth > 3 ? 3 : 5));
       const count = Math.floor(random() * 4);

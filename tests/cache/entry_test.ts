@@ -78,6 +78,15 @@ describe("entryOf", () => {
     const body = new Uint8Array([0x7b, 0x7d]);
     assert.equal(entryOf([sample("a"), sample("b")], body).bytes(), body);
   });
+
+  it("passes on text that is there already, byte order mark and all, and reads nothing", () => {
+    const unread = { ...sample("a"), bytes: () => assert.fail("it was read") };
+    const text = '\ufeff{"id":"ä"}';
+    assert.equal(entryOf([unread], text).text(), text);
+    assert.deepEqual(entryOf([unread], text).bytes(), new TextEncoder().encode(text));
+    assert.equal(entryOf([unread], "").text(), "");
+    assert.deepEqual(entryOf([unread], '{"id":1}').json(), { id: 1 });
+  });
 });
 
 function entryFacts(entry: ReturnType<typeof entryOf>) {

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { CacheStatus } from "../../src/cache/call_options.ts";
 import type { JsonObject } from "../../src/cache/json.ts";
+import { ManualClock } from "../store/manual_clock.ts";
 import { openTestCache, saidBy } from "./support.ts";
 import {
   all,
@@ -28,6 +29,21 @@ const RAIN = ["It", " will", " rain."];
 const chat = (usage?: JsonObject): Streams<JsonObject> =>
   new Streams(() => new Source(chatChunks(RAIN, usage === undefined ? {} : { usage })));
 const never = (): Promise<never> => Promise.reject(new Error("it is stored"));
+
+/** By it, whatever is done takes a millisecond. */
+class SlowClock extends ManualClock {
+  turns = 0;
+  #time = 0;
+
+  override monotonic(): number {
+    return this.#time++;
+  }
+
+  override afterTurn(run: () => void): void {
+    this.turns++;
+    super.afterTurn(run);
+  }
+}
 
 const KINDS: [
   name: string,
@@ -76,6 +92,18 @@ describe("ResponseCache.wrapStream", () => {
     const { hits, misses, writes, saved } = await cache.stats();
     assert.deepEqual({ hits, misses, writes }, { hits: 1, misses: 1, writes: 1 });
     assert.equal(saved.completionTokens, 4);
+  });
+
+  it("puts a long recording together a little at a time", async () => {
+    const clock = new SlowClock();
+    const { cache } = openTestCache({ clock });
+    const words = Array.from({ length: 100 }, (_, index) => ` ${index}`);
+    await all(await cache.wrapStream(CHAT, () => Promise.resolve(new Source(chatChunks(words)))));
+    clock.turns = 0;
+    const { stream: _, ...whole } = CHAT;
+    const answer = await cache.wrap(whole, never) as { choices: { message: { content: string } }[] };
+    assert.equal(answer.choices[0]!.message.content, words.join(""));
+    assert.ok(clock.turns >= 10, String(clock.turns));
   });
 
   it("answers in JSON what it recorded as a stream", async () => {

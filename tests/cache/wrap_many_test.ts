@@ -6,6 +6,7 @@ import type { JsonObject } from "../../src/cache/json.ts";
 import type { Production } from "../../src/cache/flow/production.ts";
 import type { CallContext } from "../../src/runtime/runtime.ts";
 import { CacheError } from "../../src/store/error.ts";
+import { seededRandom } from "../support/random.ts";
 import { gate } from "../support/gate.ts";
 import { passTime, settled, SharedMemory } from "./shared_memory.ts";
 import { ask, type ChatAnswer, type ChatRequest, openTestCache, saidBy } from "./support.ts";
@@ -41,16 +42,6 @@ class Answerer {
 
 function openAnswerer(...options: Parameters<typeof openTestCache>) {
   return { ...openTestCache(...options), answerer: new Answerer() };
-}
-
-/** Numbers from 0 to 1 that are the same for the same seed (mulberry32). */
-function randomBy(seed: number): () => number {
-  return () => {
-    seed = (seed + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
-  };
 }
 
 describe("ResponseCache.wrapMany", () => {
@@ -102,7 +93,7 @@ describe("ResponseCache.wrapMany", () => {
   it("keeps every answer with its question, whatever is stored and in whatever order the answers come", async () => {
     const topics = [..."abcdefgh"];
     for (let mask = 0; mask < 2 ** topics.length; mask++) {
-      const random = randomBy(mask);
+      const random = seededRandom(mask);
       const { cache, answerer } = openAnswerer();
       const isStored = (topic: string): boolean => (mask & (1 << topics.indexOf(topic))) !== 0;
       for (const topic of topics.filter(isStored)) {

@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { Clock } from "../../runtime/runtime.ts";
 import type { EntryFields, Outcome } from "../../store/store.ts";
 import { decodeText, encodeText, type JsonObject } from "../json.ts";
 import { worstOutcome } from "./outcome.ts";
@@ -14,6 +15,12 @@ import { joinAnswers } from "./samples.ts";
 export interface Sample extends EntryFields {
   /** @throws CacheError `corrupt` when a stored row turns out not to decompress. */
   bytes(): Uint8Array;
+  /**
+   * Does a little at a time what {@link bytes} would do at once, where that takes long.
+   *
+   * @throws CacheError `corrupt` as {@link bytes} does.
+   */
+  prepare?(clock: Clock): Promise<void>;
   /** As {@link ../../store/store.ts StoredEntry.read}, where {@link bytes} would make a copy. */
   read?<T>(use: (bytes: Uint8Array) => T): T;
   /** The stream that it was recorded from, as it is stored; {@link bytes} is what that comes to as JSON. */
@@ -65,10 +72,10 @@ export interface Entry {
 }
 
 /**
- * Makes an entry of samples, of which there is at least one. `body` stands for their bytes where these are there
- * already: an answer with several choices that comes straight from the provider is passed on untouched.
+ * Makes an entry of samples, of which there is at least one. `body` stands for their bytes, or the text of
+ * these, where that is there already: an answer with several choices that comes straight from the provider is passed on untouched.
  */
-export function entryOf(samples: readonly Sample[], body?: Uint8Array): Entry {
+export function entryOf(samples: readonly Sample[], body?: Uint8Array | string): Entry {
   return new SampledEntry(samples, body);
 }
 
@@ -77,9 +84,10 @@ class SampledEntry implements Entry {
   #body: Uint8Array | undefined;
   #text: string | undefined;
 
-  constructor(samples: readonly Sample[], body: Uint8Array | undefined) {
+  constructor(samples: readonly Sample[], body: Uint8Array | string | undefined) {
     this.#samples = samples;
-    this.#body = body;
+    if (typeof body === "string") this.#text = body;
+    else this.#body = body;
   }
 
   get #first(): Sample {
@@ -133,17 +141,22 @@ class SampledEntry implements Entry {
   }
 
   bytes(): Uint8Array {
-    // A copy, for one row may be behind several entries, and what is done to the bytes of one must not show in another.
-    return this.#body ??= this.#samples.length === 1 ? look(this.#first, copy) : this.#join();
+    return this.#body ??= this.#text === undefined ? this.#read() : encodeText(this.#text);
   }
 
   text(): string {
+    if (this.#text !== undefined) return this.#text;
     if (this.#body || this.#samples.length > 1) return decodeText(this.bytes());
-    return this.#text ??= look(this.#first, decodeText);
+    return this.#text = look(this.#first, decodeText);
   }
 
   json(): unknown {
     return JSON.parse(this.text());
+  }
+
+  #read(): Uint8Array {
+    // A copy, for one row may be behind several entries, and what is done to the bytes of one must not show in another.
+    return this.#samples.length === 1 ? look(this.#first, copy) : this.#join();
   }
 
   #join(): Uint8Array {

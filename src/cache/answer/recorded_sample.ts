@@ -5,12 +5,14 @@
  * @module
  */
 
+import type { Clock } from "../../runtime/runtime.ts";
 import type { EntryFields, StoredEntry } from "../../store/store.ts";
 import type { Sample } from "./entry.ts";
-import { encodeText } from "../json.ts";
+import { inTurns } from "../flow/turns.ts";
+import { encodeText, type JsonObject } from "../json.ts";
 import type { SampleShape } from "./samples.ts";
-import type { StreamProtocol } from "../stream/protocol.ts";
-import { RECORDED_MEDIA_TYPE, recordedAnswer } from "../stream/recording.ts";
+import type { Expected, StreamProtocol } from "../stream/protocol.ts";
+import { RECORDED_MEDIA_TYPE, recordedAnswer, recordedEvents } from "../stream/recording.ts";
 
 /** A stored sample as one of JSON; `protocol` is how the endpoint streams, if it does. */
 export function asJson(stored: StoredEntry, protocol: StreamProtocol | undefined, shape: SampleShape): Sample {
@@ -22,13 +24,13 @@ class RecordedSample implements Sample {
   readonly mediaType = "application/json";
   readonly #stored: StoredEntry;
   readonly #protocol: StreamProtocol;
-  readonly #prompts: number;
+  readonly #expected: Expected;
   #bytes: Uint8Array | undefined;
 
   constructor(stored: StoredEntry, protocol: StreamProtocol, { prompts }: SampleShape) {
     this.#stored = stored;
     this.#protocol = protocol;
-    this.#prompts = prompts;
+    this.#expected = { samples: 1, prompts };
   }
 
   get outcome(): EntryFields["outcome"] {
@@ -76,10 +78,20 @@ class RecordedSample implements Sample {
   }
 
   bytes(): Uint8Array {
-    if (this.#bytes === undefined) {
-      const answer = recordedAnswer(this.#stored.bytes(), this.#protocol, { samples: 1, prompts: this.#prompts });
-      this.#bytes = encodeText(JSON.stringify(answer));
-    }
-    return this.#bytes;
+    return this.#bytes ??= bytesOf(recordedAnswer(this.#stored.bytes(), this.#protocol, this.#expected));
   }
+
+  async prepare(clock: Clock): Promise<void> {
+    if (this.#bytes !== undefined) return;
+    const assembler = this.#protocol.assembler(this.#expected);
+    const events = recordedEvents(this.#stored.bytes());
+    await inTurns(clock, events, ({ event }) => assembler.add(event), Infinity);
+    const answer = assembler.answer();
+    // Why there is none is for whoever asks for it to hear.
+    if (answer !== undefined) this.#bytes = bytesOf(answer);
+  }
+}
+
+function bytesOf(answer: JsonObject): Uint8Array {
+  return encodeText(JSON.stringify(answer));
 }

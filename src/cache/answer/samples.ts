@@ -45,8 +45,11 @@ export function manySamples(endpoint: string, body: JsonObject, samples: number)
 
 /** OpenAI's names, and where Mistral (`random_seed`), Gemini (`generationConfig`) and Ollama (`options`) say the same. */
 function isFixed(body: JsonObject): boolean {
-  const places = [body, body.generationConfig, body.options].filter(isJsonObject);
-  return places.some(({ seed, random_seed, best_of }) => [seed, random_seed, best_of].some(isSet));
+  return repeats(body) || repeats(body.generationConfig) || repeats(body.options);
+}
+
+function repeats(place: unknown): boolean {
+  return isJsonObject(place) && (isSet(place.seed) || isSet(place.random_seed) || isSet(place.best_of));
 }
 
 function isSet(value: unknown): boolean {

@@ -13,6 +13,8 @@ import type { CacheCallOptions, CacheStatus, Plan } from "../call_options.ts";
 import type { Sample } from "../answer/entry.ts";
 import { messageOf } from "../ledger/journal.ts";
 import { decodeText } from "../json.ts";
+import { answerOne, bypassOf } from "../flow/answer_one.ts";
+import type { CacheParts } from "../parts.ts";
 import { isKeyed } from "../request/request.ts";
 import type { ReadRequest } from "../request/request_reader.ts";
 import { ONE_SAMPLE } from "../answer/samples.ts";
@@ -80,8 +82,17 @@ export function planSamples(n: number, options: SamplesOptions): SamplesPlan {
   return { n, insufficient, attempts, emptyThreshold };
 }
 
+/** What is asked for as samples. */
+export interface SamplesCall<T> {
+  readonly body: object;
+  readonly produce: SamplesParts<T>["produce"];
+  readonly options: SamplesOptions;
+  readonly plan: Plan;
+  readonly wanted: SamplesPlan;
+}
+
 /** What samples are made of. */
-export interface SamplesParts<T> {
+interface SamplesParts<T> {
   readonly wanted: SamplesPlan;
   readonly read: ReadRequest;
   readonly plan: Plan;
@@ -90,9 +101,14 @@ export interface SamplesParts<T> {
   readonly answer: (read: ReadRequest, plan: Plan, status: CacheStatus, supplier: Supplier) => Promise<Answered>;
 }
 
-/** As {@link ../response_cache.ts ResponseCache.wrapSamples}; fills in `status` however it ends. */
-export async function wrapSamples<T>(parts: SamplesParts<T>, status: CacheStatus = {}): Promise<T[]> {
-  const { plan, wanted: { emptyThreshold } } = parts;
+/** As {@link ../response_cache.ts ResponseCache.wrapSamples}; fills in the status however it ends. */
+export async function wrapSamples<T>(cache: CacheParts, call: SamplesCall<T>): Promise<T[]> {
+  const { body, produce, options, plan, wanted } = call;
+  const { status = {} } = options;
+  const { emptyThreshold, n } = wanted;
+  const read = await cache.reader.read(body, options, { bypass: bypassOf(options, plan), samples: n });
+  const answer: SamplesParts<T>["answer"] = (...asked) => answerOne(cache, ...asked);
+  const parts: SamplesParts<T> = { wanted, read, plan, clock: cache.clock, produce, answer };
   const objects = (samples: readonly Sample[]): string | undefined =>
     shareOfEmpty(samples) > emptyThreshold ? "too many of the stored answers are empty" : undefined;
   // What nobody can buy stays what it is.

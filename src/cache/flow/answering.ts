@@ -31,7 +31,7 @@ import {
   settleThrown,
   whyFailed,
 } from "./settled.ts";
-import { type Lookup, readable, type Shelf, type Written } from "./shelf.ts";
+import type { Lookup, ReadLookup, Shelf, Written } from "./shelf.ts";
 import { type Cockpit, type Landed, SingleFlight } from "./single_flight.ts";
 import type { LiveStream } from "../stream/live_stream.ts";
 
@@ -238,10 +238,12 @@ export class Answering {
   async #settle(call: Call, cockpit: Cockpit<LiveStream>): Promise<Settled> {
     const { request, plan, found } = call;
     // What was missing when it was looked for with others may have been stored until this flight began.
-    const first = found?.outcome === "hit" ? readable(found, plan) : await this.#look(request, plan);
+    const first = found?.outcome === "hit"
+      ? await this.#at.shelf.readable(found, plan)
+      : await this.#look(request, plan);
     const { outcome, samples, body, late, why } = first;
     const known: Circumstances = { outcome, stored: false, why, asked: request.shape.samples };
-    if (outcome === "hit") return settleFound(known, samples, body && { body });
+    if (outcome === "hit") return settleFound(known, samples, { ...(body !== undefined && { body }) });
     if (late !== undefined && late.by < plan.staleWhileRevalidate && plan.mode !== "read-only") {
       if (plan.writes) this.#revalidate(call);
       return settleFound({ ...known, outcome: "expired" }, late.samples, { expiredServed: true });
@@ -257,7 +259,7 @@ export class Answering {
     return settleFound(instead, late.samples, { expiredServed: true, billed: settled.billed });
   }
 
-  async #look(request: CacheRequest, plan: Plan): Promise<Lookup & { readonly body?: Uint8Array }> {
+  async #look(request: CacheRequest, plan: Plan): Promise<ReadLookup> {
     const { shelf } = this.#at;
     if (plan.reads) return await shelf.read(request, plan);
     const isShut = plan.writes && await shelf.isShut(request);
@@ -430,7 +432,7 @@ export class Answering {
     if (plan.objects?.(wanted) !== undefined) return false;
     const { isValid } = plan;
     // Who reads along, or from a recording, did not have it put together.
-    if (!plan.asStream && !wanted.every(isReadable)) return false;
+    if (plan.form !== "stream" && !wanted.every(isReadable)) return false;
     return isValid === undefined || wanted.every((sample) => isValidSample(sample.bytes(), isValid));
   }
 

@@ -21,8 +21,8 @@ export interface Settled {
   readonly samples: readonly Sample[];
   /** How many of what was asked for were there already. */
   readonly reused: readonly Sample[];
-  /** The bytes for all that was asked, when they are there already. */
-  readonly body?: Uint8Array;
+  /** All that was asked for, as bytes or as their text, when it is there already. */
+  readonly body?: Uint8Array | string;
   /** What the provider's call returned, when that alone is the answer. */
   readonly produced?: { readonly value: unknown };
   /** What the provider's call threw. */

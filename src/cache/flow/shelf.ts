@@ -7,14 +7,14 @@
 
 import type { Clock, Milliseconds } from "../../runtime/runtime.ts";
 import { CacheError, type CacheErrorCode } from "../../store/error.ts";
-import type { Found, NewEntry, Placement, Store, Want } from "../../store/store.ts";
+import type { Found, MaybePromise, NewEntry, Placement, Store, Want } from "../../store/store.ts";
 import type { Answer } from "../answer/answer.ts";
 import type { Plan } from "../call_options.ts";
 import { entryOf, type Sample } from "../answer/entry.ts";
 import { decodeText, isJsonObject } from "../json.ts";
 import { type Journal, messageOf } from "../ledger/journal.ts";
 import { worstOutcome } from "../answer/outcome.ts";
-import type { CacheRequest } from "../request/request.ts";
+import { type BypassedRequest, type CacheRequest, isKeyed } from "../request/request.ts";
 import { asJson } from "../answer/recorded_sample.ts";
 import { inTurns, nextTurn, WHOLE_STEPS } from "./turns.ts";
 import { lateness } from "./settled.ts";
@@ -33,6 +33,12 @@ export interface Lookup {
   readonly isShut?: boolean;
   /** Why the store was not used, or could not be. */
   readonly why?: string;
+}
+
+/** A lookup of which all that may be served was read. */
+export interface ReadLookup extends Lookup {
+  /** All that was asked for, if it is a hit. */
+  readonly body?: Uint8Array | string;
 }
 
 /** Samples of which some have expired. */
@@ -54,7 +60,7 @@ export interface Written {
 /** How to look. */
 export type Look = Pick<
   Plan,
-  "maxAge" | "staleWhileRevalidate" | "staleIfError" | "isValid" | "objects" | "asStream" | "gate"
+  "maxAge" | "staleWhileRevalidate" | "staleIfError" | "isValid" | "objects" | "form" | "gate"
 >;
 
 /** What to do about a store that is somebody else's: `throw`, or `bypass` the cache. */
@@ -117,19 +123,47 @@ export class Shelf {
   }
 
   /**
-   * {@link lookup} of one request, as quick as can be.
+   * Looks up all requests that have a key, each model's in one pass.
    *
    * @throws as {@link lookup} does.
    */
-  async lookupOne(request: CacheRequest, look: Look): Promise<Lookup> {
+  async lookupAll(
+    requests: readonly (CacheRequest | BypassedRequest)[],
+    look: Look,
+  ): Promise<Map<CacheRequest, Lookup>> {
+    const lookups = new Map<CacheRequest, Lookup>();
+    const byModel = Map.groupBy(requests.filter(isKeyed), ({ model }) => model);
+    await Promise.all([...byModel].map(async ([model, group]) => {
+      const found = await this.lookup(model, group, look);
+      group.forEach((request, index) => lookups.set(request, found[index]!));
+    }));
+    return lookups;
+  }
+
+  /**
+   * {@link lookup} of one request, as quick as can be: at once where the store answers at once.
+   *
+   * @throws as {@link lookup} does.
+   */
+  lookupOne(request: CacheRequest, look: Look): MaybePromise<Lookup> {
     const { model, key, shape } = request;
     const samples = passesSomeOver(look) ? Number.MAX_SAFE_INTEGER : shape.samples;
-    let found: readonly Found[] | Promise<readonly Found[]>;
+    let found: MaybePromise<readonly Found[]>;
     try {
       found = this.#store.lookup(model, [{ key, samples, grace: graceOf(look), record: () => request.record() }]);
-      if (found instanceof Promise) found = await found;
     } catch (error) {
       return this.#unreadable(model, error);
+    }
+    if (found instanceof Promise) return this.#lookupLater(request, look, found);
+    return judge(request, found[0]!, look, this.#clock.now());
+  }
+
+  async #lookupLater(request: CacheRequest, look: Look, coming: Promise<readonly Found[]>): Promise<Lookup> {
+    let found: readonly Found[];
+    try {
+      found = await coming;
+    } catch (error) {
+      return this.#unreadable(request.model, error);
     }
     return judge(request, found[0]!, look, this.#clock.now());
   }
@@ -163,8 +197,31 @@ export class Shelf {
    *
    * @throws as {@link lookup} does.
    */
-  async read(request: CacheRequest, look: Look): Promise<Lookup & { readonly body?: Uint8Array }> {
-    return readable(await this.lookupOne(request, look), look);
+  async read(request: CacheRequest, look: Look): Promise<ReadLookup> {
+    return await this.readable(await this.lookupOne(request, look), look);
+  }
+
+  /**
+   * Reads all of a lookup that may be served; what cannot be read is not there. A recorded stream that is to be served as
+   * one is not put together: it was judged before it was stored, and its row's checksum vouches for it.
+   */
+  async readable(lookup: Lookup, { form }: Pick<Look, "form">): Promise<ReadLookup> {
+    const { outcome, samples, late } = lookup;
+    const isHit = outcome === "hit";
+    try {
+      if (form === "stream" && isHit && samples.length === 1 && samples[0]!.recording !== undefined) return lookup;
+      const served = isHit ? samples : [...samples, ...late?.samples ?? []];
+      for (const sample of served) if (sample.prepare !== undefined) await sample.prepare(this.#clock);
+      if (isHit) {
+        const entry = entryOf(samples);
+        // Bytes that nobody asks for would be one more copy of the answer.
+        return { ...lookup, body: form === "value" ? entry.text() : entry.bytes() };
+      }
+      for (const sample of served) sample.bytes();
+      return lookup;
+    } catch (error) {
+      return { outcome: "corrupt", samples: [], inDoubt: true, why: messageOf(error) };
+    }
   }
 
   /** Stores the samples that may be stored. Never throws. */
@@ -201,25 +258,6 @@ export class Shelf {
     if (code === undefined || !REFUSALS.has(code)) return { outcome: "miss", samples: [], why };
     if (this.#refusedStore === "throw") throw error;
     return { outcome: "bypass", samples: [], isShut: true, why };
-  }
-}
-
-/**
- * A lookup of which all that may be served was read; what cannot be read is not there. A recorded stream that is to be
- * served as one is not put together: it was judged before it was stored, and its row's checksum vouches for it.
- */
-export function readable(
-  lookup: Lookup,
-  { asStream }: Pick<Look, "asStream">,
-): Lookup & { readonly body?: Uint8Array } {
-  const { outcome, samples, late } = lookup;
-  try {
-    if (asStream && outcome === "hit" && samples.length === 1 && samples[0]!.recording !== undefined) return lookup;
-    if (outcome === "hit") return { ...lookup, body: entryOf(samples).bytes() };
-    for (const sample of [...samples, ...late?.samples ?? []]) sample.bytes();
-    return lookup;
-  } catch (error) {
-    return { outcome: "corrupt", samples: [], inDoubt: true, why: messageOf(error) };
   }
 }
 

@@ -21,19 +21,20 @@ export function nextTurn(clock: Clock): Promise<void> {
 /** Makes a step for each item, in order; after a few of them whatever else waits has its turn. */
 export async function inTurns<T>(
   clock: Clock,
-  items: readonly T[],
+  items: Iterable<T>,
   step: (item: T, index: number) => void,
   most: number = STEPS,
 ): Promise<void> {
   let began = clock.monotonic();
   let steps = 0;
-  for (const [index, item] of items.entries()) {
+  let index = 0;
+  for (const item of items) {
     if (steps === most || clock.monotonic() - began >= LONG) {
       await nextTurn(clock);
       began = clock.monotonic();
       steps = 0;
     }
-    step(item, index);
+    step(item, index++);
     steps++;
   }
 }

@@ -168,8 +168,9 @@ export class Tallies {
   /** Counts what an answer saved that did not have to be bought. */
   save(model: string, entry: Entry): void {
     const tally = this.#of(model);
-    tally.promptTokens += entry.usage.promptTokens ?? 0;
-    tally.completionTokens += entry.usage.completionTokens ?? 0;
+    const { promptTokens, completionTokens } = entry.usage;
+    tally.promptTokens += promptTokens ?? 0;
+    tally.completionTokens += completionTokens ?? 0;
     tally.costMicrodollars += entry.costMicrodollars ?? 0;
     tally.latency += entry.latency ?? 0;
   }

@@ -12,6 +12,13 @@ export const MAX_DEPTH = 512;
 /** UTF-16 code units in all texts of a value together, at most: writing more would keep everybody else waiting. */
 export const MAX_LENGTH: number = 64 * 1024 * 1024;
 
+/** Names of one object. */
+const FEW_NAMES = 16;
+
+/** UTF-16 code units of a text that is looked at before it is quoted: most are names, and as they are. */
+const SHORT = 48;
+const PLAIN = /^[ !#-[\]-~]*$/;
+
 /** The value is larger than {@link MAX_LENGTH}. */
 export class TooLongError extends Error {
   override readonly name = "TooLongError";
@@ -133,7 +140,7 @@ function writeArray(items: readonly unknown[], trail: Trail): string {
 
 function writeObject(members: Record<string, unknown>, trail: Trail): string {
   let text = "";
-  for (const name of Object.keys(members).sort()) {
+  for (const name of sortedNames(members)) {
     trail.names.push(name);
     const value = write(members[name], name, trail);
     if (value !== undefined) text += `${text === "" ? "" : ","}${quote(name, trail)}:${value}`;
@@ -142,11 +149,25 @@ function writeObject(members: Record<string, unknown>, trail: Trail): string {
   return `{${text}}`;
 }
 
+/** Names by UTF-16 code units. A sort that is called for a few names takes longer to begin than these to be put in order. */
+function sortedNames(members: object): string[] {
+  const names = Object.keys(members);
+  if (names.length > FEW_NAMES) return names.sort();
+  for (let end = 1; end < names.length; end++) {
+    const name = names[end]!;
+    let at = end;
+    for (; at > 0 && names[at - 1]! > name; at--) names[at] = names[at - 1]!;
+    names[at] = name;
+  }
+  return names;
+}
+
 function quote(text: string, trail: Trail): string {
   trail.length += text.length;
   if (trail.length > MAX_LENGTH) {
     throw new TooLongError(`Cannot make canonical JSON of more than ${MAX_LENGTH} characters`);
   }
+  if (text.length <= SHORT && PLAIN.test(text)) return `"${text}"`;
   if (!text.isWellFormed()) throw refusal(trail, `a lone surrogate in ${JSON.stringify(excerpt(text))}`);
   return JSON.stringify(text);
 }

@@ -29,8 +29,8 @@ export type Sha256 = (bytes: Uint8Array) => Uint8Array;
 /** A request's key, and the part of what was hashed that is worth keeping. */
 export interface RequestKey {
   readonly key: Key;
-  /** Canonical JSON of the body less the ignored fields, in UTF-8. */
-  readonly canonicalBody: Uint8Array;
+  /** Canonical JSON of the body less the ignored fields. */
+  readonly canonicalBody: string;
 }
 
 /**
@@ -41,10 +41,9 @@ export interface RequestKey {
  * @throws NamesFileError when the body names a file, whose content should be there instead.
  */
 export function requestKey(request: KeyedRequest, ignore: ReadonlySet<string>, sha256: Sha256): RequestKey {
-  const { text: envelope, byteLength } = envelopeOf(request);
+  const canonicalBody = canonicalJson(without(request.body, ignore), true);
   // "body" sorts before every other name of the envelope, so its text can be put in front of theirs.
-  const text = encodeHere(`${OPENING}${canonicalJson(without(request.body, ignore), true)},${envelope}`);
-  return { key: sha256(text), canonicalBody: text.slice(OPENING.length, text.length - byteLength - 1) };
+  return { key: sha256(encodeHere(`{"body":${canonicalBody},${envelopeOf(request)}`)), canonicalBody };
 }
 
 /** A body without what is ignored; a copy only where there is need of one. */
@@ -66,26 +65,22 @@ function encodeHere(text: string): Uint8Array {
   return scratch.subarray(0, encoder.encodeInto(text, scratch).written);
 }
 
-const OPENING = '{"body":';
+// The requests of a program differ in their bodies, most of them in nothing else.
+let latest: { readonly request: KeyedRequest; readonly envelope: string } | undefined;
 
 /** What follows the body. */
-interface Envelope {
-  readonly text: string;
-  /** Of the text in UTF-8. */
-  readonly byteLength: number;
+function envelopeOf(request: KeyedRequest): string {
+  const { namespace, provider, endpoint, identity, files = [] } = request;
+  if (files.length > 0) return canonicalEnvelope({ namespace, provider, endpoint, identity, files });
+  const other = latest?.request;
+  const isLatest = other !== undefined && other.endpoint === endpoint && other.provider === provider &&
+    other.namespace === namespace && other.identity === identity;
+  if (isLatest) return latest!.envelope;
+  const envelope = canonicalEnvelope({ namespace, provider, endpoint, identity });
+  latest = { request: { ...request, body: {} }, envelope };
+  return envelope;
 }
 
-// The requests of a program differ in their bodies, most of them in nothing else.
-let latest: Envelope & KeyedRequest | undefined;
-
-function envelopeOf(request: KeyedRequest): Envelope {
-  const { namespace, provider, endpoint, identity, files = [] } = request;
-  const isLatest = latest !== undefined && files.length === 0 && latest.endpoint === endpoint &&
-    latest.provider === provider && latest.namespace === namespace && latest.identity === identity;
-  if (isLatest) return latest!;
-  const parts = { v: KEY_VERSION, namespace, provider, endpoint, identity, ...(files.length > 0 && { files }) };
-  const text = canonicalJson(parts).slice(1);
-  const envelope = { text, byteLength: encodeText(text).length };
-  if (files.length === 0) latest = { ...request, body: {}, ...envelope };
-  return envelope;
+function canonicalEnvelope(parts: Omit<KeyedRequest, "body">): string {
+  return canonicalJson({ v: KEY_VERSION, ...parts }).slice(1);
 }

@@ -9,7 +9,7 @@ import type { Key, RequestRecord } from "../../store/store.ts";
 import { MAX_LENGTH, TooLongError, valueAsSent } from "./canonical.ts";
 import { type FileDigests, fileUrls, withContents } from "./file_contents.ts";
 import { endpointKind, ignoredFields, type IgnoreList } from "./ignore_list.ts";
-import { decodeText, isJsonObject, type JsonObject } from "../json.ts";
+import { encodeText, isJsonObject, type JsonObject } from "../json.ts";
 import { type KeyedRequest, type RequestKey, requestKey, type Sha256 } from "./key.ts";
 import { manySamples, type SampleShape, sampleShape } from "../answer/samples.ts";
 import { DEFAULT_ENDPOINT, type ResolvedScope, resolveScope, type Scope } from "./scope.ts";
@@ -81,15 +81,14 @@ export function readRequest(
   { bypass, samples, isItem = false, files }: Reading = {},
 ): CacheRequest | BypassedRequest {
   const sent = asSent(body);
-  const { model, ...resolved } = resolveScope(sent, scope, defaults.namespace);
+  const resolved = resolveScope(sent, scope, defaults.namespace);
+  const { model, namespace, provider, endpoint, identity } = resolved;
   const reason = bypass ?? reasonAgainst(resolved, sent, isItem);
   if (reason !== undefined) return { model, body: sent, bypass: reason };
-  const { endpoint } = resolved;
   const shape = samples === undefined ? sampleShape(endpoint, sent) : manySamples(endpoint, sent, samples);
   const ignore = ignoredFields(endpoint, defaults.ignore);
   const keyed = files?.size ? withContents(sent, ignore, files) : { body: sent, files: NO_FILES };
-  const { provider, identity } = resolved;
-  const asked = { namespace: resolved.namespace, provider, endpoint, identity, body: keyed.body, files: keyed.files };
+  const asked = { namespace, provider, endpoint, identity, body: keyed.body, files: keyed.files };
   const computed = keyOf(asked, ignore, defaults.sha256);
   if (computed === undefined) {
     return { model, body: sent, bypass: `the request is longer than ${MAX_LENGTH} characters` };
@@ -103,10 +102,11 @@ export function readRequest(
     key,
     // One character a byte: no dearer than hexadecimal to tell apart, and cheaper to make.
     id: String.fromCharCode.apply(undefined, key as unknown as number[]),
-    provider: resolved.provider,
+    provider,
     record() {
-      const sketch = sketchOf({ ...resolved, body: JSON.parse(decodeText(canonicalBody)) });
-      return { key, ...resolved, body: canonicalBody, sketch };
+      const scope = { namespace, provider, endpoint, identity };
+      const sketch = sketchOf({ ...scope, body: JSON.parse(canonicalBody) });
+      return { key, ...scope, body: encodeText(canonicalBody), sketch };
     },
     unkeyed: () => JSON.stringify(Object.entries(sent).filter(([name]) => ignore.has(name))),
   };

@@ -4,6 +4,8 @@
  * @module
  */
 
+import type { Clock } from "../../runtime/runtime.ts";
+import { inTurns, WHOLE_STEPS } from "../flow/turns.ts";
 import { NamesFileError } from "./canonical.ts";
 import { changedFile, type DigestFile, digestFiles, type FileDigests } from "./file_contents.ts";
 import type { JsonObject } from "../json.ts";
@@ -37,11 +39,13 @@ const NO_FILES: FileDigests = new Map();
 export class RequestReader {
   readonly #defaults: RequestDefaults;
   readonly #digestFile: DigestFile | undefined;
+  readonly #clock: Clock;
 
   /** Without `digestFile` a request that names a file is refused. */
-  constructor(defaults: RequestDefaults, digestFile: DigestFile | undefined) {
+  constructor(defaults: RequestDefaults, digestFile: DigestFile | undefined, clock: Clock) {
     this.#defaults = defaults;
     this.#digestFile = digestFile;
+    this.#clock = clock;
   }
 
   /**
@@ -56,6 +60,28 @@ export class RequestReader {
       if (!(error instanceof NamesFileError)) throw error;
       return this.#readWithFiles(body, scope, reading);
     }
+  }
+
+  /**
+   * Reads many requests, a few at a time.
+   *
+   * @throws what reading the first of them that fails throws.
+   */
+  async readAll<B extends object>(
+    bodies: readonly B[],
+    scope: Scope,
+    readingOf: (body: B) => Reading,
+  ): Promise<ReadRequest[]> {
+    const reads: (ReadRequest | Promise<ReadRequest>)[] = [];
+    await inTurns(this.#clock, bodies, (body) => {
+      const read = this.read(body, scope, readingOf(body));
+      // Files are read meanwhile; whoever waits for all hears of the first that fails.
+      if (read instanceof Promise) read.catch(() => {});
+      reads.push(read);
+    }, WHOLE_STEPS);
+    const all: ReadRequest[] = [];
+    for (const read of reads) all.push(read instanceof Promise ? await read : read);
+    return all;
   }
 
   async #readWithFiles(body: unknown, scope: Scope, reading: Reading): Promise<ReadRequest> {

@@ -5,7 +5,8 @@
  */
 
 import { hexOf } from "../../runtime/hex.ts";
-import type { ListedRequest } from "../../store/store.ts";
+import { refuseUnknownOptions } from "../../runtime/options.ts";
+import type { ListedRequest, Selection } from "../../store/store.ts";
 import { decodeText, type JsonObject } from "../json.ts";
 
 /** Which requests to list. */
@@ -32,6 +33,24 @@ export interface StoredRequest {
   readonly identity: string | null;
   /** What was asked, less what the key ignores. */
   readonly body: JsonObject;
+}
+
+const LIST_OPTIONS = ["model", "namespace"];
+
+/**
+ * Which requests a store is to list; those in `own` where no namespace is said.
+ *
+ * @throws TypeError
+ */
+export function listed(options: ListOptions, own: string): Pick<Selection, "model" | "namespace"> {
+  refuseUnknownOptions("list requests", options, LIST_OPTIONS);
+  for (const [name, value] of Object.entries(options)) {
+    if (typeof value !== "string") {
+      throw new TypeError(`Cannot list requests by a ${name} that is no string: ${value}`);
+    }
+  }
+  const { model, namespace = own } = options;
+  return { namespace, ...(model !== undefined && { model }) };
 }
 
 /** A stored request with its body parsed. */
