@@ -61,6 +61,8 @@ export interface ResponseCacheOptions extends Keep {
    * bought (the default), or `bypass` the cache and answer.
    */
   readonly refusedStore?: RefusedStore;
+  /** Switches the cache off: the mode of every call is `off`, whatever it says. */
+  readonly isOff?: boolean;
   /** Hears of failures and of answers that were not stored. What it throws is ignored. */
   readonly report?: (event: CacheEvent) => void;
 }
@@ -83,6 +85,7 @@ const CACHE_OPTIONS = [
   "negativeTtl",
   "claimDuration",
   "refusedStore",
+  "isOff",
   "report",
 ];
 const NEGATIVE_TTL: Milliseconds = 10_000;
@@ -91,7 +94,7 @@ const CLAIM_DURATION: Milliseconds = 10_000;
 const LONGEST_CLAIM: Milliseconds = 60 * 60 * 1000;
 
 /** What a cache is made of: every default in place. */
-export interface CacheSettings extends Omit<ResponseCacheOptions, keyof Keep | "keepExpired" | "policy"> {
+export interface CacheSettings extends Omit<ResponseCacheOptions, keyof Keep | "keepExpired" | "policy" | "isOff"> {
   readonly namespace: string;
   readonly ignore: IgnoreList;
   readonly negativeTtl: Milliseconds;
@@ -109,7 +112,7 @@ export interface CacheSettings extends Omit<ResponseCacheOptions, keyof Keep | "
  */
 export function planCache(options: ResponseCacheOptions): CacheSettings {
   refuseUnknownOptions("make a cache", options, CACHE_OPTIONS);
-  const { mode, ttl, staleWhileRevalidate, staleIfError, keepExpired, policy, ...rest } = options;
+  const { mode, ttl, staleWhileRevalidate, staleIfError, keepExpired, policy, isOff, ...rest } = options;
   const { namespace = "", ignore = {}, refusedStore = "throw", report = () => {} } = rest;
   const { negativeTtl = NEGATIVE_TTL, claimDuration = CLAIM_DURATION } = rest;
   if (typeof namespace !== "string") throw new TypeError(`Cannot use a namespace that is no string: ${namespace}`);
@@ -136,6 +139,7 @@ export function planCache(options: ResponseCacheOptions): CacheSettings {
     ...(staleWhileRevalidate !== undefined && { staleWhileRevalidate }),
     ...(staleIfError !== undefined && { staleIfError }),
     ...(keepExpired !== undefined && { keepExpired }),
+    ...(isOff && { isOff }),
   };
   return { ...rest, namespace, ignore, refusedStore, report, negativeTtl, claimDuration, keep };
 }

@@ -122,6 +122,8 @@ export interface Plan {
 export interface KeepDefaults extends Keep {
   /** For how long what has expired is kept, if not for ever. */
   readonly keepExpired?: Milliseconds;
+  /** Every call's mode is `off`, whatever it says. */
+  readonly isOff?: boolean;
   readonly gate: Gate;
 }
 
@@ -139,7 +141,8 @@ export function planCall(
   refuseUnknownOptions(tried, options, names);
   checkKeep(tried, options);
   checkGrace(tried, options, defaults.keepExpired);
-  const { mode = defaults.mode ?? "read-write", maxAge = Infinity, tags = [], isValid, signal } = options;
+  const { maxAge = Infinity, tags = [], isValid, signal } = options;
+  const mode = defaults.isOff ? "off" : options.mode ?? defaults.mode ?? "read-write";
   checkDuration(tried, "maxAge", options.maxAge, 0);
   if (!Array.isArray(tags) || !tags.every((tag) => typeof tag === "string" && tag !== "")) {
     throw new TypeError(`Cannot ${tried}: tags are no list of words: ${String(tags)}`);

@@ -170,6 +170,8 @@ describe("the mode", () => {
       await assert.rejects(cache.wrap(stream, provider.answer, { mode: "replay" }), isMiss);
       await assert.rejects(cache.wrap(ask("cats"), provider.answer, { mode: "replay", bypass: "no key" }), isMiss);
       await assert.rejects(cache.wrapEntry(ask("cats"), provider.answer, { mode: "replay", bypass: "no key" }), isMiss);
+      await assert.rejects(cache.get(ask("cats"), { mode: "replay", bypass: "no key" }), isMiss);
+      await assert.rejects(cache.getMany([stream, ask("cats")], { mode: "replay", bypass: "no key" }), isMiss);
       assert.equal(provider.calls.length, 1);
     });
 

@@ -206,6 +206,10 @@ describe("openCache in an environment", () => {
       assert.equal(await callsOfTwo(cache), 2);
       assert.equal(await cache.get(REQUEST), undefined);
       assert.deepEqual(await readdir(directory), []);
+      // A call that would only replay, or only refresh, goes to the provider, too, and leaves nothing.
+      for (const mode of ["replay", "refresh", "read-write"] as const) {
+        assert.equal((await cache.wrap(REQUEST, () => Promise.resolve({ ...ANSWER, id: mode }), { mode })).id, mode);
+      }
     });
   }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { chooseVictims, fits, minus, NO_ROOM, plus, type Resident, type Room } from "../../src/warm/eviction.ts";
-import { randomBelow } from "./random_below.ts";
+import { randomBelow } from "../support/random.ts";
 
 const PLACE: Room = { places: 1, ram: 0, gpu: 0 };
 

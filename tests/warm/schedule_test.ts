@@ -6,7 +6,7 @@ import { ModelError } from "../../src/model/error.ts";
 import type { BackendCache, KeepAlive, Lease, WarmEvent } from "../../src/warm/backend_cache.ts";
 import { parseModelName } from "../../src/warm/spec.ts";
 import { type GatedBackend, GatedModels, settle, watch } from "./gated_models.ts";
-import { randomBelow } from "./random_below.ts";
+import { randomBelow } from "../support/random.ts";
 
 const SCHEDULES = 600;
 const STEPS = 80;

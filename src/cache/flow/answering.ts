@@ -15,7 +15,7 @@ import type { FailureMemory } from "./failures.ts";
 import { decodeText, isJsonObject } from "../json.ts";
 import { type Journal, messageOf } from "../ledger/journal.ts";
 import type { Productions } from "./production.ts";
-import type { BypassedRequest, CacheRequest } from "../request/request.ts";
+import { type BypassedRequest, type CacheRequest, isKeyed } from "../request/request.ts";
 import { ONE_SAMPLE, type SampleShape } from "../answer/samples.ts";
 import {
   appliesTo,
@@ -174,8 +174,12 @@ export class Answering {
   }
 
   /** The error for a request that was to be answered from the cache alone. */
-  async replayMiss(request: CacheRequest, { outcome, why }: Pick<Lookup, "outcome" | "why">): Promise<CacheError> {
+  async replayMiss(
+    request: CacheRequest | BypassedRequest,
+    { outcome, why }: Pick<Lookup, "outcome" | "why">,
+  ): Promise<CacheError> {
     const { journal, nearest } = this.#at;
+    if (!isKeyed(request)) return missOf(request, request.bypass);
     try {
       return missOf(request, why ?? outcome, await nearest(request));
     } catch (error) {

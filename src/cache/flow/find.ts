@@ -39,12 +39,12 @@ export async function findMany(
   const reads = await reader.readAll(bodies, options, () => ({ bypass }));
   const lookups = await shelf.lookupAll(reads.map(({ request }) => request), withoutGrace(plan));
   const entries: (Entry | undefined)[] = [];
-  const missing: [CacheRequest, Lookup][] = [];
+  const missing: [CacheRequest | BypassedRequest, Lookup][] = [];
   await inTurns(clock, reads, ({ request }) => {
     const lookup = isKeyed(request) ? lookups.get(request)! : bypassed(request);
     const isHit = lookup.outcome === "hit";
     entries.push(isHit ? hit(parts, request, lookup, options) : miss(parts, request, lookup, options, plan));
-    if (!isHit && isKeyed(request)) missing.push([request, lookup]);
+    if (!isHit) missing.push([request, lookup]);
   }, WHOLE_STEPS);
   const [first] = missing;
   if (plan.mode === "replay" && first !== undefined) await refuseMiss(parts, ...first);
@@ -57,7 +57,7 @@ function lookUp(
   options: GetOptions,
   plan: Plan,
 ): MaybePromise<Entry | undefined> {
-  if (!isKeyed(request)) return miss(parts, request, bypassed(request), options, plan);
+  if (!isKeyed(request)) return judge(parts, request, bypassed(request), options, plan);
   const lookup = parts.shelf.lookupOne(request, withoutGrace(plan));
   if (lookup instanceof Promise) return lookup.then((lookup) => judge(parts, request, lookup, options, plan));
   return judge(parts, request, lookup, options, plan);
@@ -65,7 +65,7 @@ function lookUp(
 
 function judge(
   parts: CacheParts,
-  request: CacheRequest,
+  request: CacheRequest | BypassedRequest,
   lookup: Lookup,
   options: GetOptions,
   plan: Plan,
@@ -75,7 +75,11 @@ function judge(
   return plan.mode === "replay" ? refuseMiss(parts, request, lookup) : undefined;
 }
 
-async function refuseMiss({ answering }: CacheParts, request: CacheRequest, lookup: Lookup): Promise<never> {
+async function refuseMiss(
+  { answering }: CacheParts,
+  request: CacheRequest | BypassedRequest,
+  lookup: Lookup,
+): Promise<never> {
   throw await answering.replayMiss(request, lookup);
 }
 
