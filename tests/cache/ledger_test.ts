@@ -248,7 +248,7 @@ describe("CacheStatistics.summary", () => {
     await cache.wrap(ask("cats"), slow);
     assert.equal(
       (await cache.stats()).summary(),
-      "1 hits of 3 lookups (33.3 %), 1 shared, 1 writes; saved $0.0247, 30 tokens, 3.0 s; spent $0.0123",
+      "1 hit of 3 lookups (33.3 %), 1 shared, 1 write; saved $0.0247, 30 tokens, 3.0 s; spent $0.0123",
     );
   });
 });

@@ -215,8 +215,13 @@ export function summaryOf({ lookups, hits, shared, hitRate, writes, saved, spent
   const tokens = saved.promptTokens + saved.completionTokens;
   const seconds = (saved.latency / 1000).toFixed(1);
   const joined = shared === 0 ? "" : `, ${shared} shared`;
-  return `${hits} hits of ${lookups} lookups (${percent} %)${joined}, ${writes} writes; saved ` +
-    `${dollars(saved.costMicrodollars)}, ${tokens} tokens, ${seconds} s; spent ${dollars(spentMicrodollars)}`;
+  return `${counted(hits, "hit")} of ${counted(lookups, "lookup")} (${percent} %)${joined}, ` +
+    `${counted(writes, "write")}; saved ${dollars(saved.costMicrodollars)}, ${counted(tokens, "token")}, ${seconds} s; ` +
+    `spent ${dollars(spentMicrodollars)}`;
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
 
 function addUp(parts: readonly (readonly [model: string, amounts: Amounts])[]): Counts & Pick<AllTime, "perModel"> {
