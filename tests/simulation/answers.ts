@@ -38,11 +38,11 @@ export class Answers {
     this.#words = new Int32Array(memory);
   }
 
-  /** A put begins; returns its number. */
-  begin(key: number, instance: number): number {
+  /** A put begins; returns its number. What it puts may have to go for others, where room is short. */
+  begin(key: number, instance: number, isShort = false): number {
     const put = ++this.#words[PUTS]!;
     if (put >= MOST) throw new Error("Too many puts in one simulation");
-    const values = [key, instance, RUNNING, this.now(), 0, 0, this.#isRemoving(key) ? 1 : 0, 0];
+    const values = [key, instance, RUNNING, this.now(), 0, 0, isShort || this.#isRemoving(key) ? 1 : 0, 0];
     for (const [field, value] of values.entries()) this.#set(put, field, value);
     return put;
   }

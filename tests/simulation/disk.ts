@@ -11,7 +11,7 @@ const CHUNK_BYTES = 16 * 1024;
 const SECTOR_BYTES = 512;
 const SECTORS = CHUNK_BYTES / SECTOR_BYTES;
 const CHUNKS = 6144;
-const INODES = 512;
+const INODES = 2048;
 /** The largest file: 8 MiB. */
 const INODE_CHUNKS = 512;
 const NAMES = 64;

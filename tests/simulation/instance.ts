@@ -21,7 +21,7 @@ import type { Parts } from "./process.ts";
 import { Process } from "./process.ts";
 import type { Batch, Reply, Result, Schedule, Setup } from "./simulation.ts";
 import { storePlanOf } from "./store_plan.ts";
-import { storeDatabases, StoreWork } from "./store_work.ts";
+import { STORE_FILES, storeDatabases, StoreWork } from "./store_work.ts";
 import { traced } from "./trace.ts";
 import { randomOf, Turns } from "./turns.ts";
 
@@ -75,6 +75,7 @@ class Instance {
       // What a disk draws depends on how many names there are, which must not depend on the seeds that were run before.
       const databases = setup.layer === "store" ? storeDatabases(runtime) : [DATABASE];
       for (const path of databases) for (const part of PARTS) disk.find(path + part);
+      for (const path of STORE_FILES) disk.find(path);
     }
     // What is found out once per engine, such as how rows are read, is found out before the heap is remembered.
     const warm = new WasmDatabase(engine, DATABASE, new ReadOnlyFiles(emptyFiles(runtime), undefined, DATABASE));

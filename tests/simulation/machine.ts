@@ -140,8 +140,19 @@ class Machine implements Files {
     await Promise.resolve();
   }
 
+  async sync(path: string): Promise<void> {
+    this.#step(`sync ${path}`);
+    if (path === FOLDER) this.#disk.syncNames();
+    else this.#disk.sync(this.#disk.find(path));
+    await Promise.resolve();
+  }
+
   makeDirectory(): void {
     this.#step("make a folder");
+  }
+
+  removeEmptyDirectory(): void {
+    this.#step("remove a folder");
   }
 
   remove(path: string): void {

@@ -42,6 +42,8 @@ export interface Plan {
   readonly cacheSize: number;
   readonly rates: Rates;
   readonly programs: readonly (readonly Action[])[];
+  /** How many bytes a store may take on the disk, if there is a limit. */
+  readonly maxBytes?: number | undefined;
 }
 
 /** Rows of the table `page`. */

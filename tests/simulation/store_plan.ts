@@ -9,6 +9,9 @@ import { randomOf } from "./turns.ts";
 /** Models, each with a database of its own. */
 export const MODELS: readonly string[] = ["one", "two"];
 
+/** Room for two empty databases and little more, or for what most programs put. */
+const LIMITS: readonly number[] = [400_000, 700_000];
+
 /** Draws a seed's plan. */
 export function storePlanOf(seed: number): Plan {
   const plan = planOf(seed);
@@ -31,8 +34,15 @@ export function storePlanOf(seed: number): Plan {
     if (choice === 18) return { kind: "idle" };
     return dies && choice === 15 ? { kind: "die" } : { kind: "reopen" };
   };
+  const replacing = (): Action => {
+    const choice = random(8);
+    if (choice < 4) return { kind: "put", keys: Array.from({ length: 24 }, () => random(KEYS)) };
+    return choice < 7 ? { kind: "idle" } : { kind: "lookup", keys: keys() };
+  };
   const programs = plan.programs.map(() => Array.from({ length: 1 + random(most) }, action));
-  return { ...plan, image: "nothing", programs };
+  // Most programs put too little for a second dictionary.
+  if (random(4) === 0) programs[0] = Array.from({ length: 6 + random(6) }, replacing);
+  return { ...plan, image: "nothing", programs, maxBytes: pick(undefined, undefined, ...LIMITS) };
 }
 
 /** Whose database a key is looked for in. */

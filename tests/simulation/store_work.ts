@@ -36,6 +36,9 @@ export function storeDatabases({ sha256 }: Runtime): string[] {
   return MODELS.map((model) => `${FOLDER}/${databaseName(model, sha256)}`);
 }
 
+/** What the store has beside its databases. */
+export const STORE_FILES: readonly string[] = [`${FOLDER}/room-lock`];
+
 /** A process with a cache's store. */
 export class StoreWork implements Work {
   readonly databases: readonly string[];
@@ -75,7 +78,7 @@ export class StoreWork implements Work {
 
   isTolerable(error: unknown): boolean {
     const { code } = error as { code?: string };
-    return code === "locked" || this.#plan.rates.fail > 0 && TOLERATED.includes(String(code));
+    return code === "locked" || isRefused(error) || this.#plan.rates.fail > 0 && TOLERATED.includes(String(code));
   }
 
   async close(): Promise<void> {
@@ -98,6 +101,7 @@ export class StoreWork implements Work {
       synchronous: this.#plan.synchronous,
       lockTimeout: LOCK_TIMEOUT,
       dictionaryFrom: DICTIONARY_FROM,
+      ...(this.#plan.maxBytes !== undefined && { maxBytes: this.#plan.maxBytes }),
       // With room for one, the other has to be closed first.
       maxOpenDatabases: this.#plan.cacheSize < 10 ? 1 : MODELS.length,
     });
@@ -111,7 +115,7 @@ export class StoreWork implements Work {
 
   async #putOne(store: Store, key: number): Promise<void> {
     const { turns } = this.#parts;
-    const put = this.#answers.begin(key, turns.instance);
+    const put = this.#answers.begin(key, turns.instance, this.#plan.maxBytes !== undefined);
     turns.trace?.(`=== put ${put} under key ${key}`);
     try {
       await store.put(modelOf(key), requestOf(key), [entryOf(put)], placementOf(key));
@@ -119,7 +123,7 @@ export class StoreWork implements Work {
       // What the dead are told counts as little as what they did not hear.
       turns.live();
       turns.trace?.(`=== put ${put}: ${error}`);
-      if ((error as CacheError).code === "locked") this.#answers.refuse(put);
+      if ((error as CacheError).code === "locked" || isRefused(error)) this.#answers.refuse(put);
       else this.#answers.doubt(put);
       throw error;
     }
@@ -218,6 +222,12 @@ export class StoreWork implements Work {
       }
     }
   }
+}
+
+/** Whether a put was not even begun, since there is no room for it. */
+function isRefused(error: unknown): boolean {
+  const { code, message } = error as CacheError;
+  return code === "unavailable" && message.includes("maxBytes");
 }
 
 class NothingInIt extends Error {}

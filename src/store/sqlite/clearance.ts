@@ -1,6 +1,7 @@
 /**
  * Makes room in a directory of databases: cuts logs off, removes the least recently used requests, gives free pages back
- * to the disk. All of it in slices, and each log is cut off again once it has grown, since what removes writes, too.
+ * to the disk. All of it in slices, and where a log cannot be kept short meanwhile that is all, since what removes writes,
+ * too.
  *
  * @module
  */
@@ -14,14 +15,13 @@ import { evictSome, FIRST_KEY, weighSome } from "./eviction.ts";
 import type { ModelDatabase } from "./model_database.ts";
 import type { Place } from "./model_list.ts";
 import { modelsIn } from "./model_list.ts";
+import { lockRoom } from "./room_lock.ts";
 import { Slices } from "./slices.ts";
 import { sum } from "./sum.ts";
 
 /** What room is made with. */
 export interface ClearanceParts {
   readonly use: DiskUse;
-  /** A log that is longer than so many bytes is cut off. */
-  readonly longLog: number;
   /** Has {@link use} measured anew. */
   measure(): Promise<void>;
   /** Called between slices that write. */
@@ -44,19 +44,31 @@ export class Clearance {
 
   /**
    * Sees to it that the databases take `enough` bytes at most; where cutting off their logs is not enough, removes requests
-   * until they take `target`. Returns whether that helped. What somebody else holds is left as it is.
+   * until they take `target`. Returns whether that helped. What somebody else holds is left as it is, and while somebody
+   * else makes room nothing is done.
    *
    * @throws CacheError
    */
   async clear(enough: number, target: number): Promise<boolean> {
+    const lock = lockRoom(this.#place);
+    if (!lock) return false;
+    try {
+      return await this.#clear(enough, target);
+    } finally {
+      lock.release();
+    }
+  }
+
+  async #clear(enough: number, target: number): Promise<boolean> {
     const { use, measure } = this.#parts;
     const before = use.taken;
     const { models } = await modelsIn(this.#databases, this.#place);
-    for (const model of models.values()) await this.#shortenLog(model, 0);
+    const short = new Map<string, string>();
+    for (const [path, model] of models) if (await this.#cutLog(model)) short.set(path, model);
     await measure();
     if (use.taken <= enough) return true;
-    const evicted = await this.#evict(models, target);
-    for (const model of models.values()) await this.#cutOff(model);
+    const evicted = await this.#evict(short, target);
+    for (const model of short.values()) await this.#cutOff(model);
     await measure();
     return evicted || use.taken < before;
   }
@@ -99,9 +111,9 @@ export class Clearance {
         });
         after = passed?.last;
         if (!passed) continue;
-        evicted += passed.requests;
+        evicted += passed.answers;
         cutoff = { step: cutoff.step, bytes: cutoff.bytes - passed.tied };
-        await this.#goOn(model);
+        if (!this.#goOn(model)) break;
       }
     }
     return evicted > 0;
@@ -109,25 +121,24 @@ export class Clearance {
 
   /** Gives the disk back what a database has no use for. */
   async #cutOff(model: string): Promise<void> {
-    while (await this.#slice(model, ({ vacuum }) => vacuum.some())) await this.#goOn(model);
-    await this.#shortenLog(model, 0);
+    while (await this.#slice(model, ({ vacuum }) => vacuum.some()) && this.#goOn(model));
+    await this.#cutLog(model);
   }
 
-  /** Between two slices of work that writes: keeps the log short, and sees what others have written meanwhile. */
-  async #goOn(model: string): Promise<void> {
-    await this.#shortenLog(model, this.#parts.longLog);
+  /** Between two slices of work that writes: sees what others have written; returns whether more may be written. */
+  #goOn(model: string): boolean {
     this.#parts.onSlice();
+    return this.#databases.peek(model)?.log.isTooLong !== true;
   }
 
-  /** Cuts a log off that is longer than `longest` bytes. */
-  async #shortenLog(model: string, longest: number): Promise<void> {
-    const logged = this.#databases.peek(model)?.connection.owned.logged ?? 0;
-    if (logged < longest) return;
+  /** Cuts a log off; returns whether it is short now, or at least not too long. */
+  async #cutLog(model: string): Promise<boolean> {
     try {
       await this.#databases.cutLog(model);
     } catch {
       // It is as long as it is, which is measured.
     }
+    return this.#databases.peek(model)?.log.isTooLong !== true;
   }
 
   /** Uses a database for a slice of work; `undefined` when it cannot be used now. */

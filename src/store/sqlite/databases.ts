@@ -264,10 +264,24 @@ export class Databases {
       lockTimeout,
       path: this.path(model),
       use: (use) => this.use(model, true, use) as MaybePromise<ReturnType<typeof use>>,
+      keepUp: () => this.#boundLog(model),
       onIdle: () => this.#queues.delete(model),
     });
     this.#queues.set(model, queue);
     return queue;
+  }
+
+  /** Shortens the log of an open database that has grown so long that it cannot wait for a quiet moment. */
+  async #boundLog(model: string): Promise<void> {
+    if (!this.#open.peek(model)?.log.isPressing) return;
+    await new Promise<void>((resolve) => this.#settings.runtime.clock.afterTurn(resolve));
+    const database = this.#open.peek(model);
+    try {
+      database?.log.shorten();
+    } catch {
+      // What was put is in the log all the same. Whoever opens it anew finds out what is wrong.
+      this.#open.delete(model);
+    }
   }
 
   /** Goes on with reading what was found locked, or what has to be opened first. */

@@ -59,6 +59,13 @@ export class EntryRemover {
     return rows >= this.most || bytes > MOST_REMOVED_BYTES;
   }
 
+  /** Those of `places`, from the first on, that are enough for one transaction. */
+  firstOf(places: readonly EntryPlace[]): readonly EntryPlace[] {
+    let bytes = 0;
+    const end = places.findIndex(({ storedBytes }, index) => this.isEnough(index + 1, bytes += storedBytes));
+    return end === -1 ? places : places.slice(0, end + 1);
+  }
+
   /** Removes the answers that are still where they were found. */
   remove(places: readonly EntryPlace[]): Removed {
     const remove = this.connection.statement("DELETE FROM entry WHERE rowid = ? AND key = ? AND created IS ?");

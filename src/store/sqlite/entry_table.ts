@@ -35,37 +35,52 @@ export const MISS: Found = Object.freeze({
   corrupt: false,
 });
 
-/** What is to be put, compressed already; its bytes are the store's own. */
-export interface PreparedPut {
+/** What is to be put; its bytes are the store's own. */
+export class NewPut {
   readonly request: RequestRecord;
-  readonly entries: readonly CompressedEntry[];
   readonly placement: Placement;
   readonly tags: readonly string[];
+  /** How much it will write at most, about. */
+  readonly most: number;
+  readonly #tools: RowTools;
+  #entries: readonly NewEntry[];
+  #compressed: readonly CompressedEntry[] | undefined;
+
+  /** Copies what is to be put: nothing the caller does to its bytes later changes it. */
+  constructor(
+    request: RequestRecord,
+    entries: readonly NewEntry[],
+    placement: Placement,
+    { tags = [] }: PutOptions,
+    tools: RowTools,
+  ) {
+    const { key, body, sketch } = request;
+    this.request = { ...request, key: key.slice(), body: body.slice(), sketch: sketch.slice() };
+    this.placement = placement;
+    this.tags = tags.slice();
+    this.#tools = tools;
+    this.#entries = entries.map((entry) => ({ ...entry, body: entry.body.slice() }));
+    this.most = bytesOf(body, this.#entries);
+  }
+
+  /**
+   * Its answers, compressed when they are first asked for: thousands may be put in one turn of the event loop, which has no
+   * time for that.
+   */
+  get entries(): readonly CompressedEntry[] {
+    this.#compressed ??= this.#entries.map((entry) => compressEntry(entry, this.#tools));
+    this.#entries = [];
+    return this.#compressed;
+  }
+
   /** How much it will write, about. */
-  readonly bytes: number;
+  get bytes(): number {
+    return bytesOf(this.request.body, this.entries);
+  }
 }
 
-/** Compresses what is to be put. Nothing the caller does to its bytes later changes it. */
-export function preparePut(
-  request: RequestRecord,
-  entries: readonly NewEntry[],
-  placement: Placement,
-  { tags = [] }: PutOptions,
-  tools: RowTools,
-): PreparedPut {
-  const compressed = entries.map((entry): CompressedEntry => {
-    const compressed = compressEntry(entry, tools);
-    const { body } = compressed;
-    return body === entry.body ? { ...compressed, body: body.slice() } : compressed;
-  });
-  const { key, body, sketch } = request;
-  return {
-    request: { ...request, key: key.slice(), body: body.slice(), sketch: sketch.slice() },
-    entries: compressed,
-    placement,
-    tags: tags.slice(),
-    bytes: compressed.reduce((sum, { body }) => sum + body.byteLength, body.byteLength),
-  };
+function bytesOf(request: Uint8Array, entries: readonly { readonly body: Uint8Array }[]): number {
+  return entries.reduce((sum, { body }) => sum + body.byteLength, request.byteLength);
 }
 
 /** Who is told of what was put; it may be put again if the transaction fails. */
@@ -154,7 +169,7 @@ export class EntryTable {
   }
 
   /** Stores a request and its answers; has to be called in a write transaction. */
-  put({ request, entries, placement, tags }: PreparedPut): void {
+  put({ request, entries, placement, tags }: NewPut): void {
     const { clock, tools } = this.#connection;
     const { key, sketch } = request;
     if (!this.#hasRequest.get(key)) {

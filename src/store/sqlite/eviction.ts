@@ -16,8 +16,8 @@ import { PLACE_COLUMNS, placeOf } from "./entry_removal.ts";
 /** Before the first key. */
 export const FIRST_KEY: Key = new Uint8Array(0);
 
-/** Requests looked at at once, and how long looking goes on in one slice. */
-const AT_ONCE = 32;
+/** Requests looked at at once, since each may have hundreds of answers, and how long looking goes on in one slice. */
+const AT_ONCE = 8;
 const LONGEST: Milliseconds = 3;
 const MOST_LOOKED_AT = 2048;
 /** What a request and each of its answers take beside their bodies: columns, keys and indexes, about. */
@@ -29,12 +29,14 @@ const WEIGHT = "found.key, max(found.created), count(*), total(length(found.body
   "(SELECT length(body) FROM request WHERE request.key = found.key) FROM entry AS found";
 const WEIGH_SOME = `SELECT ${WEIGHT} WHERE found.key > ? GROUP BY found.key ORDER BY found.key LIMIT ${AT_ONCE}`;
 const WEIGH_ONE = `SELECT ${WEIGHT} WHERE found.key = ? GROUP BY found.key`;
-const PLACES = `SELECT ${PLACE_COLUMNS} FROM entry WHERE entry.key = ? ORDER BY sample DESC`;
+/** From the last sample to the first, so that those that are still there keep their places. */
+const PLACES = `SELECT ${PLACE_COLUMNS} FROM entry WHERE entry.key = ? ORDER BY sample DESC LIMIT ?`;
 
 /** What a request and its answers take, and when it was last used. */
 interface Weight {
   readonly key: Key;
   readonly used: Milliseconds;
+  readonly answers: number;
   readonly bytes: number;
 }
 
@@ -42,8 +44,8 @@ interface Weight {
 export interface Passed {
   /** The last request that was looked at; `undefined` when there is none left. */
   readonly last: Key | undefined;
-  /** How many requests were removed. */
-  readonly requests: number;
+  /** How many answers were removed. */
+  readonly answers: number;
   /** Bytes of those that were as old as the cutoff. */
   readonly tied: number;
 }
@@ -56,11 +58,14 @@ export function weighSome(connection: Connection, histogram: AgeHistogram, after
   });
 }
 
-/** Removes some requests after `after` that lie before `cutoff`, by the ages in `histogram`. */
+/**
+ * Removes some requests after `after` that lie before `cutoff`, by the ages in `histogram`. One with more answers than fit
+ * into a transaction loses its last ones first.
+ */
 export function evictSome(remover: EntryRemover, histogram: AgeHistogram, cutoff: Cutoff, after: Key): Passed {
   const { connection } = remover;
   const found: Weight[] = [];
-  let [tied, bytes] = [0, 0];
+  let [tied, rows, bytes] = [0, 0, 0];
   const isOld = ({ used, bytes }: Weight): boolean => {
     const step = histogram.stepOf(used);
     return step > cutoff.step || (step === cutoff.step && tied < cutoff.bytes && (tied += bytes) > 0);
@@ -68,20 +73,25 @@ export function evictSome(remover: EntryRemover, histogram: AgeHistogram, cutoff
   const last = look(connection, after, (weight) => {
     if (!isOld(weight)) return true;
     found.push(weight);
+    rows += weight.answers;
     bytes += weight.bytes;
-    return !remover.isEnough(found.length, bytes);
+    return !remover.isEnough(rows, bytes);
   });
-  if (found.length === 0) return { last, requests: 0, tied };
+  if (found.length === 0) return { last, answers: 0, tied };
   return connection.write(() => {
-    let requests = 0;
+    let [answers, before] = [0, after];
     for (const { key, used } of found) {
       const row = connection.statement(WEIGH_ONE).get(key);
-      // Somebody has removed it, or has just used it.
-      if (!row || weightOf(row).used > used) continue;
-      remover.remove(connection.statement(PLACES).all(key).map(placeOf));
-      requests++;
+      // Unless somebody has removed it, or has just used it.
+      if (row && weightOf(row).used <= used) {
+        const places = connection.statement(PLACES).all(key, remover.most).map(placeOf);
+        const some = remover.firstOf(places);
+        answers += remover.remove(some).entries;
+        if (some.length < (row[2] as number)) return { last: before, answers, tied };
+      }
+      before = key;
     }
-    return { last, requests, tied };
+    return { last, answers, tied };
   });
 }
 
@@ -106,7 +116,7 @@ function look(connection: Connection, after: Key, see: (weight: Weight) => boole
 
 function weightOf([key, created, entries, stored, accessed, request]: SqlRow): Weight {
   const bytes = (stored as number) + (entries as number) * ENTRY_BYTES + ((request ?? 0) as number) + REQUEST_BYTES;
-  return { key: key as Key, used: Math.max(timeOf(created), timeOf(accessed)), bytes };
+  return { key: key as Key, used: Math.max(timeOf(created), timeOf(accessed)), answers: entries as number, bytes };
 }
 
 /** What somebody has damaged was used long ago. */

@@ -7,7 +7,7 @@
 
 import type { Milliseconds } from "../../runtime/runtime.ts";
 import type { Connection } from "./connection.ts";
-import type { EntryPlace, EntryRemover } from "./entry_removal.ts";
+import type { EntryRemover } from "./entry_removal.ts";
 import { PLACE_COLUMNS, placeOf } from "./entry_removal.ts";
 import type { Upkeep } from "./upkeep.ts";
 
@@ -56,14 +56,8 @@ export class ExpirySweep implements Upkeep {
     const now = this.#connection.clock.now();
     this.#due = now + RETRY;
     this.#connection.enterReading(now);
-    const places: EntryPlace[] = [];
-    let bytes = 0;
-    for (const row of this.#connection.statement(EXPIRED).all(now - this.#kept, this.#remover.most)) {
-      const place = placeOf(row);
-      places.push(place);
-      bytes += place.storedBytes;
-      if (this.#remover.isEnough(places.length, bytes)) break;
-    }
+    const expired = this.#connection.statement(EXPIRED).all(now - this.#kept, this.#remover.most);
+    const places = this.#remover.firstOf(expired.map(placeOf));
     if (places.length > 0) this.#connection.write(() => this.#remover.remove(places));
     this.#due = this.#next();
   }

@@ -11,18 +11,27 @@ import type { Connection } from "./connection.ts";
 import { toCacheError } from "./failure.ts";
 import type { Upkeep } from "./upkeep.ts";
 
-/** The log is moved into the database once it has grown so far: 4 to 13 ms of work, fsync included (two-core VM, SSD). */
+/**
+ * The log is moved into the database in a quiet moment once it has grown so far: 4 to 13 ms of work, fsync included
+ * (two-core VM, SSD). Soon afterwards it is in any moment, where nobody else can do it.
+ */
 const CHECKPOINT_BYTES = 4 * 1024 * 1024;
-/** A caller who never lets the event loop turn must not grow the log for ever. */
+const PRESSING_BYTES = 5 * 1024 * 1024;
+/** A log that others are asked to move must not grow for ever where they cannot. */
 const LONGEST_LOG = 16 * CHECKPOINT_BYTES;
 /** Where the disk is limited the log takes such a part of it, but has room for some transactions. */
 const LOG_PART = 1 / 128;
 const SHORTEST_LOG = 128 * 1024;
 
-/** How long the log may grow where databases may take `maxBytes` on the disk. */
+/** How long the log may grow at most where databases may take `maxBytes` on the disk. */
+export function longestLog(maxBytes: number | undefined): number {
+  if (maxBytes === undefined) return LONGEST_LOG;
+  return Math.min(Math.max(maxBytes * LOG_PART, SHORTEST_LOG), LONGEST_LOG);
+}
+
+/** How long it may grow without need. */
 export function longLog(maxBytes: number | undefined): number {
-  if (maxBytes === undefined) return CHECKPOINT_BYTES;
-  return Math.min(Math.max(maxBytes * LOG_PART, SHORTEST_LOG), CHECKPOINT_BYTES);
+  return Math.min(longestLog(maxBytes), CHECKPOINT_BYTES);
 }
 
 /** What shortens a log that others write too, away from the caller's thread. */
@@ -38,20 +47,40 @@ export class Log implements Upkeep {
   readonly #connection: Connection;
   readonly #keeper: LogKeeper;
   readonly #long: number;
+  readonly #longest: number;
   /** How long the log was when it was last tried to shorten it. */
   #triedAt = 0;
 
-  /** It is moved into the database once it is longer than `long` bytes. */
-  constructor(connection: Connection, keeper: LogKeeper, long: number) {
+  /** The databases may take `maxBytes` on the disk. */
+  constructor(connection: Connection, keeper: LogKeeper, maxBytes: number | undefined) {
     this.#connection = connection;
     this.#keeper = keeper;
-    this.#long = long;
+    this.#long = longLog(maxBytes);
+    this.#longest = longestLog(maxBytes);
   }
 
-  /** Whether the log should be shortened, and was not tried to be since it last changed. */
+  /** How many bytes of it are not moved into the database yet, as far as is known. */
+  get length(): number {
+    return this.#connection.owned.logged;
+  }
+
+  /** Whether it has to be shortened before more is written that could wait. */
+  get isTooLong(): boolean {
+    const { locking } = this.#connection.owned;
+    return this.length > (locking === "exclusive" ? Math.min(this.#longest, PRESSING_BYTES) : this.#longest);
+  }
+
+  /** Whether it has grown so long that it cannot wait for a quiet moment. */
+  get isPressing(): boolean {
+    const { logged, locking } = this.#connection.owned;
+    if (logged < this.#triedAt) this.#triedAt = 0;
+    const longest = locking === "exclusive" ? PRESSING_BYTES : LONGEST_LOG;
+    return logged > longest && logged - this.#triedAt > CHECKPOINT_BYTES;
+  }
+
+  /** Whether it should be shortened, and was not tried to be since it last changed. */
   get hasWork(): boolean {
-    const { logged } = this.#connection.owned;
-    return logged > this.#long && logged !== this.#triedAt;
+    return this.length > this.#long && this.length !== this.#triedAt;
   }
 
   work(): void {
@@ -62,13 +91,13 @@ export class Log implements Upkeep {
   }
 
   /**
-   * Sees to it that what was just committed stays, whoever else comes and goes, and that the log does not grow for ever.
+   * Sees to it that what was just committed stays, whoever else comes and goes.
    *
    * @throws CacheError when nobody knows whether it stays.
    */
   secure(): void {
     const { owned } = this.#connection;
-    if (owned.hasLog) return this.#bound();
+    if (owned.hasLog) return;
     this.#connection.broken = true;
     this.#connection.endReading();
     try {
@@ -82,19 +111,6 @@ export class Log implements Upkeep {
       "unavailable",
       `Cannot keep an answer in ${owned.path}: somebody has removed its -wal file`,
     );
-  }
-
-  /** Shortens a log that has grown so long that it cannot wait for a quiet moment. */
-  #bound(): void {
-    const { logged } = this.#connection.owned;
-    if (logged < this.#triedAt) this.#triedAt = 0;
-    if (logged <= LONGEST_LOG || logged - this.#triedAt <= CHECKPOINT_BYTES) return;
-    try {
-      this.shorten();
-    } catch {
-      // What was put is in the log all the same. Whoever opens it anew finds out what is wrong.
-      this.#connection.broken = true;
-    }
   }
 
   /** On the caller's thread only where nobody else could do it, or where the log would grow for ever otherwise. */

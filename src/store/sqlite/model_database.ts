@@ -44,7 +44,7 @@ export interface Tables {
 export interface Write<T> {
   /** What it does, for messages: `store an answer`. */
   readonly purpose: string;
-  /** How much it will write, about. */
+  /** How much it will write, about. To find that out, when it is first asked for, may take a while. */
   readonly bytes: number;
   /** Writes it. Called again when the transaction it was in is tried again. */
   run(tables: Tables): T;
@@ -97,7 +97,7 @@ export class ModelDatabase {
     const connection = new Connection(owned, tools, clock);
     this.connection = connection;
     const long = longLog(maxBytes);
-    this.log = new Log(connection, logKeeper, long);
+    this.log = new Log(connection, logKeeper, maxBytes);
     this.vacuum = new Vacuum(connection, long, () => this.log.shorten());
     this.sketches = new SketchIndex(connection);
     this.remover = new EntryRemover(connection, long, (answers) => {

@@ -34,7 +34,7 @@ import type { Upkeep } from "./upkeep.ts";
 const SLICE: Milliseconds = 4;
 /** Rows that are looked at in one slice at most, and bytes that are written in one transaction, about. */
 const ROWS_AT_ONCE = 256;
-const BYTES_AT_ONCE = 256 * 1024;
+const BYTES_AT_ONCE = 128 * 1024;
 /** How many rows to look at for a sample: others may be too large. */
 const SEARCHED_ROWS = 32;
 /** An answer this short has nothing to gain. */

@@ -4,8 +4,8 @@
  * logs are moved into their databases, the least recently used requests are removed, files are cut off. Whoever comes
  * when it is full waits for that, and is refused where it does not help.
  *
- * Several processes may do so at once: each measures anew while it goes on, and removes nothing that was used later than
- * what it found to be too much.
+ * Several processes may do so at once: each begins to write a part of the free room only before it measures anew what the
+ * others have left of it, and removes nothing that was used later than what it found to be too much.
  *
  * @module
  */
@@ -16,7 +16,6 @@ import { Clearance } from "./clearance.ts";
 import type { Databases, DatabasesSettings } from "./databases.ts";
 import { DiskUse } from "./disk_use.ts";
 import { toCacheError } from "./failure.ts";
-import { longLog } from "./log.ts";
 import { sum } from "./sum.ts";
 
 /** Nobody writes when so much of the limit is taken: making room takes some, too. */
@@ -31,9 +30,18 @@ const COPIES = 2;
 const PAGES_BYTES = 64 * 1024;
 /** It is measured anew once so much may have been written: others may write as much meanwhile. */
 const MEASURED_PART = 1 / 128;
+/** No more than such a part of the free room, or of all, is begun to be written until it is, whatever others write. */
+const FREE_PART = 1 / 16;
+const STARTED_PART = 1 / 64;
 /** What did not help is tried again so much later, while somebody waits, and once he was refused not for so long. */
 const BETWEEN_TRIES: Milliseconds = 50;
 const STUCK: Milliseconds = 1000;
+
+/** How much a put will write: at most, known at once, and really, to be found out. */
+export interface PutSize {
+  readonly most: number;
+  readonly bytes: number;
+}
 
 /** A put that waits for room. */
 interface Waiting {
@@ -50,14 +58,16 @@ export class Room {
   readonly #clearance: Clearance;
   /** What all databases take, with what was written since, as far as is known. */
   #expected = 0;
-  /** What was begun to be written since it was last begun to measure. */
+  /** What was being written when it was last begun to measure, or was begun since: it may not be measured. */
   #started = 0;
   readonly #waiting: Waiting[] = [];
   readonly #writing = new Map<Promise<unknown>, number>();
   #making: Promise<void> | undefined;
   #measuring: Promise<void> = Promise.resolve();
   #isLooking = false;
+  /** Until then whoever waits is refused at once, and nothing is tried while nobody waits. */
   #stuckUntil: Milliseconds = -Infinity;
+  #restUntil: Milliseconds = -Infinity;
 
   constructor(databases: Databases, settings: DatabasesSettings, maxBytes: number) {
     this.#settings = settings;
@@ -65,7 +75,6 @@ export class Room {
     this.#use = new DiskUse(databases, settings);
     this.#clearance = new Clearance(databases, settings, {
       use: this.#use,
-      longLog: longLog(maxBytes),
       measure: () => this.#measure(),
       onSlice: () => this.#look(),
     });
@@ -91,14 +100,24 @@ export class Room {
    *
    * @throws CacheError `unavailable` when there is none to be had.
    */
-  admit(bytes: number, write: () => Promise<void>): Promise<void> {
-    const cost = COPIES * bytes + PAGES_BYTES;
-    if (cost > this.#maxBytes * LOW) return Promise.reject(this.#tooLarge(bytes));
-    if (this.#waiting.length === 0 && this.#expected + cost <= this.#maxBytes * FULL) return this.#start(cost, write);
+  admit(size: PutSize, write: () => Promise<void>): Promise<void> {
+    const most = this.#maxBytes * LOW;
+    let cost = costOf(size.most);
+    if (cost > most) cost = costOf(size.bytes);
+    if (cost > most) return Promise.reject(this.#tooLarge(size.bytes));
+    if (this.#waiting.length === 0 && this.#hasRoom(cost)) return this.#start(cost, write);
     return new Promise((resolve, reject) => {
       this.#waiting.push({ cost, start: () => void this.#start(cost, write).then(resolve, reject), reject });
       this.#makeRoom();
     });
+  }
+
+  /** Whether so much can be begun to be written before it is measured anew. */
+  #hasRoom(cost: number): boolean {
+    const full = this.#maxBytes * FULL;
+    if (this.#expected + cost > full) return false;
+    const most = Math.max((full - this.#use.taken) * FREE_PART, this.#maxBytes * STARTED_PART);
+    return this.#started === 0 || this.#started + cost <= most;
   }
 
   #start(cost: number, write: () => Promise<void>): Promise<void> {
@@ -112,7 +131,11 @@ export class Room {
   }
 
   #makeRoom(): void {
-    this.#making ??= this.#make().finally(() => this.#making = undefined);
+    this.#making ??= this.#make().finally(() => {
+      this.#making = undefined;
+      // Who came after the last look and before this has not been seen.
+      if (this.#waiting.length > 0) this.#makeRoom();
+    });
   }
 
   async #make(): Promise<void> {
@@ -120,8 +143,11 @@ export class Room {
     // Who writes in this turn of the event loop is measured too.
     await new Promise<void>((resolve) => clock.afterTurn(resolve));
     try {
-      for (let waited = 0;;) {
+      for (let waited = 0, taken = Infinity;;) {
         await this.#measure();
+        // Others make room, too.
+        if (this.#use.taken < taken) waited = 0;
+        taken = this.#use.taken;
         this.#startWaiting();
         const first = this.#waiting[0];
         if (!first && this.#use.taken <= this.#maxBytes * HIGH) return;
@@ -129,16 +155,19 @@ export class Room {
           await Promise.allSettled(this.#writing.keys());
           continue;
         }
-        const isStuck = clock.monotonic() < this.#stuckUntil;
+        const isStuck = clock.monotonic() < (first ? this.#stuckUntil : this.#restUntil);
         if (!isStuck && await this.#free(first?.cost ?? 0)) {
           waited = 0;
-        } else if (first && !isStuck && waited < this.#settings.lockTimeout) {
+        } else if (!first) {
+          if (!isStuck) this.#restUntil = clock.monotonic() + STUCK;
+          // Somebody may have come to wait meanwhile.
+          if (this.#waiting.length === 0) return;
+        } else if (!isStuck && waited < this.#settings.lockTimeout) {
           // Somebody else may be making room, or keep us from it for a while.
           await clock.sleep(BETWEEN_TRIES);
           waited += BETWEEN_TRIES;
         } else {
           if (!isStuck) this.#stuckUntil = clock.monotonic() + STUCK;
-          if (!first) return;
           // Unless it was let in meanwhile.
           if (first === this.#waiting[0]) this.#waiting.shift()!.reject(this.#full());
         }
@@ -155,7 +184,7 @@ export class Room {
   }
 
   #startWaiting(): void {
-    while (this.#waiting.length > 0 && this.#expected + this.#waiting[0]!.cost <= this.#maxBytes * FULL) {
+    while (this.#waiting.length > 0 && this.#hasRoom(this.#waiting[0]!.cost)) {
       this.#waiting.shift()!.start();
     }
   }
@@ -180,10 +209,9 @@ export class Room {
 
   async #measureNow(): Promise<void> {
     // What is being written now, and what is until the end, may be measured or not.
-    const writing = sum(this.#writing.values());
-    this.#started = 0;
+    this.#started = sum(this.#writing.values());
     await this.#use.measure();
-    this.#expected = this.#use.taken + writing + this.#started;
+    this.#expected = this.#use.taken + this.#started;
   }
 
   #tooLarge(bytes: number): CacheError {
@@ -201,4 +229,8 @@ export class Room {
         `${this.#maxBytes}, and nothing more can be removed; raise maxBytes, or end other programs that use it`,
     );
   }
+}
+
+function costOf(bytes: number): number {
+  return COPIES * bytes + PAGES_BYTES;
 }

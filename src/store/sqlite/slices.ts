@@ -1,6 +1,7 @@
 /**
  * Uses databases for long work without keeping others waiting: a slice at a time, and in between the event loop turns.
- * Where a database is shared, processes that wait to write to it get as much time as a slice has taken.
+ * Where a database is shared, processes that wait to write to it get as much time as a slice has taken. A log that the
+ * work has made too long is cut off before it goes on.
  *
  * @module
  */
@@ -30,15 +31,34 @@ export class Slices {
    */
   async use<T>(model: string, purpose: string, use: (database: ModelDatabase) => T): Promise<T | undefined> {
     let took: Milliseconds = 0;
+    let isLonger = false;
     const result = await this.#databases.read(model, purpose, (database) => {
       const began = this.#clock.monotonic();
+      const before = database.log.length;
       const result = use(database);
+      isLonger = database.log.length > before;
       took = this.#clock.monotonic() - began;
       return result;
     });
     const isShared = this.#databases.peek(model)?.isExclusive === false;
     if (isShared && took >= LONG) await this.#clock.sleep(took);
-    else await new Promise<void>((resolve) => this.#clock.afterTurn(resolve));
+    else await this.#turn();
+    if (isLonger && this.#databases.peek(model)?.log.isTooLong) {
+      await this.#cutLog(model);
+      await this.#turn();
+    }
     return result;
+  }
+
+  #turn(): Promise<void> {
+    return new Promise((resolve) => this.#clock.afterTurn(resolve));
+  }
+
+  async #cutLog(model: string): Promise<void> {
+    try {
+      await this.#databases.cutLog(model);
+    } catch {
+      // It is as long as it is: what was done is done.
+    }
   }
 }

@@ -39,8 +39,7 @@ import { SqliteClaims } from "./claims.ts";
 import type { DatabasesSettings } from "./databases.ts";
 import { Databases } from "./databases.ts";
 import { FEWEST_ANSWERS } from "./dictionary_policy.ts";
-import type { PreparedPut } from "./entry_table.ts";
-import { MISS, preparePut } from "./entry_table.ts";
+import { MISS, NewPut } from "./entry_table.ts";
 import { EveryDatabase } from "./every_database.ts";
 import { toCacheError } from "./failure.ts";
 import { SqliteFailures } from "./failures.ts";
@@ -188,19 +187,16 @@ class SqliteStore implements Store {
   ): Promise<void> {
     this.#databases.refuseClosed();
     refuseOddSketch(request);
-    let put: PreparedPut;
-    try {
-      put = preparePut(request, entries, placement, options, this.#settings.tools);
-    } catch (error) {
-      throw toCacheError(error);
-    }
+    const put = new NewPut(request, entries, placement, options, this.#settings.tools);
     const write = (): Promise<void> =>
       this.#databases.write(model, {
         purpose: "store an answer",
-        bytes: put.bytes,
+        get bytes() {
+          return put.bytes;
+        },
         run: ({ entries }) => entries.put(put),
       });
-    return this.#room ? this.#room.admit(put.bytes, write) : write();
+    return this.#room ? this.#room.admit(put, write) : write();
   }
 
   async size(): Promise<StoreSize> {

@@ -159,6 +159,35 @@ describe("maxBytes", () => {
     await store.close();
   });
 
+  it("is tried for anew by who comes when nothing could be removed a moment ago, while nobody waited", async () => {
+    const directory = await temporaryFolder();
+    const other = await openStore(directory, { locking: "exclusive" });
+    for (const word of numbered(0, 100)) await put(other, word, NOW, 40_000, "theirs");
+    const store = await openStore(directory, { locking: "exclusive", maxBytes: 3 * MIB });
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    await other.close();
+    await put(store, "a", NOW);
+    assert.deepEqual(await kept(store, ["a"]), ["a"]);
+    await store.close();
+  });
+
+  it("takes the last answers first of a request that has more than go at once", async () => {
+    const directory = await temporaryFolder();
+    const runtime = at(() => NOW + 2000);
+    const store = await openStore(directory, { locking: "exclusive", runtime, maxBytes: 4 * MIB });
+    const entries = Array.from({ length: 1500 }, () => entryOf(new Uint8Array(randomBytes(1000)), { created: NOW }));
+    for (let from = 0; from < 1500; from += 100) {
+      await store.put(MODEL, requestOf("many"), entries.slice(from, from + 100), "append");
+    }
+    for (const word of numbered(0, 90)) await put(store, word, NOW + 1000);
+    const { entries: left } = await find(store, "many", 1500);
+    assert.ok(left.length > 0 && left.length < 1500, `${left.length} left`);
+    for (const [index, entry] of left.entries()) assert.deepEqual(entry.bytes(), entries[index]!.body);
+    assert.deepEqual(await kept(store, numbered(0, 90)), numbered(0, 90));
+    await store.close();
+    assertSound(await databaseIn(directory));
+  });
+
   it("keeps no answer waiting that was paid for when the store is closed", async () => {
     const directory = await temporaryFolder();
     const store = await openStore(directory, { locking: "exclusive", maxBytes: 2 * MIB });
@@ -203,32 +232,37 @@ function churn([executable, ...args]: readonly string[], parameters: readonly st
 }
 
 describe("two processes with the same maxBytes", () => {
-  it("stay below it, do not empty the cache, and when killed leave it sound", PATIENT, async (context) => {
-    const command = requireRuntime(context, HERE);
-    if (!command || !requireRangeLocks(context, machine)) return;
-    const maxBytes = 32 * MIB;
-    const directory = await temporaryFolder();
-    const churners = ["one", "two"].map((name) =>
-      churn(command, [directory, "shared", `${maxBytes}`, "40000", "put", name])
+  for (const [size, bytes, puts] of [[32 * MIB, 40_000, 800], [16 * MIB, 100_000, 300]] as const) {
+    it(
+      `of ${size / MIB} MiB stay below it, do not empty the cache, and when killed leave it sound`,
+      PATIENT,
+      async (context) => {
+        const command = requireRuntime(context, HERE);
+        if (!command || !requireRangeLocks(context, machine)) return;
+        const directory = await temporaryFolder();
+        const churners = ["one", "two"].map((name) =>
+          churn(command, [directory, "shared", `${size}`, `${bytes}`, "put", name])
+        );
+        let [most, least] = [0, Infinity];
+        try {
+          while (churners.some(({ put }) => put < puts)) {
+            await new Promise((resolve) => setTimeout(resolve, 2));
+            const taken = bytesIn(directory);
+            most = Math.max(most, taken);
+            if (churners.every(({ put }) => put > puts * 0.75)) least = Math.min(least, taken);
+            assert.ok(churners.every(({ child }) => child.exitCode === null));
+          }
+        } finally {
+          for (const each of churners) await each.kill();
+        }
+        assert.ok(most <= size, `${most} of ${size} bytes`);
+        assert.ok(least > size * 0.7, `${least} of ${size} bytes`);
+        const store = await openStore(directory, { locking: "shared", maxBytes: size });
+        const { storedBytes } = await store.size();
+        assert.ok(storedBytes > size * 0.6, `${storedBytes} of ${size} bytes`);
+        await store.close();
+        assertSound(await databaseIn(directory));
+      },
     );
-    let [most, least] = [0, Infinity];
-    try {
-      while (churners.some(({ put }) => put < 800)) {
-        await new Promise((resolve) => setTimeout(resolve, 2));
-        const bytes = bytesIn(directory);
-        most = Math.max(most, bytes);
-        if (churners.every(({ put }) => put > 600)) least = Math.min(least, bytes);
-        assert.ok(churners.every(({ child }) => child.exitCode === null));
-      }
-    } finally {
-      for (const each of churners) await each.kill();
-    }
-    assert.ok(most <= maxBytes, `${most} of ${maxBytes} bytes`);
-    assert.ok(least > maxBytes * 0.7, `${least} of ${maxBytes} bytes`);
-    const store = await openStore(directory, { locking: "shared", maxBytes });
-    const { storedBytes } = await store.size();
-    assert.ok(storedBytes > maxBytes * 0.6, `${storedBytes} of ${maxBytes} bytes`);
-    await store.close();
-    assertSound(await databaseIn(directory));
-  });
+  }
 });
