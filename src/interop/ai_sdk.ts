@@ -11,13 +11,14 @@
  * const model = wrapLanguageModel({ model: openai("gpt-5-mini"), middleware: cacheMiddleware(cache) });
  * ```
  *
- * The key is the model and all that is asked of it, what nobody here has heard of included; headers, with the SDK's own
- * version in them, are not part of it. An answer is one entry, whether it was generated or streamed, and serves both.
+ * The key is the model with what it was made with, and all that is asked of it, what nobody here has heard of included;
+ * the headers that say who asks, and with which version of the SDK, are not part of it. An answer is one entry, whether it was generated or streamed, and serves both.
  * It says how it fared in the header `x-warmcache` (`result.response.headers`): `hit`, `miss` or what else.
  *
  * @module
  */
 
+import type { CacheStatus } from "../cache/call_options.ts";
 import type { JsonObject } from "../cache/json.ts";
 import type { ResponseCache } from "../cache/response_cache.ts";
 import {
@@ -67,6 +68,8 @@ const EMBEDDINGS = "/ai-sdk/v4/embeddings";
  * What only the call itself can tell, the provider's headers and bodies of HTTP, is there on a miss, and not stored. Raw
  * chunks (`includeRawChunks`) are for the one whose call it is.
  *
+ * A model that does not show whom it asks goes round the cache: {@link AiSdkCacheOptions.provider}.
+ *
  * @throws TypeError for an option that does not exist.
  */
 export function cacheMiddleware(cache: ResponseCache, options: AiSdkCacheOptions = {}): LanguageModelCache {
@@ -85,6 +88,7 @@ export function cacheMiddleware(cache: ResponseCache, options: AiSdkCacheOptions
       );
       if (answer instanceof Unstorable) return answer.result as never;
       const result = fromJson(answer) as GenerateResult;
+      own = ownOf(own, call.options.status);
       const { headers, ...response } = own?.response ?? {};
       return {
         ...result,
@@ -102,6 +106,7 @@ export function cacheMiddleware(cache: ResponseCache, options: AiSdkCacheOptions
           return own.chunksOf(started.stream);
         }, call.options)
       );
+      started = ownOf(started, call.options.status);
       return {
         ...(started?.request && { request: started.request }),
         response: { ...started?.response, headers: markedHeaders(started?.response?.headers, call.options.status) },
@@ -122,16 +127,17 @@ export function embeddingCacheMiddleware(cache: ResponseCache, options: AiSdkCac
   return {
     specificationVersion: "v4",
     async wrapEmbed({ params, model }) {
-      const { body: { values: input, ...rest }, ...call } = await readCall(EMBEDDINGS, params, model, options);
-      const { pace: _, ...wanted } = call.options;
+      const { body: { values: _, ...rest }, ...call } = await readCall(EMBEDDINGS, params, model, options);
+      const { pace: __, ...wanted } = { ...call.options, bypass: call.options.bypass ?? reasonInLists(params) };
       let own: EmbedResult | undefined;
       const answer = await telling(() =>
-        cache.wrapEmbeddings({ ...rest, input }, async (missing, { signal }) => {
+        cache.wrapEmbeddings({ ...rest, input: params.values }, async (missing, { signal }) => {
           const values = [missing.input].flat() as string[];
           own = await askProvider(() => model.doEmbed({ ...call.outgoing(signal), values }));
           return listOf(own, model.modelId);
         }, wanted)
       );
+      own = ownOf(own, call.options.status);
       const { headers, ...response } = own?.response ?? {};
       return {
         warnings: [],
@@ -142,6 +148,18 @@ export function embeddingCacheMiddleware(cache: ResponseCache, options: AiSdkCac
       } as never;
     },
   };
+}
+
+/** Why texts cannot be asked for one by one: a list may have an item for each, as Google's `content` has. */
+function reasonInLists({ providerOptions: { warmcache: _, ...others } = {} }: CallParams): string | undefined {
+  const options = Object.values(others).flatMap((options) => Object.entries(Object(options)));
+  const list = options.find(([, value]) => Array.isArray(value));
+  return list && `an option is a list, and may belong to the texts one by one: ${list[0]}`;
+}
+
+/** What the call itself brought, if the answer is from it, and not one of before that is renewed in the background. */
+function ownOf<R>(own: R | undefined, { expiredServed }: CacheStatus): R | undefined {
+  return expiredServed ? undefined : own;
 }
 
 /** A result that is no JSON, whatever is done: it is its caller's, and stored by nobody. */

@@ -4,8 +4,8 @@
  * Cached are POSTs of JSON to chat completions, completions, responses, messages and Gemini's generateContent, each
  * exactly as the provider answers it, whole or as a stream of events, and to embeddings, text by text (Gemini's as the
  * request has them). Failures, and whatever else the client asks for, go through untouched. The entry is found by what is
- * asked of whom, not by who asks: the API key is not part of it. Other headers are not part of it either, but for the
- * version of Anthropic's interface, so a request that switches a beta on by one goes round the cache.
+ * asked of whom, not by who asks: the API key is not part of it, nor are other headers that are known to change nothing.
+ * A header that is not known is part of it. A request that switches a beta of Anthropic's on goes round the cache.
  *
  * @module
  */
@@ -20,6 +20,8 @@ import type { ResponseCache } from "../cache/response_cache.ts";
 import { sampleShape } from "../cache/answer/samples.ts";
 import type { ProduceContext } from "../cache/flow/supplier.ts";
 import { providerAt, type Upstreams } from "../cache/request/upstreams.ts";
+import { EVENT_STREAM, Failure, isAnswer, isOf, rebuilt, recordedFailure } from "./fetch_answer.ts";
+import { type FetchCall, readFetchCall } from "./fetch_call.ts";
 
 export type { ResponseCache, Upstreams };
 
@@ -29,35 +31,18 @@ export interface CachedFetchOptions {
   readonly fetch?: typeof fetch;
   /** Names of further upstreams, by origin; entries at an unnamed one are filed under the origin. */
   readonly upstreams?: Upstreams;
-}
-
-/** An answer that is none to keep: it is passed on as it is, to everybody who waits for it, and never stored. */
-class Failure extends Error {
-  override readonly name = "Failure";
-  /** What other processes may tell of it; absent where the provider did not call it a failure. */
-  readonly status: number | undefined;
-  /** The same of its body. */
-  readonly body: string;
-  readonly #response: Response;
-  readonly #bytes: Uint8Array<ArrayBuffer>;
-
-  constructor(response: Response, bytes: Uint8Array<ArrayBuffer>) {
-    super(`the provider answered with ${response.status} ${response.headers.get("Content-Type") ?? ""}`.trimEnd());
-    this.status = response.ok ? undefined : response.status;
-    this.body = new TextDecoder().decode(bytes);
-    this.#response = response;
-    this.#bytes = bytes;
-  }
-
-  toResponse(): Response {
-    return rebuilt(this.#response, this.#bytes);
-  }
+  /**
+   * Names of headers that change no answer, besides those that are known to: a header of your own that is another one
+   * each time would make every request another.
+   */
+  readonly ignoreHeaders?: readonly string[];
 }
 
 /** What a client asks for, if the cache can answer such things. */
 interface Question {
   readonly origin: string;
   readonly endpoint: string;
+  readonly kind: EndpointKind;
   readonly text: string;
   readonly body: JsonObject;
   readonly bypass: string | undefined;
@@ -83,58 +68,66 @@ type Ask<T> = (missing: JsonObject, context: ProduceContext) => Promise<T>;
  * request's signal as soon as that is aborted.
  */
 export function cachedFetch(cache: ResponseCache, options: CachedFetchOptions = {}): typeof fetch {
-  const { fetch: send = globalThis.fetch, upstreams = {} } = options;
+  const { fetch: send = globalThis.fetch, upstreams = {}, ignoreHeaders } = options;
   return async (input, init) => {
-    const request = new Request(input, init);
-    const question = await readQuestion(request);
-    if (question === undefined) return await send(request);
+    const call = readFetchCall(send, input, init);
+    const question = await readQuestion(call.request, ignoreHeaders);
+    if (question === undefined) return await call.pass();
 
-    const { origin, endpoint, bypass } = question;
-    const status: CacheStatus = {};
-    try {
-      const answer = await answerTo(question, cache, send, request, {
-        provider: providerAt(origin, upstreams),
-        endpoint,
-        bypass,
-        status,
-        signal: request.signal,
-      });
-      return marked(answer, status);
-    } catch (error) {
-      const failure = error instanceof Failure ? error.toResponse() : recordedFailure(error);
-      if (failure === undefined) throw error;
-      return marked(failure, status);
-    }
+    return await responseTo(question, cache, call, providerAt(question.origin, upstreams));
   };
 }
 
-async function answerTo(
-  { body, text, form }: Question,
+async function responseTo(
+  question: Question,
   cache: ResponseCache,
-  send: typeof fetch,
-  request: Request,
+  call: FetchCall,
+  provider: string,
+  isSecond = false,
+): Promise<Response> {
+  const { endpoint, bypass } = question;
+  const status: CacheStatus = {};
+  const options = { provider, endpoint, bypass, status, signal: call.request.signal };
+  try {
+    return marked(await answerTo(question, cache, call, options), status);
+  } catch (error) {
+    // Whoever has another key may be answered otherwise.
+    const isOwn = !(error instanceof Failure) || error.isFor(call.asker);
+    if (!isOwn && !isSecond) return await responseTo(question, cache, call, provider, true);
+    const failure = error instanceof Failure ? error.toResponse() : recordedFailure(error);
+    if (failure === undefined) throw error;
+    return marked(failure, status);
+  }
+}
+
+async function answerTo(
+  { kind, body, text, form }: Question,
+  cache: ResponseCache,
+  call: FetchCall,
   options: CacheCallOptions,
 ): Promise<Response> {
   const asked: Asked = {};
+  // What was answered to a call that failed, or goes on in the background, is not about the answer of before.
+  const own = (): Response | undefined => options.status?.expiredServed ? undefined : asked.response;
   const ask = async (missing: JsonObject, { signal }: ProduceContext): Promise<Response> => {
-    // From the request itself: a runtime keeps things in it that no script can see, such as a proxy.
-    const outgoing = new Request(request, { body: missing === body ? text : JSON.stringify(missing), signal });
-    outgoing.headers.delete("Content-Length");
-    return asked.response = await send(outgoing);
+    return asked.response = await call.send(missing === body ? text : JSON.stringify(missing), signal);
   };
   const askWhole: Ask<Uint8Array<ArrayBuffer>> = async (missing, context) => {
     const response = await ask(missing, context);
     const bytes = new Uint8Array(await response.arrayBuffer());
-    if (!response.ok || !isOf("application/json", response.headers)) throw new Failure(response, bytes);
+    const isGood = response.status === 200 && isOf("application/json", response.headers);
+    if (!isGood || !isAnswer(kind, bytes)) throw new Failure(response, bytes, call.asker);
     return bytes;
   };
   if (form === "stream") {
     const events = await cache.wrapEvents(body, async (missing, context) => {
       const response = await ask(missing, context);
-      if (response.ok && isOf(EVENT_STREAM, response.headers) && response.body !== null) return response.body;
-      throw new Failure(response, new Uint8Array(await response.arrayBuffer()));
+      if (response.status === 200 && isOf(EVENT_STREAM, response.headers) && response.body !== null) {
+        return response.body;
+      }
+      throw new Failure(response, new Uint8Array(await response.arrayBuffer()), call.asker);
     }, options);
-    return rebuilt(asked.response, events as ReadableStream<Uint8Array<ArrayBuffer>>, EVENT_STREAM);
+    return rebuilt(own(), events as ReadableStream<Uint8Array<ArrayBuffer>>, EVENT_STREAM);
   }
   if (form === "embeddings") {
     const answer = await cache.wrapEmbeddings(body, async (missing, context) => {
@@ -142,19 +135,22 @@ async function answerTo(
       try {
         return JSON.parse(decodeText(bytes)) as JsonObject;
       } catch {
-        throw new Failure(asked.response!, bytes);
+        throw new Failure(asked.response!, bytes, call.asker);
       }
     }, options);
-    return rebuilt(asked.response, new TextEncoder().encode(JSON.stringify(answer)));
+    return rebuilt(own(), new TextEncoder().encode(JSON.stringify(answer)));
   }
   const entry = await cache.wrapEntry(body, askWhole, options);
-  return rebuilt(asked.response, entry.bytes() as Uint8Array<ArrayBuffer>);
+  return rebuilt(own(), entry.bytes() as Uint8Array<ArrayBuffer>);
 }
 
-async function readQuestion(request: Request): Promise<Question | undefined> {
+async function readQuestion(
+  request: Request,
+  ignoreHeaders: readonly string[] | undefined,
+): Promise<Question | undefined> {
   if (request.method !== "POST" || !isOf("application/json", request.headers)) return undefined;
   const url = new URL(request.url);
-  const target = targetOf(url, request.headers);
+  const target = await targetOf(url, request.headers, ignoreHeaders);
   const kind = target && endpointKind(target.endpoint);
   if (target === undefined || kind === undefined) return undefined;
   const { endpoint } = target;
@@ -170,7 +166,7 @@ async function readQuestion(request: Request): Promise<Question | undefined> {
     const bypass = unkeyable ?? beta;
     const divides = kind === "embeddings" && bypass === undefined && splitEmbeddings(body) !== undefined;
     const form = divides ? "embeddings" : streams(target, kind, body) ? "stream" : "whole";
-    return { origin: url.origin, endpoint, text, body, bypass, form };
+    return { origin: url.origin, endpoint, kind, text, body, bypass, form };
   } catch {
     // No JSON, or no number of samples: the provider knows best what to say to it.
     return undefined;
@@ -182,49 +178,6 @@ const BY_ADDRESS: readonly EndpointKind[] = ["embeddings", "generate_content", "
 /** Whether the answer is to come as a stream. Where the address says so, a `stream` in the body means nothing. */
 function streams(target: Target, kind: EndpointKind, { stream }: JsonObject): boolean {
   return target.streams || (!BY_ADDRESS.includes(kind) && Boolean(stream));
-}
-
-const EVENT_STREAM = "text/event-stream";
-
-function isOf(mediaType: string, headers: Headers): boolean {
-  const [said = ""] = (headers.get("Content-Type") ?? "").split(";");
-  return said.trim().toLowerCase() === mediaType;
-}
-
-/** What was remembered of a call that failed, here or in another process, as the provider's answer that it was. */
-function recordedFailure(error: unknown): Response | undefined {
-  const { code, cause } = Object(error) as { code?: unknown; cause?: unknown };
-  const { status, body, ...said } = Object(cause) as { status?: unknown; body?: unknown } & JsonObject;
-  const isFailure = typeof status === "number" && status >= 400 && status <= 599;
-  if (code !== "call_failed" || !isFailure) return undefined;
-  if (typeof body === "string") {
-    const type = isJsonText(body) ? "application/json" : "text/plain";
-    return new Response(body, { status, headers: { "Content-Type": type } });
-  }
-  const { type = null, param = null, code: reason = null } = said;
-  return Response.json({ error: { message: (cause as Error).message, type, param, code: reason } }, { status });
-}
-
-function isJsonText(text: string): boolean {
-  try {
-    JSON.parse(text);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** A response with this body: the provider's own headers where it was asked, less those of the transport. */
-function rebuilt(
-  source: Response | undefined,
-  body: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array<ArrayBuffer>>,
-  mediaType = "application/json",
-): Response {
-  const headers = new Headers(source?.headers ?? { "Content-Type": mediaType });
-  for (const name of ["Content-Encoding", "Content-Length", "Transfer-Encoding"]) headers.delete(name);
-  const { status = 200, statusText = "" } = source ?? {};
-  // A status such as 204 may not have a body, not even an empty one.
-  return new Response("length" in body && body.length === 0 ? null : body, { status, statusText, headers });
 }
 
 function marked(response: Response, { outcome = "miss" }: CacheStatus): Response {

@@ -138,6 +138,7 @@ export class KeyValues {
 }
 
 function answerOf(value: unknown): object {
+  if (value === undefined) throw new TypeError("Cannot store a value (JSON or bytes are needed): undefined");
   return value instanceof Uint8Array ? { base64: toBase64(value) } : { value };
 }
 

@@ -71,6 +71,25 @@ describe("embeddingCacheMiddleware", () => {
     });
   }
 
+  it("goes round the cache where an option has an item for each text, which is not known by the text", async () => {
+    const part = (data: string) => [{ inlineData: { mimeType: "image/png", data } }];
+    upstream.answer = ({ body }) => {
+      const pictureIn = ({ content }: JsonObject) => {
+        const { inlineData } = (content as { parts: { inlineData: { data: string } }[] }).parts.at(-1)!;
+        return { values: [inlineData.data.length, 0.5] };
+      };
+      return Response.json({ embeddings: (body.requests as JsonObject[]).map(pictureIn) });
+    };
+    const ask = async (values: string[], ...pictures: string[]) => {
+      const providerOptions = { google: { content: pictures.map(part) } };
+      return (await embedMany({ model: cached(google()), values, providerOptions, maxRetries: 0 })).embeddings;
+    };
+    assert.deepEqual(await ask(["a", "b"], "AAAA", "BBBBBBBB"), [[4, 0.5], [8, 0.5]]);
+    assert.deepEqual(await ask(["a", "a"], "AAAA", "BBBBBBBB"), [[4, 0.5], [8, 0.5]]);
+    assert.deepEqual(await ask(["a", "b"], "BBBBBBBB", "AAAA"), [[8, 0.5], [4, 0.5]]);
+    assert.equal(under.store.puts.length, 0);
+  });
+
   it("tells the tokens that were bought for each text", async () => {
     const usages = [];
     for (let i = 0; i < 2; i++) {
@@ -92,14 +111,14 @@ describe("embeddingCacheMiddleware", () => {
   });
 
   it("takes the options of one call, and keeps them from the provider", async () => {
-    const ask = async (warmcache: Record<string, string>) =>
+    const ask = async (warmcache: Record<string, string | string[]>) =>
       (await embed({ model: cached(openai()), value: "a", providerOptions: { warmcache } })).response?.headers
         ?.["x-warmcache"];
-    assert.deepEqual([await ask({}), await ask({ mode: "off" }), await ask({ namespace: "other" })], [
-      "miss",
-      "bypass",
-      "miss",
-    ]);
+    const marks = [];
+    for (const options of [{ tags: ["weather"] }, {}, { mode: "off" }, { namespace: "other" }]) {
+      marks.push(await ask(options));
+    }
+    assert.deepEqual(marks, ["miss", "hit", "bypass", "miss"]);
     await assert.rejects(ask({ tll: "1" }), /unknown option .*: tll$/);
   });
 

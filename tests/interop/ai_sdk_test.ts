@@ -6,6 +6,7 @@ import { createOpenAI } from "@ai-sdk/openai";
 import type { LanguageModelV4, LanguageModelV4CallOptions } from "@ai-sdk/provider";
 import {
   APICallError,
+  defaultSettingsMiddleware,
   generateText,
   isStepCount,
   type LanguageModel,
@@ -300,6 +301,98 @@ describe("cacheMiddleware", () => {
     });
   });
 
+  describe("knows a model by what it was made with", () => {
+    const marksOf = async (models: readonly LanguageModelV4[], options?: AiSdkCacheOptions): Promise<unknown[]> => {
+      const marks: unknown[] = [];
+      for (const model of models) marks.push((await generated(cached(model, options))).mark);
+      return marks;
+    };
+    const made = (settings: object): LanguageModelV4 =>
+      createAnthropic({ baseURL: `${upstream.url}/v1`, apiKey: "unused", ...settings })("claude-haiku-4-5");
+    /** As many providers have them that are not the SDK's own: with settings and a configuration in plain sight. */
+    const withOwn = (own: object): LanguageModelV4 => Object.assign(Object.create(openai()), own);
+    const asking = (query: string): object => ({
+      config: { ...Object(openai()).config, url: () => `${upstream.url}/v1/chat/completions${query}` },
+    });
+
+    it("the headers that may change answers, the model's own and those of a call", async () => {
+      const beta = { "anthropic-beta": "one" };
+      const version = (named: string): object => ({ headers: { "anthropic-version": named, "x-title": "A" } });
+      const models = [{}, { headers: beta }, version("2023-06-01"), version("2026-10-21")];
+      assert.deepEqual(await marksOf(models.map(made)), ["miss", "miss", "hit", "miss"]);
+      const { mark } = await generated(cached(made({})), { headers: { "Anthropic-Beta": "one" } });
+      assert.equal(mark, "hit", "it does not matter who names it");
+      assert.equal((await generated(cached(made({})), { headers: { "x-tenant": "a" } })).mark, "miss");
+      const { asked } = upstream;
+      assert.equal(asked.length, 4);
+      await generated(cached(made({}), { ignoreHeaders: ["X-Job"] }), { headers: { "x-job": "7" } });
+      assert.equal(asked.length, 4);
+    });
+
+    it("its keys not, even where it costs a call to get one, or none can be had", async () => {
+      let tokens = 0;
+      const authToken = () => Promise.resolve(`token ${++tokens}`);
+      assert.deepEqual(await marksOf([made({}), made({ apiKey: undefined, authToken })]), ["miss", "hit"]);
+      const none = () => Promise.reject(new Error("no token to be had"));
+      const model = made({ apiKey: undefined, authToken: none });
+      assert.deepEqual(await marksOf([model, model]), ["hit", "hit"], "an answer that is there needs none");
+      assert.equal(upstream.asked.length, 1);
+    });
+
+    it("its settings, and what it adds to every request", async () => {
+      const models = [
+        withOwn({}),
+        withOwn({ settings: { reasoning: "low" } }),
+        withOwn({ settings: { reasoning: "high" } }),
+        withOwn({ settings: { reasoning: "low" } }),
+        withOwn({ config: { ...Object(openai()).config, extraBody: { route: "fast" } } }),
+        withOwn({ settings: { onAnswer() {} } }),
+      ];
+      assert.deepEqual(await marksOf(models), ["miss", "miss", "miss", "hit", "miss", "bypass"]);
+    });
+
+    it("the version in its address, and does not guess what another query means", async () => {
+      const models = ["?api-version=1", "?api-version=2", "?api-version=1", "?route=fast"].map(asking).map(withOwn);
+      assert.deepEqual(await marksOf(models), ["miss", "miss", "hit", "bypass"]);
+      const [, , , unknown] = models;
+      assert.deepEqual(await marksOf([unknown!, unknown!], { identity: "the fast one" }), ["miss", "hit"]);
+    });
+
+    it("and caches none that shows nothing, unless it is named", async () => {
+      const hot = (temperature: number): LanguageModelV4 =>
+        wrapLanguageModel({ model: openai(), middleware: defaultSettingsMiddleware({ settings: { temperature } }) });
+      assert.deepEqual(await marksOf([hot(0), hot(1), hot(0)]), ["bypass", "bypass", "bypass"]);
+      assert.deepEqual(await marksOf([hot(0), hot(0)], { identity: "cold" }), ["miss", "hit"]);
+      assert.deepEqual(await marksOf([hot(1), hot(1)], { provider: "the hot one" }), ["miss", "hit"]);
+    });
+
+    it("and refuses one of another version of the interface, which it would misread", async () => {
+      const { provider, modelId, supportedUrls } = openai();
+      const old = { specificationVersion: "v2", provider, modelId, supportedUrls, doGenerate: () => Promise.reject() };
+      const call = cacheMiddleware(under.cache).wrapGenerate({ params: (await paramsOf()).params, model: old });
+      await assert.rejects(call, { name: "TypeError", message: /another interface than v4 .*: v2$/ });
+    });
+  });
+
+  it("goes round the cache for what has no JSON, and for credentials, which are not to be stored", async () => {
+    const model = cached(openai());
+    const { params } = await paramsOf();
+    const calls: Partial<LanguageModelV4CallOptions>[] = [
+      { providerOptions: { openai: { onEvent: (() => {}) as never } } },
+      { prompt: [{ role: "user", content: [{ type: "text", text: "Will it rain? \ud83c" }] }] },
+      { providerOptions: { house: { deep: JSON.parse(`${"[".repeat(600)}${"]".repeat(600)}`) } } },
+      { tools: [{ type: "provider", id: "openai.mcp", name: "mcp", args: { authorization: "Bearer secret" } }] },
+      { providerOptions: { anthropic: { mcpServers: [{ type: "url", authorizationToken: "secret" }] } } },
+    ];
+    for (const call of calls) {
+      for (let i = 0; i < 2; i++) {
+        const { response } = await model.doGenerate({ ...params, ...call });
+        assert.equal(response?.headers?.["x-warmcache"], "bypass");
+      }
+    }
+    assert.equal(under.store.puts.length, 0);
+  });
+
   /** What the SDK calls a model with. */
   async function paramsOf() {
     const seen = Promise.withResolvers<
@@ -403,6 +496,25 @@ describe("cacheMiddleware", () => {
         const second = await generated(cached(openai()), { prompt });
         assert.equal(second.mark, mark, prompt);
         if (mark === "hit") assert.equal(second.answer.finishReason, "length");
+      }
+    });
+
+    it("serves an answer whose time has come, when there is none to be had, and tells nothing of the failure", async () => {
+      for (const keep of ["staleIfError", "staleWhileRevalidate"]) {
+        under = openTestCache({ ttl: 1000, [keep]: 60_000 });
+        upstream.answer = () => undefined;
+        const { answer } = await generated(cached(openai()));
+        under.clock.advance(2000);
+        upstream.answer = () => refusal(503, "down", { "X-Request-Id": "8" });
+        for (const ask of [generated, streamed]) {
+          const again = await ask(cached(openai()));
+          assert.deepEqual(essence(again.answer), essence(answer));
+          assert.equal(again.mark, "expired");
+        }
+        const { response } = await generateText({ model: cached(openai()), ...RAIN });
+        assert.deepEqual(response.headers, { "x-warmcache": "expired" });
+        // What goes on in the background is not to reach the next test.
+        await under.cache.close();
       }
     });
 

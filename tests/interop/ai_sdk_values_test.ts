@@ -71,7 +71,7 @@ describe("cacheMiddleware, with all that the interface has", () => {
       doGenerate: () => (calls++, Promise.resolve(result)),
       doStream: () => (calls++, Promise.resolve({ stream: ReadableStream.from(parts), request: { body: "asked" } })),
     };
-    return wrapLanguageModel({ model: inner, middleware: cacheMiddleware(under.cache) });
+    return wrapLanguageModel({ model: inner, middleware: cacheMiddleware(under.cache, { provider: "house" }) });
   }
 
   const prompt = [{ role: "user" as const, content: [{ type: "text" as const, text: "Will it rain?" }] }];
@@ -174,7 +174,10 @@ describe("cacheMiddleware, with all that the interface has", () => {
       cancel: () => void (cancelled = true),
     });
     const inner = { ...model(), doStream: () => Promise.resolve({ stream: endless }) };
-    const { stream } = await wrapLanguageModel({ model: inner, middleware: cacheMiddleware(under.cache) })
+    const { stream } = await wrapLanguageModel({
+      model: inner,
+      middleware: cacheMiddleware(under.cache, { provider: "house" }),
+    })
       .doStream({ prompt });
     const reader = stream.getReader();
     await reader.read();

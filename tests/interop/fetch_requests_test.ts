@@ -126,6 +126,105 @@ describe("cachedFetch", () => {
     assert.equal(requests.length, 2);
   });
 
+  it("serves an answer whose time has come as the success that it was, when there is none to be had", async () => {
+    let isDown = false;
+    const { fetch } = upstream(async (request) => {
+      if (isDown) {
+        return Response.json({ error: { message: "down" } }, { status: 503, headers: { "Retry-After": "7" } });
+      }
+      const { input } = await request.json();
+      const data = (input ?? []).map((_: string, index: number) => ({ object: "embedding", index, embedding: [0.5] }));
+      return Response.json(input === undefined ? new Provider().choices(1) : { object: "list", model: "e", data });
+    });
+    for (const keep of ["staleIfError", "staleWhileRevalidate"]) {
+      const { cache, clock } = openTestCache({ ttl: 1000, [keep]: 60_000 });
+      const cached = cachedFetch(cache, { fetch });
+      const posts = [
+        () => posting(cached)(ask("cats")),
+        () => posting(cached)({ ...ask("cats"), stream: true }),
+        () => {
+          const body = JSON.stringify({ model: "e", input: ["a", "b"] });
+          return cached("https://api.openai.com/v1/embeddings", { method: "POST", headers: HEADERS, body });
+        },
+      ];
+      isDown = false;
+      for (const post of posts) await (await post()).text();
+      clock.advance(2000);
+      isDown = true;
+      for (const post of posts) {
+        const response = await post();
+        assert.deepEqual([response.status, markOf(response)], [200, "expired"], keep);
+        assert.equal(response.headers.get("Retry-After"), null);
+        assert.doesNotMatch(await response.text(), /down/);
+      }
+    }
+  });
+
+  it("does not tell one what another's key was refused for, though both asked at the same time", async () => {
+    const asPosted = (fetch: typeof globalThis.fetch, key: string) =>
+      posting(fetch)(ask("cats"), { headers: { ...HEADERS, Authorization: key } });
+    for (const [status, told] of [[401, 200], [403, 200], [404, 200], [429, 200], [503, 503]] as const) {
+      const door = gate();
+      const { requests, fetch } = upstream(async (request) => {
+        if (request.headers.get("Authorization") === "good") return await answered(request);
+        await door.pass();
+        return Response.json({ error: { message: "not you" } }, { status });
+      });
+      const { cache } = openTestCache({ negativeTtl: 0 });
+      const cached = cachedFetch(cache, { fetch });
+      const bad = asPosted(cached, "bad");
+      await door.reached;
+      const others = ["good", "bad"].map((key) => asPosted(cached, key));
+      await settled();
+      door.open();
+      assert.equal((await bad).status, status);
+      assert.deepEqual((await Promise.all(others)).map((response) => response.status), [told, status]);
+      assert.equal(requests.length, told === 200 ? 2 : 1, "with the same key nobody asks again");
+    }
+  });
+
+  describe("with an answer that is none", () => {
+    const answers: Record<string, [url: string, body: object]> = {
+      "chat completions": [URL_OF_CHAT, ask("cats")],
+      completions: ["https://api.openai.com/v1/completions", { model: "m", prompt: "cats" }],
+      responses: ["https://api.openai.com/v1/responses", { model: "m", input: "cats" }],
+      messages: ["https://api.anthropic.com/v1/messages", { ...ask("cats"), max_tokens: 9 }],
+      Gemini: [
+        "https://generativelanguage.googleapis.com/v1/models/g:generateContent",
+        { contents: [{ parts: [{ text: "cats" }] }] },
+      ],
+      "Gemini's embeddings": [
+        "https://generativelanguage.googleapis.com/v1/models/g:embedContent",
+        { content: { parts: [{ text: "cats" }] } },
+      ],
+    };
+    const texts: [text: string, status: number][] = [
+      ['{"detail":"Not authenticated"}', 200],
+      ['{"code":1302,"msg":"too many requests"}', 200],
+      ['[{"error":{"code":503,"message":"overloaded"}}]', 200],
+      ['"no"', 200],
+      ['{"choices":[{"message":{"content":"It wi', 200],
+      ['{"status":"pending","choices":[],"output":[],"content":[],"candidates":[],"embedding":{}}', 202],
+    ];
+    for (const [name, [url, body]] of Object.entries(answers)) {
+      it(`passes it on as it is, and keeps none, of ${name}`, async () => {
+        for (const [text, status] of texts) {
+          const headers = { "Content-Type": "application/json", "X-Id": "7" };
+          const { requests, fetch } = upstream(() => new Response(text, { status, headers }));
+          const { cache, store } = openTestCache();
+          const cached = cachedFetch(cache, { fetch });
+          for (let i = 0; i < 2; i++) {
+            const response = await cached(url, { method: "POST", headers: HEADERS, body: JSON.stringify(body) });
+            assert.deepEqual([response.status, await response.text()], [status, text]);
+            assert.deepEqual([response.headers.get("X-Id"), markOf(response)], ["7", "miss"]);
+          }
+          assert.equal(requests.length, 2, text);
+          assert.equal(store.puts.length, 0);
+        }
+      });
+    }
+  });
+
   it("lets a request through that is not UTF-8, byte for byte", async () => {
     const { requests, fetch } = upstream(() => Response.json(new Provider().choices(1)));
     const post = posting(cachedFetch(openTestCache().cache, { fetch }));
@@ -153,6 +252,48 @@ describe("cachedFetch", () => {
     for (let i = 0; i < 2; i++) assert.equal(markOf(await send({ "anthropic-beta": "thinking-1" })), "bypass");
     assert.equal(markOf(await send({})), "hit");
     assert.equal(requests.length, 3);
+  });
+
+  it("has headers in the key that may choose who answers, or how, and stores none of them", async () => {
+    const { requests, fetch } = upstream(answered);
+    const { cache } = openTestCache();
+    const send = async (headers: object, ignoreHeaders: string[] = []) => {
+      const cached = cachedFetch(cache, { fetch, ignoreHeaders });
+      return markOf(await posting(cached)(ask("cats"), { headers: { ...HEADERS, ...headers } }));
+    };
+    const marks = [];
+    for (const provider of ["one", "two", "one"]) marks.push(await send({ "X-Gateway-Provider": provider }));
+    for (const name of ["X-Request-Id", "X-Stainless-Timeout", "Idempotency-Key"]) {
+      marks.push(await send({ [name]: "1" }));
+    }
+    marks.push(await send({ "X-Job": "7" }), await send({ "X-Job": "8" }, ["x-job"]));
+    assert.deepEqual(marks, ["miss", "miss", "hit", "miss", "hit", "hit", "miss", "hit"]);
+    assert.equal(requests.length, 4);
+    assert.equal(requests[1]!.headers.get("X-Gateway-Provider"), "two");
+    const endpoints = new Set<string>();
+    for await (const { endpoint } of cache.list()) endpoints.add(endpoint.replace(/[0-9a-f]{32}$/, "digest"));
+    assert.deepEqual(endpoints, new Set(["/v1/chat/completions", "/v1/chat/completions?headers=digest"]));
+  });
+
+  it("goes round the cache for credentials in the request, which is stored as it is", async () => {
+    const { fetch } = upstream(answered);
+    const { cache, store } = openTestCache();
+    const post = posting(cachedFetch(cache, { fetch }));
+    const mcp = { type: "mcp", server_url: "https://example.com" };
+    const tools: object[] = [
+      { tools: [{ ...mcp, authorization: "secret" }] },
+      { tools: [{ ...mcp, headers: { "X-Key": "secret" } }] },
+      { mcp_servers: [{ type: "url", authorization_token: "secret" }] },
+      { data_sources: [{ type: "azure_search", parameters: { authentication: { key: "secret" } } }] },
+    ];
+    for (const further of tools) {
+      for (let i = 0; i < 2; i++) assert.equal(markOf(await post({ ...ask("cats"), ...further })), "bypass");
+    }
+    assert.equal(store.puts.length, 0);
+    const named = { type: "function", function: { name: "get", parameters: { properties: { headers: {} } } } };
+    for (const mark of ["miss", "hit"]) {
+      assert.equal(markOf(await post({ ...ask("cats"), tools: [mcp, named], mcp_servers: [{ type: "url" }] })), mark);
+    }
   });
 
   it("matches paths by their end, exactly", async () => {

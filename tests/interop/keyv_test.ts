@@ -135,6 +135,33 @@ for (const [version, Version] of Object.entries(VERSIONS)) {
 }
 
 describe("KeyvStore", () => {
+  it("tells keys apart whatever they are, and refuses what is no text", async () => {
+    const { cache, clock } = openTestCache();
+    const store = new KeyvStore(cache);
+    const keys = ["", " ", "\0", "a:b", "__proto__", "constructor", "é", "e\u0301", "😀", "x".repeat(100_000)];
+    for (const [index, key] of keys.entries()) assert.equal(await store.set(key, index), true);
+    assert.deepEqual(await store.getMany(keys), keys.map((_, index) => index));
+    await assert.rejects(store.set("\ud800", 1), TypeError);
+    await assert.rejects(store.set("nothing", undefined), TypeError);
+    assert.equal(await store.has("nothing"), false);
+    await store.set("brief", 1, 1000);
+    const seen = [];
+    for (const time of [999, 1]) {
+      clock.advance(time);
+      seen.push(await store.has("brief"));
+    }
+    assert.deepEqual(seen, [true, false], "gone at the moment its time has come");
+  });
+
+  it("has the last of those who set and delete at the same time", async () => {
+    const store = new KeyvStore(openTestCache().cache);
+    await Promise.all(Array.from({ length: 50 }, (_, index) => store.set("a", index)));
+    assert.equal(await store.get("a"), 49);
+    await Promise.all([store.set("a", 1), store.delete("a")]);
+    await Promise.all([store.delete("a"), store.set("a", 2)]);
+    assert.equal(await store.get("a"), 2);
+  });
+
   it("keeps bytes as bytes", async () => {
     const { cache } = openTestCache();
     const store = new KeyvStore(cache);

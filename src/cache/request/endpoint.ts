@@ -6,14 +6,17 @@
  * in the query (https://learn.microsoft.com/azure/ai-foundry/openai/reference), Anthropic's in the header
  * `anthropic-version` (https://platform.claude.com/docs/en/api/versioning). The endpoint names it. Of Gemini's query,
  * `key` says who asks, and `alt` in what form to answer (https://ai.google.dev/api/generate-content). Of a query that is
- * not known nobody can tell whether it belongs to the question.
+ * not known nobody can tell whether it belongs to the question. Headers that are not known are taken to: see
+ * {@link ./headers.ts}.
  *
  * @module
  */
 
+import { headersDigest } from "./headers.ts";
+
 /** Where a call goes. */
 export interface Target {
-  /** The scope's endpoint: the path, with what belongs to the question of its query. */
+  /** The scope's endpoint: the path, with what belongs to the question of its query and of the headers. */
   readonly endpoint: string;
   /** Whether the address itself asks for a stream of events, whatever the body says. */
   readonly streams: boolean;
@@ -25,13 +28,19 @@ const WHOLE = ":generateContent";
 const METHOD = /:[A-Za-z]+$/;
 
 /** The version of Anthropic's interface that is meant where an endpoint names none. */
-const ANTHROPIC_VERSION = "2023-06-01";
+export const ANTHROPIC_VERSION = "2023-06-01";
 
 /**
  * The endpoint that a request asks; `undefined` where the query has something that is not known, or asks for a stream
  * that is none of events. Gemini's stream and its whole answer are one endpoint: they are two forms of one answer.
+ *
+ * @param ignoreHeaders names of headers that do not belong to the question, besides those that are known not to.
  */
-export function targetOf({ pathname, searchParams }: URL, headers: Headers): Target | undefined {
+export async function targetOf(
+  { pathname, searchParams }: URL,
+  headers: Headers,
+  ignoreHeaders?: readonly string[],
+): Promise<Target | undefined> {
   const query = new Map(searchParams);
   if (query.size !== [...searchParams].length) return undefined;
   const streams = pathname.endsWith(STREAMING);
@@ -45,15 +54,16 @@ export function targetOf({ pathname, searchParams }: URL, headers: Headers): Tar
   query.delete("api-version");
   if (query.size > 0) return undefined;
   const path = streams ? pathname.slice(0, -STREAMING.length) + WHOLE : pathname;
-  return { endpoint: `${path}${versionText("api-version", version)}${anthropicVersion(path, headers)}`, streams };
+  const versions = `${named("api-version", version)}${anthropicVersion(path, headers)}`;
+  return { endpoint: `${path}${versions}${named("headers", await headersDigest(headers, ignoreHeaders))}`, streams };
 }
 
 function anthropicVersion(path: string, headers: Headers): string {
   const version = headers.get("anthropic-version");
   const isNamed = path.endsWith("/v1/messages") && version !== ANTHROPIC_VERSION;
-  return isNamed ? versionText("anthropic-version", version) : "";
+  return isNamed ? named("anthropic-version", version) : "";
 }
 
-function versionText(name: string, version: string | null | undefined): string {
-  return version === undefined || version === null ? "" : `?${name}=${version}`;
+function named(name: string, value: string | null | undefined): string {
+  return value === undefined || value === null ? "" : `?${name}=${value}`;
 }

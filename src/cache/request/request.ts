@@ -5,6 +5,7 @@
  * @module
  */
 
+import { reasonInCredentials } from "./credentials.ts";
 import type { Key, RequestRecord } from "../../store/store.ts";
 import { MAX_LENGTH, TooLongError, valueAsSent } from "./canonical.ts";
 import { type FileDigests, fileUrls, withContents } from "./file_contents.ts";
@@ -138,6 +139,8 @@ function reasonAgainst(
   body: JsonObject,
   isItem: boolean,
 ): string | undefined {
+  const credentials = reasonInCredentials(body);
+  if (credentials !== undefined) return credentials;
   const kind = endpointKind(endpoint);
   // The key leaves `encoding_format` out, for calls that keep vectors by text and serve either form.
   if (kind === "embeddings" && !isItem) return "embeddings are not cached as whole answers";

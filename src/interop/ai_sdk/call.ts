@@ -7,11 +7,12 @@
 
 import type { CacheStatus } from "../../cache/call_options.ts";
 import type { JsonObject } from "../../cache/json.ts";
-import { providerAt } from "../../cache/request/upstreams.ts";
+import { reasonInCredentials } from "../../cache/request/credentials.ts";
 import type { StreamOptions } from "../../cache/stream/streaming.ts";
 import { refuseUnknownOptions } from "../../runtime/options.ts";
 import type { CallParams, ModelName } from "./model.ts";
 import { digested, errorOf } from "./values.ts";
+import { whomOf } from "./whom.ts";
 
 /** How calls through a middleware are cached. Any of it may be said for one call: `providerOptions.warmcache`. */
 export interface AiSdkCacheOptions extends
@@ -30,14 +31,18 @@ export interface AiSdkCacheOptions extends
   > {
   /**
    * Who is asked. By default it is found out from the model: a provider that the cache knows by its address
-   * (`openai`, `anthropic`, `google`), else the address that the model was given, else the name the model gives its
-   * provider. Two servers whose models keep their addresses to themselves need two names here.
+   * (`openai`, `anthropic`, `google`), else the address that the model was given. A model that does not show its address,
+   * such as one with another middleware around it, is not cached unless it is named here, or by `identity`; the name has
+   * to stand for all that nobody can see: which server, and with which settings of its own.
    */
   readonly provider?: string;
+  /** Names of headers that change no answer, besides those that are known to. Any other is part of the key. */
+  readonly ignoreHeaders?: readonly string[];
 }
 
 const OPTIONS = [
   "provider",
+  "ignoreHeaders",
   "namespace",
   "identity",
   "mode",
@@ -70,8 +75,8 @@ export function checkOptions(options: object): void {
 /**
  * Reads a call.
  *
- * @throws TypeError for an option in `providerOptions.warmcache` that does not exist, and for parameters that are neither
- * JSON nor dates, bytes and addresses.
+ * @throws TypeError for an option in `providerOptions.warmcache` that does not exist, and for a model of another version
+ * of the interface: its answers would be misread.
  */
 export async function readCall<P extends CallParams>(
   endpoint: string,
@@ -79,55 +84,52 @@ export async function readCall<P extends CallParams>(
   model: ModelName,
   defaults: AiSdkCacheOptions,
 ): Promise<ModelCall<P>> {
-  const { warmcache = {}, ...others } = params.providerOptions ?? {};
-  refuseUnknownOptions("cache a call (providerOptions.warmcache)", warmcache, OPTIONS);
-  const { provider = providerOf(model), ...rest } = { ...defaults, ...warmcache };
+  if (model.specificationVersion !== "v4") {
+    throw new TypeError(`Cannot cache a model of another interface than v4 (ai 7): ${model.specificationVersion}`);
+  }
+  const { warmcache, ...others } = params.providerOptions ?? {};
+  refuseUnknownOptions("cache a call (providerOptions.warmcache)", warmcache ?? {}, OPTIONS);
+  const { ignoreHeaders, ...options } = { ...defaults, ...warmcache };
+  const { provider, made, doubt } = await whomOf(model, params.headers, { ...options, ignoreHeaders });
   const providerOptions = Object.keys(others).length > 0 ? others : undefined;
-  // Headers say who asks, and with which release of the SDK. Raw chunks are between a provider and one caller.
+  // The headers are the model's business. Raw chunks are between a provider and one caller.
   const { headers: _, abortSignal, includeRawChunks: __, ...asked } = { ...params, providerOptions } as
     & P
     & { includeRawChunks?: unknown };
-  const body = await digested({ ...asked, model: model.modelId, interface: model.provider }) as JsonObject;
+  const { body, unkeyable } = await keyed({
+    ...asked,
+    model: model.modelId,
+    interface: model.provider,
+    ...(Object.keys(made).length > 0 && { made }),
+  });
   return {
     body,
     options: {
-      ...rest,
+      ...options,
       provider,
       endpoint,
       status: {},
-      bypass: reasonAgainst(others),
+      bypass: unkeyable ?? doubt ?? reasonAgainst(body, others),
       ...(abortSignal && { signal: abortSignal }),
     },
     outgoing: (signal) => ({ ...params, providerOptions, abortSignal: signal }),
   };
 }
 
-/** Why the answer would hang on more than the call; `undefined` where it does not. OpenAI keeps conversations. */
-function reasonAgainst(providerOptions: Record<string, object>): string | undefined {
-  const conversations = Object.values(providerOptions).map((options) => Object(options).conversation ?? null);
-  return conversations.some((conversation) => conversation !== null) ? "the call continues a conversation" : undefined;
-}
-
-/**
- * Who answers. Models do not say it, but most have the address they were given; two servers behind one kind of client
- * must not share answers, for both may have a model of the same name.
- */
-function providerOf(model: ModelName): string {
-  const address = addressOf(model);
-  if (address === undefined) return model.provider;
-  const known = providerAt(address.origin);
-  return known === address.origin ? `${address.origin}${address.pathname.replace(/\/$/, "")}` : known;
-}
-
-function addressOf(model: ModelName): URL | undefined {
-  const { config } = model as { config?: unknown };
-  const { baseURL, url } = Object(config) as { baseURL?: unknown; url?: unknown };
+/** What is asked, as the cache takes it. What has no JSON, such as a function, is for the model, and for nobody else. */
+async function keyed(asked: JsonObject): Promise<{ body: JsonObject; unkeyable?: string }> {
   try {
-    const address = typeof url === "function" ? url({ path: "", modelId: model.modelId }) : baseURL;
-    return typeof address === "string" ? new URL(address) : undefined;
-  } catch {
-    return undefined;
+    return { body: await digested(asked) as JsonObject };
+  } catch (error) {
+    return { body: { model: asked.model }, unkeyable: (error as Error).message };
   }
+}
+
+/** Why the answer would hang on more than the call; `undefined` where it does not. OpenAI keeps conversations. */
+function reasonAgainst(body: JsonObject, providerOptions: Record<string, object>): string | undefined {
+  const options = Object.values(providerOptions).map((options) => Object(options) as JsonObject);
+  if (options.some(({ conversation }) => (conversation ?? null) !== null)) return "the call continues a conversation";
+  return [body, ...options].map(reasonInCredentials).find((reason) => reason !== undefined);
 }
 
 /**

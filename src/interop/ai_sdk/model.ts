@@ -7,6 +7,8 @@
 
 /** What every model says of itself. */
 export interface ModelName {
+  /** Which version of the SDK's interface it is of. */
+  readonly specificationVersion: string;
   /** The kind of interface it speaks, and whose: `openai.chat`. */
   readonly provider: string;
   /** The provider's name of it. */

@@ -6,6 +6,7 @@
  */
 
 import { isJsonObject, type JsonObject } from "../../cache/json.ts";
+import { MAX_DEPTH } from "../../cache/request/canonical.ts";
 import { fromBase64, toBase64 } from "../../runtime/base64.ts";
 import { hexOf } from "../../runtime/hex.ts";
 
@@ -43,7 +44,11 @@ export function fromJson(value: unknown): unknown {
   }
 }
 
-/** A value as JSON in which bytes stand for their SHA-256: a key does not get longer with what is attached. */
+/**
+ * A value as JSON in which bytes stand for their SHA-256: a key does not get longer with what is attached.
+ *
+ * @throws TypeError as {@link toJson} does, and for what has no canonical JSON: a text that is no Unicode, for instance.
+ */
 export async function digested(value: unknown): Promise<unknown> {
   const digests = new Map<Uint8Array, Promise<string>>();
   written(value, (bytes) => {
@@ -52,7 +57,24 @@ export async function digested(value: unknown): Promise<unknown> {
   });
   const known = new Map<Uint8Array, string>();
   for (const [bytes, digest] of digests) known.set(bytes, await digest);
-  return written(value, (bytes) => `sha256:${known.get(bytes)!}`);
+  const json = written(value, (bytes) => `sha256:${known.get(bytes)!}`);
+  refuseUnkeyable(json, 0);
+  return json;
+}
+
+/** A text that was cut in the middle of a character, which providers do take, would fail the call in the cache. */
+function refuseUnkeyable(value: unknown, depth: number): void {
+  if (depth === MAX_DEPTH) throw new TypeError(`Cannot make a key of a value (nested deeper than ${MAX_DEPTH})`);
+  if (typeof value === "string" && !value.isWellFormed()) {
+    throw new TypeError("Cannot make a key of a text that is no Unicode (a lone surrogate)");
+  }
+  if (Array.isArray(value)) { for (const item of value) refuseUnkeyable(item, depth + 1); }
+  else if (isJsonObject(value)) {
+    for (const [name, member] of Object.entries(value)) {
+      refuseUnkeyable(name, depth);
+      refuseUnkeyable(member, depth + 1);
+    }
+  }
 }
 
 async function sha256(bytes: Uint8Array): Promise<string> {

@@ -1,0 +1,111 @@
+/**
+ * What providers answer over HTTP: which of it is an answer to the question, which is a failure whatever its status says,
+ * and how either is told to a client that was not the one who asked.
+ *
+ * @module
+ */
+
+import { decodeText, isJsonObject, type JsonObject } from "../cache/json.ts";
+import type { EndpointKind } from "../cache/request/ignore_list.ts";
+
+/** The media type of a stream of events. */
+export const EVENT_STREAM = "text/event-stream";
+
+/** What an answer has, one of these at least. Gateways have words of their own for failures, and send some with 200. */
+const MEMBERS: Readonly<Partial<Record<EndpointKind, readonly string[]>>> = {
+  chat_completions: ["choices"],
+  completions: ["choices"],
+  responses: ["output"],
+  messages: ["content"],
+  generate_content: ["candidates", "promptFeedback"],
+  embed_content: ["embedding", "embeddings"],
+};
+
+/** HTTP status codes that may be about who asks: his key, his bill, his rights, the models he may use, his rate. */
+const OF_THE_ASKER: ReadonlySet<number> = new Set([401, 402, 403, 404, 429]);
+
+/** An answer that is none to keep: it is passed on as it is, to everybody who waits for it, and never stored. */
+export class Failure extends Error {
+  override readonly name = "Failure";
+  /** What other processes may tell of it; absent where the provider did not call it a failure. */
+  readonly status: number | undefined;
+  /** The same of its body. */
+  readonly body: string;
+  readonly #response: Response;
+  readonly #bytes: Uint8Array<ArrayBuffer>;
+  readonly #asker: string;
+
+  /** Of a response whose body has been read. */
+  constructor(response: Response, bytes: Uint8Array<ArrayBuffer>, asker: string) {
+    super(`the provider answered with ${response.status} ${response.headers.get("Content-Type") ?? ""}`.trimEnd());
+    this.status = response.ok ? undefined : response.status;
+    this.body = new TextDecoder().decode(bytes);
+    this.#response = response;
+    this.#bytes = bytes;
+    this.#asker = asker;
+  }
+
+  /** Whether this is what another, who asks with other credentials, would be told as well. */
+  isFor(asker: string): boolean {
+    return asker === this.#asker || !OF_THE_ASKER.has(this.#response.status);
+  }
+
+  /** The response, for each who waits for it. */
+  toResponse(): Response {
+    return rebuilt(this.#response, this.#bytes);
+  }
+}
+
+/** Whether a body is an answer to this kind of question. What is not must not be kept, for it would never be asked again. */
+export function isAnswer(kind: EndpointKind, bytes: Uint8Array): boolean {
+  const members = MEMBERS[kind];
+  if (members === undefined) return true;
+  try {
+    const answer: unknown = JSON.parse(decodeText(bytes));
+    return isJsonObject(answer) && members.some((name) => name in answer);
+  } catch {
+    return false;
+  }
+}
+
+/** Whether headers say that what they are of is of this type. */
+export function isOf(mediaType: string, headers: Headers): boolean {
+  const [said = ""] = (headers.get("Content-Type") ?? "").split(";");
+  return said.trim().toLowerCase() === mediaType;
+}
+
+/** What was remembered of a call that failed, here or in another process, as the provider's answer that it was. */
+export function recordedFailure(error: unknown): Response | undefined {
+  const { code, cause } = Object(error) as { code?: unknown; cause?: unknown };
+  const { status, body, ...said } = Object(cause) as { status?: unknown; body?: unknown } & JsonObject;
+  const isFailure = typeof status === "number" && status >= 400 && status <= 599;
+  if (code !== "call_failed" || !isFailure) return undefined;
+  if (typeof body === "string") {
+    const type = isJsonText(body) ? "application/json" : "text/plain";
+    return new Response(body, { status, headers: { "Content-Type": type } });
+  }
+  const { type = null, param = null, code: reason = null } = said;
+  return Response.json({ error: { message: (cause as Error).message, type, param, code: reason } }, { status });
+}
+
+function isJsonText(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A response with this body: the provider's own headers where it was asked, less those of the transport. */
+export function rebuilt(
+  source: Response | undefined,
+  body: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array<ArrayBuffer>>,
+  mediaType = "application/json",
+): Response {
+  const headers = new Headers(source?.headers ?? { "Content-Type": mediaType });
+  for (const name of ["Content-Encoding", "Content-Length", "Transfer-Encoding"]) headers.delete(name);
+  const { status = 200, statusText = "" } = source ?? {};
+  // A status such as 204 may not have a body, not even an empty one.
+  return new Response("length" in body && body.length === 0 ? null : body, { status, statusText, headers });
+}

@@ -1,0 +1,67 @@
+/**
+ * One call of `fetch`, as its client made it. What it was made with goes on to the wrapped `fetch`, though a `Request`
+ * could not hold it: Bun's `proxy` and `tls`, an agent, a dispatcher. Sent without them, a request would go where its
+ * client never meant it to.
+ *
+ * @module
+ */
+
+/** A call, read. */
+export interface FetchCall {
+  /** What it asks for. */
+  readonly request: Request;
+  /** With which credentials, to tell those who ask apart; never to be stored. */
+  readonly asker: string;
+  /** Makes it as it was made. */
+  pass(): Promise<Response>;
+  /** Makes it with this text for a body, until the signal ends it. */
+  send(body: string, signal: AbortSignal): Promise<Response>;
+}
+
+/**
+ * Reads a call.
+ *
+ * @throws TypeError as `fetch` does.
+ */
+export function readFetchCall(
+  send: typeof fetch,
+  input: Parameters<typeof fetch>[0],
+  init: RequestInit | undefined,
+): FetchCall {
+  const request = new Request(input, init);
+  // Where it was made with a request, or with what cannot be copied from, all that can be had is in this one.
+  const isCopy = input instanceof Request || !isPlain(init);
+  const further = isPlain(init) ? init : undefined;
+  const address = isCopy ? request : input;
+  return {
+    request,
+    asker: askerOf(request),
+    pass() {
+      if (further === undefined) return send(address);
+      // The request has taken over what can be read only once.
+      const body = isCopy ? undefined : isReadOnce(further.body) ? request.body : further.body;
+      return send(address, { ...further, ...(body !== undefined && { body }) });
+    },
+    send(body, signal) {
+      const headers = new Headers(request.headers);
+      headers.delete("Content-Length");
+      return send(address, { ...further, headers, body, signal });
+    },
+  };
+}
+
+function isPlain(init: RequestInit | undefined): boolean {
+  if (init === undefined) return true;
+  const prototype: unknown = Object.getPrototypeOf(init);
+  return prototype === null || Object.getPrototypeOf(prototype) === null;
+}
+
+function isReadOnce(body: unknown): boolean {
+  return typeof body === "object" && body !== null && (body instanceof ReadableStream || Symbol.asyncIterator in body);
+}
+
+/** Google takes its key in the query as well. */
+function askerOf({ headers, url }: Request): string {
+  const names = ["authorization", "api-key", "x-api-key", "x-goog-api-key", "openai-organization", "openai-project"];
+  return JSON.stringify([...names.map((name) => headers.get(name)), new URL(url).search]);
+}
