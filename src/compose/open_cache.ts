@@ -16,7 +16,15 @@ import type { RedisConnection } from "../store/redis/options.ts";
 import type { Store } from "../store/store.ts";
 import { CacheBackend } from "./backend.ts";
 import { defined, type EnvironmentSettings, readEnvironment } from "./environment.ts";
-import { keepsExpired, openStore, planBackend, planTiers, type StorePlan, type TierOptions } from "./open_store.ts";
+import {
+  keepsExpired,
+  openStore,
+  planBackend,
+  planTiers,
+  refuseOddPlace,
+  type StorePlan,
+  type TierOptions,
+} from "./open_store.ts";
 import { tablePrices } from "./prices.ts";
 
 export { CacheBackend } from "./backend.ts";
@@ -129,9 +137,7 @@ export async function openCacheOn(runtime: Runtime, options: OpenCacheOptions): 
   refuseUnknownOptions("open a cache", options, Object.keys(OPTIONS));
   const { directory, staleWhileRevalidate, staleIfError } = options;
   const { ignore, policy, negativeTtl, claimDuration, refusedStore, report } = options;
-  if (directory !== undefined && typeof directory !== "string") {
-    throw new TypeError(`Cannot open a cache in a directory that is no string: ${String(directory)}`);
-  }
+  refuseOddPlace(options);
   const environment = readEnvironment(runtime);
   const plan = planOf(options, environment);
   return new ResponseCache({

@@ -119,6 +119,23 @@ export function keepsExpired({ tiers }: StorePlan): boolean {
 }
 
 /**
+ * Checks where stores are said to be. An empty directory would be the root of all files.
+ *
+ * @throws TypeError
+ */
+export function refuseOddPlace({ directory, redis }: Pick<TierOptions, "directory" | "redis">): void {
+  if (directory !== undefined && (typeof directory !== "string" || directory === "")) {
+    const received = directory === "" ? "an empty one" : String(directory);
+    throw new TypeError(`Cannot open a cache: directory has to be a string that names one: ${received}`);
+  }
+  if (redis !== undefined && (typeof redis !== "object" || redis === null)) {
+    throw new TypeError(
+      `Cannot open a cache: redis has to be an object, such as { url: "redis://…" }: ${typeof redis}`,
+    );
+  }
+}
+
+/**
  * Opens what was planned.
  *
  * @throws TypeError, RangeError for a wrong value; CacheError `unavailable` when a store cannot be used as asked.
@@ -140,8 +157,8 @@ export async function openStore(runtime: Runtime, plan: StorePlan, settings: Sto
     });
     return openTieredStore({ clock: runtime.clock, tiers: stores, ...defined({ front }) });
   } catch (error) {
-    // Those that were opened here; a store of the caller's is his to close.
-    await Promise.all(opened.map(async (result, level) => {
+    // Those that were opened here; a store of the caller's is his to close. Why they cannot be used is what he hears.
+    await Promise.allSettled(opened.map(async (result, level) => {
       if (result.status === "fulfilled" && isBackend(tiers[level]!.backend)) await result.value.store.close();
     }));
     throw error;
@@ -200,6 +217,7 @@ function tierOptions(tier: unknown): TierOptions {
   if (typeof tier !== "object" || tier === null) throw unknownBackend(tier);
   const options = tier as TierOptions;
   refuseUnknownOptions("open a tier", options, Object.keys(OPTIONS));
+  refuseOddPlace(options);
   if (isBackend(options.backend) || isStore(options.backend)) return options;
   throw unknownBackend(options.backend);
 }
@@ -218,17 +236,32 @@ function refuseOddTier(tier: TierOptions, isFront: boolean): void {
   throw new TypeError(`Cannot open a cache: ${odd[0]} means nothing to the tier ${what}: ${String(odd[1])}`);
 }
 
-/** One directory cannot be two tiers: each would find the other one's answers, or its lock. */
+/**
+ * One place cannot be two tiers: what is added to a request would be added twice, or each would find the other one's lock.
+ */
 function refuseSamePlace(tiers: readonly TierOptions[], settings: StoreSettings): void {
-  const places = new Set<string>();
-  for (const { backend, directory = settings.directory } of tiers) {
-    if (backend !== CacheBackend.SQLITE && backend !== CacheBackend.FILE) continue;
-    const place = `${backend} in ${directory}`;
+  const places = new Set<unknown>();
+  for (const tier of tiers) {
+    const { backend, directory = settings.directory } = tier;
+    const place = placeOf(tier, settings);
     if (places.has(place)) {
-      throw new TypeError(`Cannot open a cache with the same tier twice; give one another directory: ${place}`);
+      const isOnDisk = backend === CacheBackend.SQLITE || backend === CacheBackend.FILE;
+      const what = isOnDisk ? `${backend} in ${directory}` : typeof backend === "object" ? backend.name : backend;
+      throw new TypeError(`Cannot open a cache with the same tier twice; give one of them another place: ${what}`);
     }
     places.add(place);
   }
+}
+
+/** Where a tier keeps its entries: the same for the same place, as far as can be told before it is opened. */
+function placeOf(tier: TierOptions, settings: StoreSettings): unknown {
+  const { backend, directory = settings.directory, redis = settings.redis } = tier;
+  // A store of the caller's is itself, a memory of ours another each time.
+  if (typeof backend === "object") return backend;
+  if (backend === CacheBackend.MEMORY) return tier;
+  if (backend === CacheBackend.REDIS) return JSON.stringify([backend, redis?.url, redis?.urls, redis?.keyPrefix]);
+  const parts = directory.split("/").filter((part, index) => index === 0 || (part !== "" && part !== "."));
+  return JSON.stringify([backend, parts[0] === "." && parts.length > 1 ? parts.slice(1) : parts]);
 }
 
 function unknownBackend(backend: unknown): TypeError {

@@ -133,6 +133,28 @@ describe("openCache with tiers", () => {
     for (const seed of [2, 3, 4]) assert.deepEqual((await cache.get(ask(seed)))!.json(), answer(`${seed}`));
   });
 
+  it("brings to a Redis that was away what was bought meanwhile, though it was left alone", async (context) => {
+    if (!requireRedis(context)) return;
+    const server = await RedisServer.start();
+    const redis = { url: server.url };
+    const seeds = Array.from({ length: 8 }, (_, index) => index);
+    const ask = (seed: number) => ({ ...REQUEST, seed });
+    {
+      await using cache = await openCache({
+        directory: await temporaryFolder(),
+        redis,
+        tiers: ["sqlite", "redis"],
+      });
+      await cache.wrap(REQUEST, () => Promise.resolve(answer("hi")));
+      await server.kill();
+      for (const seed of seeds) await cache.wrap(ask(seed), () => Promise.resolve(answer(`${seed}`)));
+      await server.restart();
+    }
+    await using cache = await openCache({ redis, backend: "redis" });
+    for (const seed of seeds) assert.deepEqual((await cache.get(ask(seed)))?.json(), answer(`${seed}`));
+    await server.stop();
+  });
+
   it("shares what one machine bought with another by Redis", async (context) => {
     if (!requireRedis(context)) return;
     const server = await RedisServer.start();
@@ -169,6 +191,12 @@ describe("openCache with tiers", () => {
       [{ tiers: [{ backend: "sqlite", dir: "x" } as never] }, /unknown option .*: dir$/],
       [{ tiers: ["sqlite", "memory", "file"] }, /put it in front/],
       [{ tiers: ["sqlite", "sqlite"] }, /same tier twice.*: sqlite in \.warmcache$/],
+      [{ directory: "a", tiers: ["file", { backend: "file", directory: "./a//" }] }, /same tier twice/],
+      [{ tiers: ["redis", { backend: "redis", redis: {} }] }, /same tier twice.*: redis$/],
+      [{ tiers: ["memory", store, store] }, /same tier twice.*: sqlite$/],
+      [{ directory: "" }, /directory has to be a string that names one: an empty one$/],
+      [{ tiers: [{ backend: "file", directory: 5 as never }] }, /directory has to be a string that names one: 5$/],
+      [{ redis: "redis://user:secret@example" as never }, /redis has to be an object, .*: string$/],
       [{ tiers: [{ backend: "redis", maxBytes: 5 }] }, /maxBytes means nothing to the tier redis: 5$/],
       [{ tiers: [{ backend: "file", maxBytes: 5 }] }, /maxBytes means nothing to the tier file: 5$/],
       [{ tiers: [{ backend: "sqlite", freshFor: 5 }] }, /freshFor means nothing/],

@@ -27,8 +27,9 @@ interface Copy {
   bytes: number;
 }
 
-/** What a copy takes beside its answers, about. */
+/** What a copy takes beside its answers, and beside the bytes of each, as measured. */
 const COPY_BYTES = 512;
+const ENTRY_BYTES = 1024;
 
 /**
  * The store below is asked again after so long, whatever its stamp says: it removes what is used least when it needs
@@ -83,7 +84,7 @@ export class Copies {
         expired,
         corrupt,
       },
-      bytes: entries.reduce((sum, { storedBytes }) => sum + storedBytes, COPY_BYTES),
+      bytes: entries.reduce((sum, { storedBytes }) => sum + storedBytes + ENTRY_BYTES, COPY_BYTES),
     };
     this.#copies.set(place, copy);
     return copy.found;

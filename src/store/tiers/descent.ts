@@ -7,9 +7,9 @@
  */
 
 import type { Clock } from "../../runtime/runtime.ts";
-import type { Found, MaybePromise, NewEntry, StoredEntry, Want } from "../store.ts";
+import type { Found, MaybePromise, StoredEntry, Want } from "../store.ts";
 import { borrow } from "./borrowed.ts";
-import { fieldsOf } from "./entry_fields.ts";
+import { type CopyUp, freshOf } from "./copy_up.ts";
 import { noneAnswered } from "./refusals.ts";
 import { placeOf } from "./place.ts";
 import type { Reading, Readings } from "./readings.ts";
@@ -21,13 +21,8 @@ export interface DescentParts {
   readonly readings: Readings;
   /** Hears of a tier that was passed over. */
   readonly report: (error: unknown) => void;
-  /** Has a tier keep a copy of what is stored below it, unless it may not any more; resolves when that is settled. */
-  readonly keepCopy: (
-    tier: Tier,
-    want: Want,
-    entries: () => readonly NewEntry[],
-    mayBeKept: () => boolean,
-  ) => Promise<void>;
+  /** Has a tier keep a copy of what is stored below it; resolves when that is settled. */
+  readonly keepCopy: (copy: CopyUp) => Promise<void>;
 }
 
 /** One want on its way down. */
@@ -37,9 +32,12 @@ interface Errand {
   readonly reading: Reading;
   /** What each tier said; `undefined` where it was not asked, or did not answer. */
   readonly answers: (Found | undefined)[];
+  /** What it has, be it outdated. */
+  readonly held: (Found | undefined)[];
 }
 
 const TRIED = "look up answers";
+const NOTHING: Found = Object.freeze({ entries: Object.freeze([]), stale: false, expired: false, corrupt: false });
 
 /** A lookup. */
 export class Descent {
@@ -63,12 +61,13 @@ export class Descent {
    * @throws CacheError when no tier answers.
    */
   find(): MaybePromise<readonly Found[]> {
-    const [first] = this.#tiers;
-    const isLeftAlone = first!.isLeftAlone;
+    const first = this.#tiers[0]!;
+    const isLeftAlone = first.isLeftAlone(this.#model);
     try {
-      const found = first!.ask((store) => store.lookup(this.#model, this.#wants), { tried: TRIED });
+      const found = first.ask((store) => store.lookup(this.#model, this.#wants), { tried: TRIED, model: this.#model });
       // The way of most lookups: nothing to wait for, nothing to be remembered.
-      return !(found instanceof Promise) && this.#areEnough(found) ? found : this.#descend(found, isLeftAlone);
+      const isEnough = !(found instanceof Promise) && first.outdated.size === 0 && this.#areEnough(found);
+      return isEnough ? found : this.#descend(found, isLeftAlone);
     } catch (error) {
       return this.#descend(Promise.reject(error), isLeftAlone);
     }
@@ -77,13 +76,13 @@ export class Descent {
   async #descend(first: MaybePromise<readonly Found[]>, isLeftAlone: boolean): Promise<readonly Found[]> {
     const errands = this.#wants.map((want): Errand => {
       const place = placeOf(this.#model, want.key);
-      return { want, place, reading: this.#parts.readings.begin(place), answers: [] };
+      return { want, place, reading: this.#parts.readings.begin(place), answers: [], held: [] };
     });
     try {
       const errors: unknown[] = [];
       let open: readonly Errand[] = errands;
       for (const [level, tier] of this.#tiers.entries()) {
-        const isPassedOver = level === 0 ? isLeftAlone : tier.isLeftAlone;
+        const isPassedOver = level === 0 ? isLeftAlone : tier.isLeftAlone(this.#model);
         try {
           const found = await (level === 0 ? first : this.#ask(level, open));
           this.#unsettled.push(this.#take(level, open, found));
@@ -111,6 +110,7 @@ export class Descent {
     );
     return this.#tiers[level]!.ask((store) => store.lookup(this.#model, wants), {
       tried: TRIED,
+      model: this.#model,
       late: (found) => {
         this.#unsettled.push(found.then((found) => this.#take(level, errands, found), () => {}));
       },
@@ -122,16 +122,28 @@ export class Descent {
    */
   async #take(level: number, errands: readonly Errand[], found: readonly Found[]): Promise<void> {
     const copies: Promise<void>[] = [];
+    const from = this.#tiers[level]!;
     for (const [index, errand] of errands.entries()) {
-      const fresh = this.#fresh(found[index]);
-      const isMost = errand.answers.every((answer) => this.#fresh(answer).length < fresh.length);
-      errand.answers[level] = found[index];
-      if (errand.want.record === undefined || !isMost) continue;
-      for (const [above, tier] of this.#tiers.slice(0, level).entries()) {
-        const there = errand.answers[above];
+      const { want, place, answers, held } = errand;
+      const answer = from.outdated.has(place) ? NOTHING : found[index]!;
+      const fresh = this.#fresh(answer);
+      const isMost = answers.every((other) => this.#fresh(other).length < fresh.length);
+      [answers[level], held[level]] = [answer, found[index]];
+      if (want.record === undefined || !isMost) continue;
+      for (const [above, to] of this.#tiers.slice(0, level).entries()) {
+        const there = held[above];
         if (there === undefined) continue;
-        const entries = (): readonly NewEntry[] => union(fresh, this.#fresh(there)).map(newEntry);
-        copies.push(this.#parts.keepCopy(tier, errand.want, entries, () => !errand.reading.isVoid));
+        copies.push(this.#parts.keepCopy({
+          model: this.#model,
+          want,
+          place,
+          from,
+          to,
+          below: fresh,
+          above: this.#fresh(there),
+          samples: above === 0 ? want.samples : Number.MAX_SAFE_INTEGER,
+          mayBeKept: () => !errand.reading.isVoid,
+        }));
       }
     }
     await Promise.all(copies);
@@ -161,25 +173,7 @@ export class Descent {
     return this.#wants.every(({ samples }, index) => this.#fresh(found[index]).length >= samples);
   }
 
-  /** Those whose time has not passed, which come first. */
   #fresh(found: Found | undefined): readonly StoredEntry[] {
-    if (found === undefined) return [];
-    const now = this.#parts.clock.now();
-    return found.entries.filter(({ expires }) => expires === null || expires > now);
+    return found === undefined ? [] : freshOf(found, this.#parts.clock);
   }
-}
-
-/** What is stored below, and behind it what only the tier above has: written while the one below did not answer. */
-function union(below: readonly StoredEntry[], above: readonly StoredEntry[]): readonly StoredEntry[] {
-  return [...below, ...above.filter((entry) => !below.some((other) => isSame(entry, other)))];
-}
-
-function isSame(left: StoredEntry, right: StoredEntry): boolean {
-  if (left.created !== right.created) return false;
-  const [mine, others] = [left.bytes(), right.bytes()];
-  return mine.length === others.length && mine.every((byte, index) => byte === others[index]);
-}
-
-function newEntry(entry: StoredEntry): NewEntry {
-  return { ...fieldsOf(entry), body: entry.bytes() };
 }

@@ -26,7 +26,7 @@ export class LayeredFailures implements Failures {
     refuseLongError(error);
     const [failed, kept] = [key.slice(), { last, expires, error: error.slice() }];
     const results = await Promise.allSettled(this.#tiers.map(async (tier) => {
-      await tier.ask((store) => store.failures!.record(model, failed, kept), { tried: "record a failure" });
+      await tier.ask((store) => store.failures!.record(model, failed, kept), { tried: "record a failure", model });
     }));
     const lost = results.filter((result) => result.status === "rejected");
     if (lost.length === results.length) throw lost[0]!.reason;
@@ -39,7 +39,7 @@ export class LayeredFailures implements Failures {
   async last(model: string, key: Key): Promise<FailureRecord | undefined> {
     this.#refuseClosed("look for a failure");
     const records = await Promise.all(this.#tiers.map(async (tier) => {
-      return await tier.ask((store) => store.failures!.last(model, key), { tried: "look for a failure" });
+      return await tier.ask((store) => store.failures!.last(model, key), { tried: "look for a failure", model });
     }));
     return records.reduce((newest, record) => record && isNewer(record, newest) ? record : newest, undefined);
   }

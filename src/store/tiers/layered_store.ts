@@ -30,6 +30,7 @@ import type {
   Want,
 } from "../store.ts";
 import { BackFill } from "./back_fill.ts";
+import { BACK_FILLED, type CopyUp, copyUp } from "./copy_up.ts";
 import type { Stamp } from "./copies.ts";
 import { LayeredClaims } from "./layered_claims.ts";
 import { LayeredFailures } from "./layered_failures.ts";
@@ -42,12 +43,6 @@ import { listed, nearestOf } from "./union.ts";
 
 /** What goes over all that is stored may take so many times the deadline of a lookup. */
 const PATIENCE = 30;
-
-/**
- * The tag of what was copied from a lower tier. Which tags it has there is not known here, so a removal by tag takes all
- * such copies with it: they come back when they are asked for, where they still are.
- */
-export const BACK_FILLED = "warmcache:back-filled";
 
 /** Several stores as one. */
 export class LayeredStore implements Store {
@@ -70,6 +65,8 @@ export class LayeredStore implements Store {
   #removals = 0;
   #listener: (fault: StoreFault) => void = () => {};
   #closing: Promise<void> | undefined;
+  /** Nothing is under way any more, and the tiers are being closed. */
+  #isOver = false;
 
   /** `tiers` are one or more. */
   constructor(tiers: readonly Tier[], clock: Clock) {
@@ -79,8 +76,8 @@ export class LayeredStore implements Store {
     const stores = tiers.map(({ store }) => store);
     this.location = stores.map(({ name, location }) => `${name} (${location})`).join(", ");
     const refuseClosed = (tried: string): void => this.#refuseClosed(tried);
-    const claiming = tiers.findLast(({ store }) => store.claims !== undefined);
-    if (claiming !== undefined) this.claims = new LayeredClaims(claiming, refuseClosed);
+    const claiming = tiers.filter(({ store }) => store.claims !== undefined);
+    if (claiming.length > 0) this.claims = new LayeredClaims(claiming.toReversed(), refuseClosed);
     const remembering = tiers.filter(({ store }) => store.failures !== undefined);
     if (remembering.length > 0) {
       const ends = [...new Set([remembering[0]!, remembering.at(-1)!])];
@@ -110,7 +107,7 @@ export class LayeredStore implements Store {
       clock: this.#clock,
       readings: this.#readings,
       report,
-      keepCopy: (tier, want, entries, mayBeKept) => this.#keepCopy(model, tier, want, entries, mayBeKept),
+      keepCopy: (copy) => this.#keepCopy(copy),
     });
     return descent.find();
   }
@@ -138,15 +135,27 @@ export class LayeredStore implements Store {
     const place = placeOf(model, own.key);
     if (placement !== "replace_all") await this.#align(model, own);
     await this.#backFill.inTurn(place, async () => {
+      // Whoever does not take it has what it replaces, until he does.
+      const missed = {};
+      const taken = (tier: Tier): void => {
+        if (tier.outdated.get(place) === missed) tier.outdated.delete(place);
+      };
+      const asked = new Set<Tier>();
       try {
-        await this.#onAll(
-          "store an answer",
-          1,
-          (store) => store.put(model, own, added, placement, options),
-          (error) => {
-            this.#report("write_failed", model, error);
-          },
-        );
+        await this.#onAll(async (tier) => {
+          await tier.ask((store) => {
+            asked.add(tier);
+            return store.put(model, own, added, placement, options);
+          }, { tried: "store an answer", model, late: (put) => void put.then(() => taken(tier), () => {}) });
+          if (placement === "replace_all") tier.outdated.delete(place);
+        }, (error, tier) => {
+          if (placement !== "append") tier.outdated.set(place, missed);
+          if (asked.has(tier)) return this.#report("write_failed", model, error);
+          tier.offer((store) => store.put(model, own, added, placement, options), error).then(
+            () => taken(tier),
+            (error) => this.#report("write_failed", model, error),
+          );
+        });
       } finally {
         this.#readings.void(place);
       }
@@ -165,14 +174,23 @@ export class LayeredStore implements Store {
     try {
       await this.#backFill.idle();
       const failed: unknown[] = [];
-      const removed = await this.#onAll("remove entries", PATIENCE, async (store) => {
-        const removed = await store.remove(selection);
-        if (selection.tag !== undefined) await store.remove({ ...selection, tag: BACK_FILLED });
-        return removed;
-      }, (error) => failed.push(error));
+      let most: Removed = { entries: 0, storedBytes: 0 };
+      // From below: who copies up meanwhile, in another process, looks once more whether it is still there.
+      for (const tier of this.#tiers.toReversed()) {
+        try {
+          const removed = await tier.ask(async (store) => {
+            const removed = await store.remove(selection);
+            if (selection.tag !== undefined) await store.remove({ ...selection, tag: BACK_FILLED });
+            return removed;
+          }, { tried: "remove entries", patience: PATIENCE });
+          if (removed.entries >= most.entries) most = removed;
+        } catch (error) {
+          failed.push(error);
+        }
+      }
       // What was to be gone must not quietly stay.
-      if (failed.length > 0) throw failed[0];
-      return removed.reduce((most, each) => each.entries > most.entries ? each : most);
+      if (failed.length > 0) throw noneAnswered(failed);
+      return most;
     } finally {
       this.#readings.voidAll();
       this.#removals--;
@@ -182,7 +200,10 @@ export class LayeredStore implements Store {
   async nearest(sketch: Uint8Array, limit: number, model?: string): Promise<readonly RequestRecord[]> {
     this.#refuseClosed("look for requests");
     const near = new NearestSketches(sketch, limit);
-    const found = await this.#onAll("look for requests", 1, (store) => store.nearest(sketch, limit, model), () => {});
+    const found = await this.#onAll(
+      async (tier) => await tier.ask((store) => store.nearest(sketch, limit, model), { tried: "look for requests" }),
+      () => {},
+    );
     return nearestOf(found, near);
   }
 
@@ -216,7 +237,8 @@ export class LayeredStore implements Store {
   async #close(): Promise<void> {
     await Promise.allSettled(this.#underWay);
     await this.#backFill.idle();
-    const closed = await Promise.allSettled(this.#tiers.map(async ({ store }) => await store.close()));
+    this.#isOver = true;
+    const closed = await Promise.allSettled(this.#tiers.map((tier) => tier.close()));
     for (const result of closed) if (result.status === "rejected") throw result.reason;
   }
 
@@ -232,27 +254,17 @@ export class LayeredStore implements Store {
     }
   }
 
-  #keepCopy(
-    model: string,
-    tier: Tier,
-    { key, record }: Want,
-    entries: () => readonly NewEntry[],
-    mayBeKept: () => boolean,
-  ): Promise<void> {
-    return new Promise((resolve) => {
-      this.#backFill.copy(placeOf(model, key), async () => {
-        try {
-          if (this.#removals > 0 || !mayBeKept()) return;
-          const options = { tags: [BACK_FILLED] };
-          await tier.ask((store) => store.put(model, record!(), entries(), "replace_all", options), {
-            tried: "keep a copy of an answer",
-          });
-        } catch (error) {
-          this.#report("write_failed", model, error);
-        } finally {
-          resolve();
-        }
-      });
+  #keepCopy(copy: CopyUp): Promise<void> {
+    // An answer may come so late that nobody can keep it any more.
+    if (this.#isOver) return Promise.resolve();
+    const mayBeKept = (): boolean => this.#removals === 0 && copy.mayBeKept();
+    const bytes = copy.below.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
+    return this.#backFill.copy(copy.place, bytes, async () => {
+      try {
+        if (mayBeKept()) await copyUp({ ...copy, mayBeKept }, this.#clock);
+      } catch (error) {
+        this.#report("write_failed", copy.model, error);
+      }
     });
   }
 
@@ -262,18 +274,13 @@ export class LayeredStore implements Store {
    * @param failed hears of those that failed, where others did not.
    * @throws CacheError when none did it.
    */
-  async #onAll<T>(
-    tried: string,
-    patience: number,
-    work: (store: Store) => MaybePromise<T>,
-    failed: (error: unknown) => void,
-  ): Promise<T[]> {
-    const results = await Promise.allSettled(
-      this.#tiers.map(async (tier) => await tier.ask(work, { tried, patience })),
-    );
+  async #onAll<T>(work: (tier: Tier) => Promise<T>, failed: (error: unknown, tier: Tier) => void): Promise<T[]> {
+    const results = await Promise.allSettled(this.#tiers.map(work));
     const errors = results.flatMap((result) => result.status === "rejected" ? [result.reason] : []);
     if (errors.length === results.length) throw noneAnswered(errors);
-    for (const error of errors) failed(error);
+    for (const [level, result] of results.entries()) {
+      if (result.status === "rejected") failed(result.reason, this.#tiers[level]!);
+    }
     return results.flatMap((result) => result.status === "fulfilled" ? [result.value] : []);
   }
 

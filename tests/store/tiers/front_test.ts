@@ -146,7 +146,7 @@ describe("memory in front of a store", () => {
   });
 
   it("forgets the least recently used beyond its bytes", async () => {
-    const { store, lookups } = open({ maxBytes: 8192 });
+    const { store, lookups } = open({ maxBytes: 10_000 });
     for (const number of [1, 2, 3]) await put(store, number, ["x".repeat(3000)]);
     for (const number of [1, 2, 1, 3]) await look(store, number);
     lookups();
@@ -155,6 +155,17 @@ describe("memory in front of a store", () => {
     assert.equal(lookups(), 0);
     await look(store, 2);
     assert.equal(lookups(), 1);
+  });
+
+  it("counts what small answers take besides their bytes", async () => {
+    const { store, lookups } = open({ maxBytes: 64 * 1024 });
+    for (let number = 0; number < 100; number++) {
+      await put(store, number, ["x"]);
+      await look(store, number);
+    }
+    lookups();
+    for (let number = 99; number >= 0; number--) await look(store, number);
+    assert.ok(lookups() > 50);
   });
 
   it("answers what is larger than all of it", async () => {

@@ -204,6 +204,61 @@ describe("a lookup in layers", () => {
     assert.deepEqual(await look(store, 1), ["a"]);
   });
 
+  it("copies nothing over what another process put above meanwhile", async () => {
+    const { store, near, far } = open();
+    await put(far, 1, ["a"]);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    near.mood = (asked) => asked === "lookup" && near.asked.length > 1 ? promise : undefined;
+    assert.deepEqual(await look(store, 1), ["a"]);
+    await settle();
+    await put(near, 1, ["theirs"]);
+    resolve();
+    await settle();
+    assert.deepEqual(await look(near, 1, 9), ["theirs"]);
+  });
+
+  it("takes a copy back of what another process removed meanwhile, and serves it to nobody here", async () => {
+    const { store, near, far } = open();
+    await put(far, 1, ["a"]);
+    const { promise: isRemoved, resolve } = Promise.withResolvers<void>();
+    near.mood = (asked) => asked === "put" ? isRemoved : undefined;
+    assert.deepEqual(await look(store, 1), ["a"]);
+    await settle();
+    await far.remove({});
+    const secondLook = Promise.withResolvers<void>();
+    far.mood = () => secondLook.promise;
+    resolve();
+    await settle();
+    assert.deepEqual(await look(near, 1), ["a"]);
+    far.mood = () => {};
+    assert.deepEqual(await look(store, 1), []);
+    secondLook.resolve();
+    await settle();
+    assert.deepEqual(await look(near, 1), []);
+  });
+
+  it("copies once more what another process replaced meanwhile, and keeps what the upper tier alone had", async () => {
+    const { store, near, far } = open();
+    await put(near, 1, ["mine"]);
+    await put(far, 1, ["a", "b"]);
+    near.mood = async (asked) => {
+      if (asked !== "put") return;
+      near.mood = () => {};
+      await put(far, 1, ["A", "B"], "replace_all");
+    };
+    assert.deepEqual(await look(store, 1, 2), ["a", "b"]);
+    await settle();
+    assert.deepEqual(await look(near, 1, 9), ["A", "B", "mine"]);
+    await put(near, 2, ["mine"]);
+    await put(far, 2, ["a", "b"]);
+    near.mood = async (asked) => {
+      if (asked === "put") await far.remove({});
+    };
+    assert.deepEqual(await look(store, 2, 2), ["a", "b"]);
+    await settle();
+    assert.deepEqual(await look(near, 2, 9), ["mine"]);
+  });
+
   it("answers within the deadline of a tier that never does", async () => {
     const { store, near, far, clock, faults } = open();
     await put(near, 1, ["a"]);
@@ -230,6 +285,23 @@ describe("a lookup in layers", () => {
     resolve();
     await settle();
     assert.deepEqual(await look(near, 1), ["a"]);
+  });
+
+  it("copies nothing that comes when the tiers are closed", async () => {
+    const { store, near, far, clock, faults } = open();
+    await put(far, 1, ["a"]);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    far.mood = () => promise;
+    const found = look(store, 1);
+    await settle();
+    clock.advance(1000);
+    await found;
+    const { length } = faults;
+    await store.close();
+    resolve();
+    await settle();
+    assert.equal(near.asked.includes("put"), false);
+    assert.equal(faults.length, length);
   });
 
   it("copies nothing late over what was bought meanwhile", async () => {
@@ -319,6 +391,87 @@ describe("a put in layers", () => {
     assert.deepEqual(types(faults), ["write_failed"]);
   });
 
+  it("that replaces what a tier keeps is not undone by that tier, which has it at the next chance", async () => {
+    for (const placement of ["replace", "replace_all"] as const) {
+      const { store, near, far } = open();
+      await put(store, 1, ["old"]);
+      near.mood = (asked) => asked === "put" ? fails() : undefined;
+      await put(store, 1, ["new"], placement);
+      assert.deepEqual(await look(store, 1), ["new"]);
+      await settle();
+      far.mood = fails;
+      assert.deepEqual(await look(store, 1), [], "better nothing than what was replaced");
+      [near.mood, far.mood] = [() => {}, () => {}];
+      assert.deepEqual(await look(store, 1), ["new"]);
+      await settle();
+      assert.deepEqual(await look(near, 1, 9), ["new"]);
+      far.asked.length = 0;
+      assert.deepEqual(await look(store, 1), ["new"]);
+      assert.deepEqual(far.asked, []);
+    }
+  });
+
+  it("that replaces more than one sample does not let the last tier bring them back", async () => {
+    const { store, near, far } = open();
+    await put(store, 1, ["x", "y"]);
+    far.mood = (asked) => asked === "put" ? fails() : undefined;
+    await put(store, 1, ["A"], "replace_all");
+    assert.deepEqual(await look(store, 1, 2), ["A"]);
+    await settle();
+    assert.deepEqual(await look(near, 1, 9), ["A"]);
+    far.mood = () => {};
+    await put(store, 1, ["B", "C"], "replace_all");
+    await near.remove({});
+    assert.deepEqual(await look(store, 1, 2), ["B", "C"]);
+  });
+
+  it("that a tier takes after its deadline counts from then on", async () => {
+    const { store, near, far, clock } = open();
+    await put(store, 1, ["x"]);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    far.mood = (asked) => asked === "put" ? promise : undefined;
+    const stored = put(store, 1, ["A"], "replace_all");
+    await settle();
+    clock.advance(1000);
+    await stored;
+    await near.remove({});
+    assert.deepEqual(await look(store, 1), []);
+    resolve();
+    await settle();
+    assert.deepEqual(await look(store, 1), ["A"]);
+  });
+
+  it("is handed to a tier that is left alone, for which nobody waits", async () => {
+    const { store, far, faults, clock } = open();
+    far.mood = fails;
+    for (const number of [1, 2, 3]) await look(store, number);
+    faults.length = 0;
+    far.mood = () => {};
+    await put(store, 4, ["a"]);
+    await settle();
+    assert.deepEqual([await look(far, 4), faults], [["a"], []]);
+    far.mood = hangs;
+    for (let number = 0; number < 256; number++) await put(store, number, ["b"], "replace_all");
+    await settle();
+    assert.deepEqual(faults, []);
+    await put(store, 256, ["b"], "replace_all");
+    await settle();
+    assert.deepEqual(types(faults), ["write_failed"]);
+    assert.equal(clock.monotonic(), new ManualClock().monotonic());
+  });
+
+  it("waits for no copies but those of its own request", async () => {
+    const { store, near, far } = open();
+    const numbers = Array.from({ length: 100 }, (_, index) => index);
+    for (const number of numbers) await put(far, number, ["a"]);
+    near.mood = (asked) => asked === "put" && near.asked.length < 70 ? hangs() : undefined;
+    await store.lookup(MODEL, numbers.map((number) => want(number)));
+    await settle();
+    near.mood = () => {};
+    await put(store, 99, ["b"]);
+    assert.deepEqual(await look(near, 99, 9), ["a", "b"]);
+  });
+
   it("refuses a sketch that is none before any tier sees it", async () => {
     const { store, near, far } = open();
     const odd = requestOf(1, { sketch: new Uint8Array(3) });
@@ -342,6 +495,19 @@ describe("a removal in layers", () => {
     near.mood = fails;
     await assert.rejects(async () => await store.remove({}), /it is gone/);
     assert.equal((await far.size()).entries, 0);
+  });
+
+  it("begins with the last tier, so that nobody copies from there what is gone above", async () => {
+    const { store, near, far } = open();
+    await put(store, 1, ["a"]);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    far.mood = (asked) => asked === "remove" ? promise : undefined;
+    const removed = store.remove({});
+    await settle();
+    assert.equal(near.asked.includes("remove"), false);
+    resolve();
+    await removed;
+    assert.deepEqual(await look(near, 1), []);
   });
 
   it("by tag reaches what was copied up, whose tags only the lower tier knows", async () => {
@@ -438,6 +604,80 @@ describe("the tiers' common facts", () => {
     };
     await assert.rejects(async () => await store.close(), /it is gone/);
     assert.equal(isClosed, true);
+  });
+});
+
+describe("close in layers", () => {
+  it("waits half a minute at most for a tier with a deadline", async () => {
+    const { store, far, clock } = open();
+    far.close = hangs;
+    const refused = assert.rejects(async () => await store.close(), /Cannot close .* took longer than 30000 ms$/);
+    await settle();
+    clock.advance(29_999);
+    await settle();
+    clock.advance(1);
+    await refused;
+  });
+});
+
+describe("claims in layers", () => {
+  const claim = async (store: Store, holder: string): Promise<boolean> =>
+    (await store.claims!.claim(MODEL, keyOf(1), holder, 1000)).granted;
+
+  /** Who has claimed the request, or nobody. */
+  function claiming(clock: ManualClock): Store & { holder?: string; mood: () => void } {
+    const store = {
+      ...openMemoryStore({ clock, maxBytes: 2 ** 20 }),
+      name: "claiming",
+      location: "here",
+      mood: () => {},
+      claims: {
+        claim: (_model: string, _key: Uint8Array, holder: string) => {
+          store.mood();
+          store.holder ??= holder;
+          return store.holder === holder ? { granted: true } : { granted: false, expires: clock.now() + 1000 };
+        },
+        release: (_model: string, _key: Uint8Array, holder: string) => {
+          store.mood();
+          if (store.holder === holder) delete store.holder;
+        },
+      },
+    } as unknown as Store & { holder?: string; mood: () => void };
+    return store;
+  }
+
+  it("are the last tier's, and while it cannot be asked those above it", async () => {
+    const clock = new ManualClock();
+    const [near, far] = [claiming(clock), claiming(clock)];
+    const store = openTieredStore({ clock, tiers: [{ store: near }, { store: far }] });
+    assert.equal(await claim(store, "one"), true);
+    assert.deepEqual([near.holder, far.holder], [undefined, "one"]);
+    assert.equal(await claim(store, "two"), false);
+    await store.claims!.release(MODEL, keyOf(1), "one");
+    assert.equal(far.holder, undefined);
+    far.mood = () => {
+      throw new CacheError("unavailable", "gone");
+    };
+    assert.equal(await claim(store, "one"), true);
+    assert.equal(await claim(store, "two"), false);
+    assert.equal(near.holder, "one");
+    far.mood = () => {};
+    assert.equal(await claim(store, "one"), true);
+    await store.claims!.release(MODEL, keyOf(1), "one");
+    assert.deepEqual([near.holder, far.holder], [undefined, undefined]);
+  });
+
+  it("cannot be had where no tier can be asked, which the last one explains", async () => {
+    const clock = new ManualClock();
+    const [near, far] = [claiming(clock), claiming(clock)];
+    const store = openTieredStore({ clock, tiers: [{ store: near }, { store: far }] });
+    for (const [tier, message] of [[near, "near"], [far, "far"]] as const) {
+      tier.mood = () => {
+        throw new CacheError("unavailable", message);
+      };
+    }
+    await assert.rejects(claim(store, "one"), /far$/);
+    await store.claims!.release(MODEL, keyOf(1), "one");
   });
 });
 

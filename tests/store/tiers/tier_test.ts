@@ -1,13 +1,17 @@
 /** A tier that fails: how long it is waited for, and how long it is left alone. */
 
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
 import { CacheError } from "../../../src/store/error.ts";
 import { openMemoryStore } from "../../../src/store/memory/memory_store.ts";
 import { Tier } from "../../../src/store/tiers/tier.ts";
+import { requireRuntime, RUNTIMES } from "../../support/runtimes.ts";
 import { ManualClock } from "../manual_clock.ts";
 import { settle } from "./support.ts";
 
+const WORKER = fileURLToPath(new URL("./patient_worker.ts", import.meta.url));
 const SECOND = 1000;
 
 function open(deadline = SECOND): { clock: ManualClock; tier: Tier } {
@@ -90,10 +94,10 @@ describe("a tier", () => {
     for (let time = 0; time < 3; time++) assert.equal(await fail(tier), true);
     for (const seconds of [5, 10, 20, 40, 60, 60]) {
       clock.advance(seconds * SECOND - 1);
-      assert.equal(tier.isLeftAlone, true);
+      assert.equal(tier.isLeftAlone(), true);
       assert.equal(await fail(tier), false);
       clock.advance(1);
-      assert.equal(tier.isLeftAlone, false);
+      assert.equal(tier.isLeftAlone(), false);
       assert.equal(await fail(tier), true);
     }
   });
@@ -116,10 +120,10 @@ describe("a tier", () => {
     for (let time = 0; time < 3; time++) assert.equal(await fail(tier), true);
     clock.advance(5 * SECOND);
     tier.ask(() => 1, asking);
-    assert.equal(tier.isLeftAlone, false);
+    assert.equal(tier.isLeftAlone(), false);
     for (let time = 0; time < 3; time++) assert.equal(await fail(tier), true);
     clock.advance(5 * SECOND);
-    assert.equal(tier.isLeftAlone, false);
+    assert.equal(tier.isLeftAlone(), false);
   });
 
   it("is tried by one call at a time", async () => {
@@ -128,10 +132,10 @@ describe("a tier", () => {
     clock.advance(5 * SECOND);
     const { promise, resolve } = Promise.withResolvers<number>();
     const trial = tier.ask(() => promise, asking);
-    assert.equal(tier.isLeftAlone, true);
+    assert.equal(tier.isLeftAlone(), true);
     resolve(1);
     assert.equal(await trial, 1);
-    assert.equal(tier.isLeftAlone, false);
+    assert.equal(tier.isLeftAlone(), false);
   });
 
   it("is not left alone for longer because many calls failed at once", async () => {
@@ -142,7 +146,7 @@ describe("a tier", () => {
     clock.advance(SECOND);
     await refused;
     clock.advance(5 * SECOND);
-    assert.equal(tier.isLeftAlone, false);
+    assert.equal(tier.isLeftAlone(), false);
   });
 
   it("is well when it refuses what is somebody else's", async () => {
@@ -154,6 +158,49 @@ describe("a tier", () => {
         });
       }
     }
-    assert.equal(tier.isLeftAlone, false);
+    assert.equal(tier.isLeftAlone(), false);
   });
+
+  it("leaves one model alone that fails by itself, and what is about all models too", async () => {
+    const { tier } = open();
+    const ask = (model?: string, error?: Error) => async () =>
+      await tier.ask(() => {
+        if (error !== undefined) throw error;
+      }, { tried: "ask", ...model !== undefined && { model } });
+    for (let time = 0; time < 3; time++) {
+      await assert.rejects(ask("broken", new Error("no")), /no$/);
+      await assert.rejects(ask(undefined, new Error("no")), /no$/);
+    }
+    for (const model of ["broken", undefined]) await assert.rejects(ask(model), /left alone/);
+    assert.deepEqual([tier.isLeftAlone("broken"), tier.isLeftAlone(), tier.isLeftAlone("sound")], [true, true, false]);
+    await ask("sound")();
+  });
+
+  it("is left alone for all models when it answers none in time, be it with an error", async () => {
+    const { tier, clock } = open();
+    for (const model of ["one", "another", "a third"]) {
+      const { promise, reject } = Promise.withResolvers<never>();
+      const refused = assert.rejects(async () => await tier.ask(() => promise, { tried: "ask", model }), /late/);
+      clock.advance(SECOND / 2);
+      reject(new Error("late"));
+      await refused;
+    }
+    assert.equal(tier.isLeftAlone("any other"), true);
+  });
+
+  it("is waited for as long as it takes where no timer runs so long", async () => {
+    const clock = new ManualClock();
+    clock.sleep = () => assert.fail("such a timer ends at once");
+    const tier = new Tier(openMemoryStore({ clock, maxBytes: 1000 }), clock, 2 ** 31);
+    assert.equal(await tier.ask(() => Promise.resolve(1), asking), 1);
+  });
+
+  for (const name of RUNTIMES) {
+    it(`that never answers does not end a process on ${name} that waits for it`, (context) => {
+      const command = requireRuntime(context, name);
+      if (command === undefined) return;
+      const [program, ...args] = command;
+      assert.equal(execFileSync(program, [...args, WORKER], { encoding: "utf8" }), "it took longer than 50 ms\n");
+    });
+  }
 });
