@@ -5,9 +5,10 @@
  * - parsed, beside decompressing and parsing the same answers from memory, and nothing else;
  * - located but not read, beside what it replaces: 20 bins of JSON, 28 MB each, of which one is read and parsed whole on
  *   every miss, because another process may have written to it. That is done for 50 misses and all hits, and
- *   extrapolated.
+ *   extrapolated;
+ * - one more answer put, which has such a bin be written anew.
  *
- * Once with varied text, once with repetitive text, as the program it replaces was timed with. The files are written
+ * Of ours, the SQLite store and the file store, which is JSON for people, too. Once with varied text, once with repetitive text, as the program it replaces was timed with. The files are written
  * once; every process opens them anew and has looked up 200 answers before it is timed.
  *
  * Run: `deno run -A bench/seed_case.ts`
@@ -31,6 +32,7 @@ const LOOKUPS = 10_000;
 const MISSES = 0.65;
 const TIMED_MISSES = 50;
 const WARM_UP = 200;
+const PUTS = 20;
 const ROUNDS = 5;
 const MODEL = "gpt-4o-mini";
 
@@ -46,10 +48,17 @@ const ORDER: readonly number[] = (() => {
 const PARSED = "10,000 lookups, hits parsed";
 const LOCATED = "10,000 lookups, hits located and verified, not read";
 
+const PUT = `one more answer put, on average over ${PUTS}`;
+
+const BACKENDS = ["sqlite", "file"] as const;
+type Backend = typeof BACKENDS[number];
+
 const program = fileURLToPath(import.meta.url);
 const folder = (): string => process.env.WARMCACHE_BENCH_FOLDER!;
+const placeOf = (backend: Backend) => ({ backend, directory: join(folder(), backend) });
 const sides = [
-  { name: "warmcache", run: warmcache },
+  { name: "warmcache", run: () => warmcache("sqlite") },
+  { name: "warmcache, file store", run: () => warmcache("file") },
   { name: "decompress and parse alone", run: alone },
   { name: "FILE bins (extrapolated)", run: bins },
 ];
@@ -61,29 +70,30 @@ else {
     try {
       await prepare(kind);
       const title = `${ENTRIES} answers of ${ANSWER_BYTES / 1000} KB, ${kind} text, ${LOOKUPS} lookups, 65 % misses`;
-      await compare(program, { title, unit: "ms", rounds: ROUNDS, sides });
+      await compare(program, { title, unit: "ms", rounds: ROUNDS, ours: 2, sides });
     } finally {
       await rm(folder(), { recursive: true });
     }
   }
 }
 
-/** Writes the same answers in the three forms. */
+/** Writes the same answers in the four forms. */
 async function prepare(kind: Kind): Promise<void> {
   const text = answers(kind);
   const zstd = await loadZstd();
-  const cache = await openCache({ directory: join(folder(), "cache"), claimDuration: 0, priceOf: null });
+  const options = { claimDuration: 0, priceOf: null };
+  const caches = await Promise.all(BACKENDS.map((backend) => openCache({ ...placeOf(backend), ...options })));
   const frames: Uint8Array[] = [];
   const contents: Record<string, string>[] = Array.from({ length: BINS }, () => ({}));
   for (let index = 0; index < ENTRIES; index++) {
     const answer = text(index);
-    await cache.put(request(index), answer);
+    await Promise.all(caches.map((cache) => cache.put(request(index), answer)));
     const json = JSON.stringify(answer);
     frames.push(zstd.compress(new TextEncoder().encode(json)));
     contents[index % BINS]![promptHash(index)] = json;
     if (index % 500 === 499) console.error(`${kind}: ${index + 1} of ${ENTRIES} answers written`);
   }
-  await cache.close();
+  await Promise.all(caches.map((cache) => cache.close()));
   const sizes = new Uint32Array(frames.map(({ byteLength }) => byteLength));
   await writeFile(join(folder(), "sizes"), new Uint8Array(sizes.buffer));
   await writeFile(join(folder(), "frames"), frames);
@@ -124,8 +134,8 @@ function request(index: number): object {
   return { model: MODEL, temperature: 0, messages: [{ role: "user", content }] };
 }
 
-async function warmcache(): Promise<SideReport> {
-  const cache = await openCache({ directory: join(folder(), "cache") });
+async function warmcache(backend: Backend): Promise<SideReport> {
+  const cache = await openCache(placeOf(backend));
   const run = async (order: readonly number[], use: (value: unknown) => void, parse: boolean): Promise<number> => {
     const started = performance.now();
     for (const index of order) {
@@ -140,6 +150,7 @@ async function warmcache(): Promise<SideReport> {
   const figures = {
     [PARSED]: await run(ORDER, () => {}, true),
     [LOCATED]: await run(ORDER, () => {}, false),
+    [PUT]: await meanOfPuts((index, answer) => cache.put(request(index), answer)),
   };
   await cache.close();
   return { answers: digest.end(), figures, versions: { deno: process.versions.deno! } };
@@ -189,7 +200,25 @@ async function bins(): Promise<SideReport> {
   started = performance.now();
   for (const index of ORDER) if (index < ENTRIES) await find(index);
   const total = misses + performance.now() - started;
-  return { answers: digest.end(), figures: { [PARSED]: total, [LOCATED]: total }, versions: {} };
+  const put = await meanOfPuts(async (index, answer) => {
+    const content = await load(index % BINS);
+    content[promptHash(index)] = JSON.stringify(answer);
+    await writeFile(binPath(index % BINS), JSON.stringify(content));
+  });
+  return { answers: digest.end(), figures: { [PARSED]: total, [LOCATED]: total, [PUT]: put }, versions: {} };
+}
+
+/** Of answers that nobody looks up, the same in each round. */
+async function meanOfPuts(put: (index: number, answer: object) => Promise<void>): Promise<number> {
+  const text = answers("varied");
+  let took = 0;
+  for (let index = 0; index < PUTS; index++) {
+    const answer = text(index);
+    const started = performance.now();
+    await put(2 * ENTRIES + index, answer);
+    took += performance.now() - started;
+  }
+  return took / PUTS;
 }
 
 /** Enough lookups, hits and misses, to compare the answers by. */

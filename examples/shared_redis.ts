@@ -26,5 +26,8 @@ if (name === undefined) {
 } else {
   await using cache = await openCache({ backend: "redis" });
   const { right, asked } = await evaluate(cache, new OpenAI());
-  console.log(`${name.padEnd(6)} ${right} of ${asked} right; ${(await cache.stats()).summary()}`);
+  const stats = await cache.stats();
+  console.log(`${name.padEnd(6)} ${right} of ${asked} right; ${stats.summary()}`);
+  // An evaluation does not end because Redis is away: it costs more, and nobody would know why.
+  if (stats.lastError) console.error(`${name.padEnd(6)} did not share: ${stats.lastError.message}`);
 }

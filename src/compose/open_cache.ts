@@ -68,7 +68,7 @@ export interface OpenCacheOptions extends Keep {
    * on disk, 256 MiB in memory.
    */
   readonly maxBytes?: number;
-  /** How long to wait for a database or a lock that another process holds. Default: 1 second. */
+  /** How long to wait for a database or a lock that another process holds. Default: 1 second; 5 for `file`. */
   readonly lockTimeout?: Milliseconds;
   /** Which outcomes are stored; what is left out is as by default: errors and empty answers never, all else is. */
   readonly policy?: OutcomePolicy;

@@ -8,6 +8,9 @@ import { requireRuntime } from "../support/runtimes.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 import { runExample, startKnowingProvider } from "./provider.ts";
 
+/** Closing tries for five seconds to write what waits: longer than Bun gives a test. */
+const PATIENT = { timeout: 60_000 };
+
 describe("examples/shared_redis.ts", () => {
   it("pays once for what three processes ask", async (context) => {
     const command = requireRuntime(context, "deno");
@@ -26,6 +29,23 @@ describe("examples/shared_redis.ts", () => {
       assert.equal(upstream.asked.length, 12);
     } finally {
       await server.stop();
+      await upstream.close();
+    }
+  });
+
+  it("says why each paid for itself where there is no server", PATIENT, async (context) => {
+    const command = requireRuntime(context, "deno");
+    if (!command) return;
+    const upstream = await startKnowingProvider();
+    try {
+      const env = { WARMCACHE_REDIS_URL: "redis://127.0.0.1:1" };
+      const directory = await temporaryFolder();
+      const { code, output, errors } = await runExample(command, "shared_redis.ts", { directory, upstream, env });
+      assert.equal(code, 0, errors);
+      assert.equal(output.match(/7 of 7 right/g)?.length, 3);
+      assert.equal(errors.match(/^(one|two|three) +did not share: .*127\.0\.0\.1:1/gm)?.length, 3, errors);
+      assert.equal(upstream.asked.length, 36);
+    } finally {
       await upstream.close();
     }
   });

@@ -2,8 +2,9 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { setImmediate } from "node:timers";
 import { openMemoryStore } from "../../src/store/memory/memory_store.ts";
-import type { Found, Store, Want } from "../../src/store/store.ts";
+import type { Found, NewEntry, Store, Want } from "../../src/store/store.ts";
 import { ManualClock, storeConformance, type StoreFacet, type StoreUnderTest } from "../../src/testing/testing.ts";
 import { type Result, resultOf } from "./collected.ts";
 
@@ -39,6 +40,23 @@ const finding = (change: Lookup) => (inner: Store): Partial<Store> => ({
     (await inner.lookup(model, wants)).map((found, index) => change(found, wants[index]!)),
 });
 
+/** Changes what is put. */
+const putting = (change: (entry: NewEntry) => NewEntry) => (inner: Store): Partial<Store> => ({
+  put: (model, request, entries, ...rest) => inner.put(model, request, entries.map(change), ...rest),
+});
+
+/** Answers as a store on another machine does. */
+function late(inner: Store): Partial<Store> {
+  const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+  const methods = ["lookup", "put", "remove", "nearest", "size"] as const;
+  const slow = methods.map((name) => [name, async (...args: unknown[]) => {
+    const result: unknown = await Reflect.apply(inner[name], inner, args);
+    for (let time = 0; time < 3; time++) await turn();
+    return result;
+  }]);
+  return Object.fromEntries(slow);
+}
+
 const FAULTS: Readonly<Record<string, [(inner: Store, clock: ManualClock) => Partial<Store>, found: string]>> = {
   "answers in the wrong order": [
     (inner) => ({ lookup: async (model, wants) => [...await inner.lookup(model, wants)].reverse() }),
@@ -62,6 +80,42 @@ const FAULTS: Readonly<Record<string, [(inner: Store, clock: ManualClock) => Par
       })),
     })),
     "lookup > gives back every field and every byte",
+  ],
+  "rounds what the provider said": [
+    putting((entry) => ({ ...entry, latency: entry.latency === null ? null : Math.round(entry.latency) })),
+    "lookup > gives back every field and every byte",
+  ],
+  "takes all answers for JSON": [
+    putting((entry) => ({ ...entry, mediaType: "application/json" })),
+    "lookup > gives back every field and every byte",
+  ],
+  "gives an answer away once": [
+    finding((found) => ({
+      ...found,
+      entries: found.entries.map((entry) => {
+        let times = 0;
+        return { ...entry, bytes: () => times++ === 0 ? entry.bytes() : new Uint8Array() };
+      }),
+    })),
+    "lookup > gives back every field and every byte",
+  ],
+  "lets answers expire by the second": [
+    putting((entry) => ({ ...entry, expires: entry.expires === null ? null : Math.ceil(entry.expires / 1000) * 1000 })),
+    "expires > is the first moment an entry is not served",
+  ],
+  "takes names for the same that look the same": [
+    (inner) => ({
+      lookup: (model, wants) => inner.lookup(model.normalize(), wants),
+      put: (model, ...rest) => inner.put(model.normalize(), ...rest),
+    }),
+    "lookup > tells models apart under the same key",
+  ],
+  "keeps what there is in place of nothing": [
+    (inner) => ({
+      put: (model, request, entries, ...rest) =>
+        entries.length > 0 ? inner.put(model, request, entries, ...rest) : undefined,
+    }),
+    "put > of no answers adds none, and replaces all there are by none where that is said",
   ],
   "forgets which model was asked": [
     (inner) => ({
@@ -104,6 +158,29 @@ const FAULTS: Readonly<Record<string, [(inner: Store, clock: ManualClock) => Par
     }),
     "remove > by tag: all that a request was ever given count, and only whole ones",
   ],
+  "keeps the last of several tags": [
+    (inner) => ({
+      put: (model, request, entries, placement, options) =>
+        inner.put(model, request, entries, placement, { tags: options?.tags?.slice(-1) ?? [] }),
+    }),
+    "remove > by tag: all that a request was ever given count, and only whole ones",
+  ],
+  "takes tags for the same that differ in case": [
+    (inner) => ({
+      put: (model, request, entries, placement, options) =>
+        inner.put(model, request, entries, placement, {
+          tags: options?.tags?.map((tag) => tag.toLowerCase()) ?? [],
+        }),
+      remove: ({ tag, ...rest }) => inner.remove(tag === undefined ? rest : { ...rest, tag: tag.toLowerCase() }),
+    }),
+    "remove > by tag: all that a request was ever given count, and only whole ones",
+  ],
+  "forgets whose weights were asked": [
+    (inner) => ({
+      nearest: async (...args) => (await inner.nearest(...args)).map((request) => ({ ...request, identity: null })),
+    }),
+    "nearest > gives the nearest first, whole, and at most as many as asked for",
+  ],
   "lists a request for each of its models twice": [
     (inner) => ({
       async *list(selection) {
@@ -144,6 +221,10 @@ describe("storeConformance", () => {
     const { all, failed } = await conformanceOf(() => ({}));
     assert.deepEqual(failed, []);
     assert.ok(all.length > 60);
+  });
+
+  it("finds nothing wrong with one that answers late", async () => {
+    assert.deepEqual((await conformanceOf(late)).failed, []);
   });
 
   it("refuses facets that it does not know, by name", () => {

@@ -24,7 +24,7 @@ export interface OpenFileStoreOptions {
   readonly directory: string;
   /** `full`: what was acknowledged survives a power failure; `normal` (the default): it survives a crash. */
   readonly synchronous?: "normal" | "full";
-  /** How long to try for the lock of a model's folder while others write there. Default: 1 second. */
+  /** How long to try for the lock of a model's folder while others write there. Default: 5 seconds. */
   readonly lockTimeout?: Milliseconds;
   /** How long answers are kept after their time has passed, to be served in a need. Default: 0. */
   readonly keepExpired?: Milliseconds;

@@ -6,6 +6,7 @@
  */
 
 import type { Milliseconds } from "../../runtime/runtime.ts";
+import { CacheError } from "../error.ts";
 import type { EntryFields, Found, Placement, RequestRecord, Selection, StoredEntry, Want } from "../store.ts";
 
 /** An answer whose checksum was right. */
@@ -95,10 +96,18 @@ export function findIn({ samples }: Bin, { samples: most, grace = 0 }: Want, now
   return { entries: [...fresh, ...late].slice(0, most).map(toEntry), stale: false, expired, corrupt };
 }
 
-/** A bin after a put. What has expired or is broken has given way. */
-export function withAdded(there: Contents, put: BinPut, now: Milliseconds): Contents {
+/**
+ * A bin after a put. What has expired or is broken has given way. With `isAgain`, the put was made once, and nothing is
+ * added that is still there.
+ *
+ * @throws CacheError `foreign_file` when it is another model's bin.
+ */
+export function withAdded(there: Contents, put: BinPut, now: Milliseconds, isAgain: boolean): Contents {
   const { model, key, asked, added, placement } = put;
+  if (there.bin && there.bin.model !== model) throw foreignTo(model, there.bin.model);
   const old = answersOf(there.bin).filter((answer) => !isExpired(answer, now));
+  const isThere = (answer: Answer): boolean => old.some((other) => isSame(answer, other));
+  if (isAgain && placement === "append" && there.bin && added.every(isThere)) return there;
   const answers = placement === "replace_all"
     ? added
     : placement === "replace"
@@ -107,6 +116,12 @@ export function withAdded(there: Contents, put: BinPut, now: Milliseconds): Cont
   if (answers.length === 0) return NOTHING;
   const question = { ...asked, tags: [...new Set([...there.bin?.question()?.tags ?? [], ...asked.tags])] };
   return { bin: { model, key, question: () => question, samples: answers.map(toSample) }, isRuin: false };
+}
+
+/** Two models' names have the same digest: what one has is not the other's. */
+export function foreignTo(model: string, owner: string): CacheError {
+  const reason = `their place is that of ${JSON.stringify(owner)}; use another directory`;
+  return new CacheError("foreign_file", `Cannot store answers of ${JSON.stringify(model)}: ${reason}`);
 }
 
 /** A bin without what expired before some moment. */
@@ -153,6 +168,13 @@ function fitsQuestion(bin: Bin | undefined, { namespace, tag }: Selection): bool
 
 function isExpired({ fields: { expires } }: Answer, now: Milliseconds): boolean {
   return expires !== null && expires <= now;
+}
+
+/** When each was made, and how long that took, is among what is compared. */
+function isSame(one: Answer, other: Answer): boolean {
+  const names = Object.keys(one.fields) as (keyof EntryFields)[];
+  return names.every((name) => one.fields[name] === other.fields[name]) && one.body.length === other.body.length &&
+    one.body.every((byte, index) => byte === other.body[index]);
 }
 
 function toSample(answer: Answer): Sample {

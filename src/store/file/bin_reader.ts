@@ -16,7 +16,7 @@ import { readBin } from "./bin_text.ts";
 import { isMissing } from "./failure.ts";
 import { binPath } from "./folder.ts";
 
-/** Bytes of files whose bins are remembered. Answers that were looked up take less in memory, others more. */
+/** Bytes of files whose bins are remembered, which take two to three times as much in memory. */
 const MOST_REMEMBERED = 32 * 1024 * 1024;
 
 interface Remembered {
@@ -54,6 +54,11 @@ export class BinReader {
     const contents = this.#parse(bytes, path);
     this.#remembered.set(path, { digest, length: bytes.length, contents });
     return contents;
+  }
+
+  /** Has what was written at a path, and is read from these bytes, not be parsed. */
+  remember(path: string, bytes: Uint8Array, contents: Contents): void {
+    this.#remembered.set(path, { digest: this.#checksum(bytes), length: bytes.length, contents });
   }
 
   /**

@@ -19,6 +19,9 @@
  * sketch, tags]`, or `["sample", key, model]` and an answer's fields in the order of the file. So white space and line
  * ends, which `git` may change, do no harm; a value that was changed is noticed, as is an answer in another's file.
  *
+ * A file in which `git` has left conflicts is two files ({@link ./conflict.ts}): the answers of one, then those that only
+ * the other has.
+ *
  * @module
  */
 
@@ -28,6 +31,7 @@ import { CacheError } from "../error.ts";
 import type { EntryFields, RequestRecord } from "../store.ts";
 import type { Answer, Bin, Contents, Question, Sample } from "./bin.ts";
 import { answersOf, RUIN } from "./bin.ts";
+import { sidesOf } from "./conflict.ts";
 import { show, unshow } from "./shown.ts";
 
 /** The format that is written, and the newest that can be read. */
@@ -52,6 +56,24 @@ const encoder = new TextEncoder();
 /** Passes over the mark that some editors put before UTF-8. */
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
+/** Kept, since a put to a request writes all its answers anew. */
+const answerTexts = new WeakMap<Answer, string>();
+
+/** An answer as it is written in its bin's file. */
+export function writeAnswer(bin: Pick<Bin, "model" | "key">, answer: Answer, checksum: Checksum): string {
+  const known = answerTexts.get(answer);
+  if (known !== undefined) return known;
+  const { fields, body } = answer;
+  const document = {
+    ...Object.fromEntries(FIELDS.map((name) => [name, fields[name]])),
+    checksum: sampleChecksum(bin, fields, body, checksum),
+    answer: show(body),
+  };
+  const text = JSON.stringify(document, null, 2).replaceAll("\n", "\n    ");
+  answerTexts.set(answer, text);
+  return text;
+}
+
 /** The bytes of a bin's file. */
 export function writeBin(bin: Bin, question: Question, checksum: Checksum): Uint8Array {
   const { model, key } = bin;
@@ -63,13 +85,10 @@ export function writeBin(bin: Bin, question: Question, checksum: Checksum): Uint
     ...asked,
     checksum: questionChecksum(asked, body, checksum),
     request: show(body),
-    samples: answersOf(bin).map(({ fields, body }) => ({
-      ...Object.fromEntries(FIELDS.map((name) => [name, fields[name]])),
-      checksum: sampleChecksum(bin, fields, body, checksum),
-      answer: show(body),
-    })),
   };
-  return encoder.encode(`${JSON.stringify(document, null, 2)}\n`);
+  const head = JSON.stringify(document, null, 2).slice(0, -"\n}".length);
+  const answers = answersOf(bin).map((answer) => writeAnswer(bin, answer, checksum));
+  return encoder.encode(`${head},\n  "samples": [\n    ${answers.join(",\n    ")}\n  ]\n}\n`);
 }
 
 /**
@@ -78,20 +97,49 @@ export function writeBin(bin: Bin, question: Question, checksum: Checksum): Uint
  * @throws CacheError `newer_schema` when its format is newer than this program.
  */
 export function readBin(bytes: Uint8Array, path: string, checksum: Checksum): Contents {
-  let document: WrittenBin;
+  let documents: readonly WrittenBin[];
   try {
-    document = JSON.parse(decoder.decode(bytes));
+    documents = documentsIn(decoder.decode(bytes));
   } catch {
     return RUIN;
   }
-  refuseNewer(document?.format, path);
-  if (document?.format !== FORMAT || !Array.isArray(document.samples)) return RUIN;
-  const { samples: written, ...asked } = document;
-  const { model, key } = asked;
-  if (typeof model !== "string" || typeof key !== "string") return RUIN;
-  const question = once(() => readQuestion(asked, checksum));
-  const samples = written.map((sample) => sampleOf(sample as WrittenSample, { model, key }, checksum));
+  for (const document of documents) refuseNewer(document?.format, path);
+  const [first] = documents;
+  if (!documents.every((document) => isBin(document, first!))) return RUIN;
+  const { model, key } = first!;
+  const question = once(() => joinQuestions(documents.map((document) => readQuestion(document, checksum))));
+  const samples = joinSamples(documents).map((sample) => sampleOf(sample as WrittenSample, { model, key }, checksum));
   return { bin: { model, key, question, samples }, isRuin: false };
+}
+
+/** One, or the two sides of a conflict. */
+function documentsIn(text: string): WrittenBin[] {
+  try {
+    return [JSON.parse(text)];
+  } catch (error) {
+    const sides = sidesOf(text);
+    if (!sides) throw error;
+    return sides.map((side) => JSON.parse(side));
+  }
+}
+
+/** Whether it has a bin's shape, and is about what another one is about. */
+function isBin(document: WrittenBin | null, other: WrittenBin): boolean {
+  return document?.format === FORMAT && Array.isArray(document.samples) && typeof document.model === "string" &&
+    typeof document.key === "string" && document.model === other.model && document.key === other.key;
+}
+
+function joinSamples(documents: readonly WrittenBin[]): readonly unknown[] {
+  const [first, ...others] = documents.map(({ samples }) => samples);
+  if (others.length === 0) return first!;
+  const known = new Set(first!.map((sample) => JSON.stringify(sample)));
+  return [...first!, ...others.flat().filter((sample) => !known.has(JSON.stringify(sample)))];
+}
+
+/** The first one that is whole, with the tags of all. */
+function joinQuestions(questions: readonly (Question | undefined)[]): Question | undefined {
+  const whole = questions.filter((question) => question !== undefined);
+  return whole[0] && { record: whole[0].record, tags: [...new Set(whole.flatMap(({ tags }) => tags))] };
 }
 
 /**
@@ -123,7 +171,7 @@ interface Asked extends Omit<RequestRecord, "key" | "body" | "sketch"> {
 
 type WrittenSample = EntryFields & { readonly checksum: unknown; readonly answer: unknown };
 
-function readQuestion(asked: Omit<WrittenBin, "samples">, checksum: Checksum): Question | undefined {
+function readQuestion(asked: WrittenBin, checksum: Checksum): Question | undefined {
   try {
     const { key, namespace, provider, endpoint, identity, tags, sketch, request } = asked;
     const body = unshow(request);

@@ -9,8 +9,9 @@
  *
  * What git needs to know is `.gitignore`: `lock`, `lock-holder.json`, `*.tmp`.
  *
- * A file that was changed, cut or merged wrongly is a miss; the next put to its request keeps it beside the new one, as
- * `<key>.json.broken-1`, for whoever wants to mend it, and nobody reads it again.
+ * A file in which `git` has left conflicts is read as what both sides have, and the next put writes it so, without
+ * marks. One that was changed, cut or merged wrongly is a miss; the next put to its request keeps it beside the new one,
+ * as `<key>.json.broken-1`, for whoever wants to mend it, and nobody reads it again.
  *
  * @module
  */
@@ -25,6 +26,7 @@ import { FailuresInMemory } from "../failures_in_memory.ts";
 import { refuseOddSketch } from "../limits.ts";
 import { fileNameOf } from "../names.ts";
 import type {
+  EntryFields,
   Failures,
   Found,
   ListedRequest,
@@ -62,7 +64,10 @@ export interface FileStoreOptions {
    * too, and every write waits for the disk.
    */
   readonly synchronous?: "normal" | "full";
-  /** How long to try for the lock of a model's folder while others write there; 1000 by default. */
+  /**
+   * How long to try for the lock of a model's folder while others write there; 5000 by default, since an answer that
+   * is not stored is bought again.
+   */
   readonly lockTimeout?: Milliseconds;
   /**
    * Not to be had: what was used last would have to be written down with every hit, where `git` would see it. Whoever
@@ -92,7 +97,7 @@ const MOST_OVERDUE = 256;
  */
 export async function openFileStore(options: FileStoreOptions): Promise<Store> {
   refuseUnknownOptions("open a file store", options, OPTIONS);
-  const { runtime, directory, synchronous = "normal", lockTimeout = 1000, maxBytes, keepExpired = 0 } = options;
+  const { runtime, directory, synchronous = "normal", lockTimeout = 5000, maxBytes, keepExpired = 0 } = options;
   if (synchronous !== "normal" && synchronous !== "full") {
     throw new TypeError(`Cannot open a file store: synchronous must be "normal" or "full": ${synchronous}`);
   }
@@ -166,11 +171,14 @@ class FileStore implements Store {
     const [folder, key] = [this.#folderOf(model), hexOf(request.key)];
     const { body, sketch } = request;
     const record = { ...request, key: request.key.slice(), body: body.slice(), sketch: sketch.slice() };
-    const added = entries.map(({ body, ...fields }) => ({ fields, body: body.slice() }));
+    const added = entries.map(({ body, ...fields }) => ({ fields: asWritten(fields), body: body.slice() }));
     const put = { model, key, asked: { record, tags: [...tags] }, added, placement };
     const { clock } = this.#settings.runtime;
     this.#removeOverdue(folder);
-    await this.#change(folder, key, { forgets: false, run: (there) => withAdded(there, put, clock.now()) });
+    await this.#change(folder, key, {
+      forgets: false,
+      run: (there, isAgain) => withAdded(there, put, clock.now(), isAgain),
+    });
     for (const each of [folder, shardPath(folder, key)]) this.#leftovers.sweep(each);
   }
 
@@ -269,6 +277,11 @@ class FileStore implements Store {
   #refuseClosed(tried: string): void {
     if (this.#closed) throw new CacheError("closed", `Cannot ${tried} in ${this.location}: the store was closed`);
   }
+}
+
+/** As JSON has them, so that what is remembered of a bin is what is read from it. */
+function asWritten(fields: EntryFields): EntryFields {
+  return JSON.parse(JSON.stringify(fields));
 }
 
 function fail(error: unknown): never {

@@ -20,11 +20,17 @@ import { isFileName } from "../names.ts";
 const SHARD = /^[0-9a-f]{2}$/;
 const BIN = /^([0-9a-f]{64})\.json(\.broken-\d+)?$/;
 /** What replacing a file of ours leaves when the process is killed meanwhile. */
-const TEMPORARY = /^(?:model|[0-9a-f]{64})\.json\.[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.tmp$/;
+const TEMPORARY =
+  /^(?:model\.json|[0-9a-f]{64}\.json(?:\.broken-\d+)?)\.[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.tmp$/;
 
 /** Where the bin of a key, in hexadecimal, lies in a model's folder. */
 export function binPath(folder: string, key: string): string {
   return `${shardPath(folder, key)}/${key}.json`;
+}
+
+/** Where it is said whose a model's folder is, once something is written there. */
+export function namePath(folder: string): string {
+  return `${folder}/model.json`;
 }
 
 /** The part of a model's folder in which a bin lies. */

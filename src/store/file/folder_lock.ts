@@ -5,19 +5,34 @@
  *
  * Who is killed holds it no longer. Readers need none: a bin is replaced as a whole.
  *
+ * `git clean` and people remove the file while it is held, and then the next one locks another. So whoever writes asks
+ * whether his lock is in place still: before, and then writes nothing; and after, and then looks whether it has stayed.
+ * Whoever has made the file anew leaves time for a write that was begun before.
+ *
  * @module
  */
 
-import type { Milliseconds, Runtime } from "../../runtime/runtime.ts";
+import type { FileStat, Milliseconds, Runtime } from "../../runtime/runtime.ts";
 import { LOCK_LENGTH, LOCK_START } from "../../sqlite/database_files.ts";
 import { CacheError } from "../error.ts";
-import { nextWait } from "../sqlite/patience.ts";
 import { isMissing } from "./failure.ts";
+import { namePath } from "./folder.ts";
 
 /** A held lock. */
 export interface FolderLock {
+  /** Whether all others still have to wait for it: nobody has removed its file. */
+  isInPlace(): boolean | Promise<boolean>;
   release(): void;
 }
+
+/**
+ * How long who has more to write leaves the lock to others, and how long these wait before they look again: so that
+ * each sees the lock free whenever it is, and among many that write without end all have the same chance.
+ */
+export const TURN: Milliseconds = 2;
+
+/** Longer than it takes to write a bin. */
+const GRACE: Milliseconds = 100;
 
 interface Holder {
   readonly pid: number;
@@ -32,11 +47,14 @@ interface Holder {
  */
 export async function lockFolder(runtime: Runtime, folder: string, timeout: Milliseconds): Promise<FolderLock> {
   let left = timeout;
-  for (let wait = nextWait(0);; wait = nextWait(wait)) {
-    const lock = tryLock(runtime, folder);
+  while (true) {
+    const isRemoved = !runtime.files.exists(lockPath(folder)) && runtime.files.exists(namePath(folder));
+    const lock = await tryLock(runtime, folder);
     if (lock) {
       note(runtime, folder);
+      if (isRemoved) await runtime.clock.sleep(GRACE);
       return {
+        isInPlace: () => lock.isInPlace(),
         release() {
           // While it is held still: else the next one's note would go.
           forget(runtime, folder);
@@ -49,33 +67,51 @@ export async function lockFolder(runtime: Runtime, folder: string, timeout: Mill
       };
     }
     if (left <= 0) throw await heldBy(runtime, folder, timeout);
-    await runtime.clock.sleep(Math.min(wait, left));
-    left -= wait;
+    await runtime.clock.sleep(Math.min(TURN, left));
+    left -= TURN;
   }
 }
 
-function tryLock(runtime: Runtime, folder: string): FolderLock | undefined {
+async function tryLock(runtime: Runtime, folder: string): Promise<FolderLock | undefined> {
+  const lock = runtime.rangeLocks ? lockRange : lockWhole;
   try {
-    return lockFile(runtime, lockPath(folder));
+    return await lock(runtime, lockPath(folder));
   } catch (error) {
     if (!isMissing(error)) throw error;
     runtime.files.makeDirectory(folder);
-    return lockFile(runtime, lockPath(folder));
+    return await lock(runtime, lockPath(folder));
   }
 }
 
-function lockFile(runtime: Runtime, path: string): FolderLock | undefined {
-  const { files, rangeLocks } = runtime;
-  if (!rangeLocks) return runtime.lockWholeFile(path);
+function lockRange({ files, rangeLocks }: Runtime, path: string): FolderLock | undefined {
   const file = files.open(path, "create");
   let locked = false;
   try {
     // Somebody may have removed it in between, and others lock the next one.
-    locked = rangeLocks.tryLock(file.descriptor, LOCK_START, LOCK_LENGTH, "exclusive") && file.isInPlace();
+    locked = rangeLocks!.tryLock(file.descriptor, LOCK_START, LOCK_LENGTH, "exclusive") && file.isInPlace();
   } finally {
     if (!locked) file.close();
   }
-  return locked ? { release: () => file.close() } : undefined;
+  return locked ? { isInPlace: () => file.isInPlace(), release: () => file.close() } : undefined;
+}
+
+/** Which file was locked is not said: it is the one that was there before and after. */
+async function lockWhole(runtime: Runtime, path: string): Promise<FolderLock | undefined> {
+  const { files } = runtime;
+  // The first one makes it.
+  for (let time = 0; time < 2; time++) {
+    const before = await files.stat(path);
+    const lock = runtime.lockWholeFile(path);
+    if (!lock) return undefined;
+    const isInPlace = async (): Promise<boolean> => isSameFile(before, await files.stat(path).catch(() => undefined));
+    if (await isInPlace()) return { isInPlace, release: () => lock.release() };
+    lock.release();
+  }
+  return undefined;
+}
+
+function isSameFile(one: FileStat | undefined, other: FileStat | undefined): boolean {
+  return one !== undefined && one.inode === other?.inode && one.device === other.device;
 }
 
 /** The lock is what counts: a disk too full for the note, or a note that stays, must not keep anybody from anything. */
@@ -100,6 +136,12 @@ function forget({ files }: Runtime, folder: string): void {
   } catch {
     // As said above.
   }
+}
+
+/** Says that a lock was lost more often than anybody can bear. */
+export function lostLock(folder: string): CacheError {
+  const reason = "somebody removes its lock again and again; have nobody do that while this process runs";
+  return new CacheError("locked", `Cannot write to ${folder}: ${reason}`);
 }
 
 async function heldBy({ files, processId }: Runtime, folder: string, waited: Milliseconds): Promise<CacheError> {

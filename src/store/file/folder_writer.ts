@@ -1,58 +1,62 @@
 /**
  * What waits to be changed in one model's folder. Changes of one turn of the event loop share a lock, those of one bin
  * are made together and written once, and several bins are on their way to the disk at the same time. The lock is let go
- * every few milliseconds, so that other processes get their turn.
+ * every few milliseconds, so that other processes get their turn. What was written while the lock was lost, since
+ * somebody removed its file, is looked at once more: another process may have written over it.
  *
  * @module
  */
 
-import type { Checksum } from "../../codec/checksum.ts";
-import type { Milliseconds, Runtime } from "../../runtime/runtime.ts";
-import { CacheError } from "../error.ts";
+import type { Milliseconds } from "../../runtime/runtime.ts";
+import type { CacheError } from "../error.ts";
 import type { Contents } from "./bin.ts";
-import { isDamaged } from "./bin.ts";
-import type { BinReader } from "./bin_reader.ts";
-import { FORMAT, refuseNewer, writeBin } from "./bin_text.ts";
+import type { BinSettings, Session } from "./bin_writer.ts";
+import { BinWriter } from "./bin_writer.ts";
 import { toCacheError } from "./failure.ts";
-import { binPath, brokenPath, brokenPaths, shardPath } from "./folder.ts";
 import type { FolderLock } from "./folder_lock.ts";
-import { lockFolder } from "./folder_lock.ts";
-import { nextTurn } from "./turns.ts";
+import { lockFolder, lostLock, TURN } from "./folder_lock.ts";
+import { nextTurn, Turns } from "./turns.ts";
 
 /** What all folders of a store have in common. */
-export interface WriterSettings {
-  readonly runtime: Runtime;
-  readonly checksum: Checksum;
-  readonly reader: BinReader;
-  readonly synchronous: "normal" | "full";
+export interface WriterSettings extends BinSettings {
   /** How long to try for the lock. */
   readonly lockTimeout: Milliseconds;
 }
 
 /** What is to become of a bin. */
 export interface Change {
-  /** What is to be there; the very same where nothing changes. It may be asked twice. */
-  run(there: Contents): Contents;
+  /**
+   * What is to be there; the very same where nothing changes. It may be asked twice; `isAgain` when what it said was
+   * written already, and may be there or not.
+   */
+  run(there: Contents, isAgain: boolean): Contents;
   /** What cannot be read is not kept either, nor what was put aside before. */
   readonly forgets: boolean;
 }
 
 interface Waiting {
   readonly change: Change;
+  /** How often the lock was lost while it was made, so that it may have been made. */
+  readonly losses: number;
   readonly resolve: () => void;
   readonly reject: (reason: CacheError) => void;
+}
+
+/** Changes of one bin that were written, or were not. */
+interface Written {
+  readonly key: string;
+  readonly changes: readonly Waiting[];
+  readonly failure: CacheError | undefined;
 }
 
 /** So many bins are written at the same time. */
 const AT_ONCE = 8;
 /** No bin is begun in one turn of the event loop when those before it have taken so long. */
 const LONG: Milliseconds = 4;
-/** How long the lock is kept while more waits, and for how long it is then left to others. */
+/** So often a change is begun anew. */
+const MOST_LOSSES = 20;
+/** How long the lock is kept while more waits. */
 const HOLD: Milliseconds = 8;
-const PAUSE: Milliseconds = 2;
-
-const decoder = new TextDecoder();
-const encoder = new TextEncoder();
 
 /** The changes to one folder. It ends when nothing is left to do; the next change needs a new one. */
 export class FolderWriter {
@@ -62,14 +66,13 @@ export class FolderWriter {
   readonly #folder: string;
   /** By the key of the bin, in the order in which they came. */
   readonly #waiting = new Map<string, Waiting[]>();
-  /** Parts of the folder from which a bin was removed. */
-  readonly #emptied = new Set<string>();
-  #named: Promise<void> | undefined;
+  readonly #bins: BinWriter;
 
   /** `onIdle` is called when nothing is left to do. */
   constructor(settings: WriterSettings, folder: string, onIdle: () => void) {
     this.#settings = settings;
     this.#folder = folder;
+    this.#bins = new BinWriter(settings, folder);
     this.idle = this.#work(onIdle);
   }
 
@@ -81,13 +84,9 @@ export class FolderWriter {
   change(key: string, change: Change): Promise<void> {
     return new Promise((resolve, reject) => {
       const waiting = this.#waiting.get(key) ?? [];
-      waiting.push({ change, resolve, reject });
+      waiting.push({ change, losses: 0, resolve, reject });
       this.#waiting.set(key, waiting);
     });
-  }
-
-  get #isFull(): boolean {
-    return this.#settings.synchronous === "full";
   }
 
   async #work(onIdle: () => void): Promise<void> {
@@ -95,7 +94,7 @@ export class FolderWriter {
     do {
       await nextTurn(clock);
       const lock = await this.#lock();
-      if (lock && await this.#changeWhileHeld(lock) >= HOLD && this.#waiting.size > 0) await clock.sleep(PAUSE);
+      if (lock && await this.#changeWhileHeld(lock) >= HOLD && this.#waiting.size > 0) await clock.sleep(TURN);
     } while (this.#waiting.size > 0);
     onIdle();
   }
@@ -123,11 +122,11 @@ export class FolderWriter {
     const { clock } = this.#settings.runtime;
     const began = clock.monotonic();
     try {
-      await this.#changeSome();
-      while (this.#waiting.size > 0 && clock.monotonic() - began < HOLD) {
+      let isHeld = await this.#changeSome(lock);
+      while (isHeld && this.#waiting.size > 0 && clock.monotonic() - began < HOLD) {
         // Where nothing was written, nobody else has had a turn yet.
         await nextTurn(clock);
-        await this.#changeSome();
+        isHeld = await this.#changeSome(lock);
       }
     } finally {
       lock.release();
@@ -135,123 +134,60 @@ export class FolderWriter {
     return clock.monotonic() - began;
   }
 
-  async #changeSome(): Promise<void> {
+  /** Returns whether the lock is held still. */
+  async #changeSome(lock: FolderLock): Promise<boolean> {
     const { clock } = this.#settings.runtime;
+    const turns = new Turns(clock);
     const began = clock.monotonic();
-    const running: Promise<void>[] = [];
+    const running: Promise<Written[]>[] = [];
     for (const [key, changes] of this.#waiting) {
       this.#waiting.delete(key);
-      running.push(this.#changeBin(key, changes));
+      running.push(this.#changeBin(key, changes, { lock, turns }));
       if (running.length >= AT_ONCE || clock.monotonic() - began >= LONG) break;
     }
-    await Promise.all(running);
-    this.#removeEmptied();
+    const written = (await Promise.all(running)).flat();
+    this.#bins.removeEmptied();
+    const isHeld = await lock.isInPlace();
+    for (const each of written) {
+      if (isHeld) settle(each);
+      else this.#tryAgain(each);
+    }
+    return isHeld;
   }
 
-  async #changeBin(key: string, waiting: readonly Waiting[]): Promise<void> {
+  #tryAgain({ key, changes }: Written): void {
+    const again: Waiting[] = [];
+    for (const change of changes) {
+      const losses = change.losses + 1;
+      if (losses < MOST_LOSSES) again.push({ ...change, losses });
+      else change.reject(lostLock(this.#folder));
+    }
+    const waiting = [...again, ...this.#waiting.get(key) ?? []];
+    if (waiting.length > 0) this.#waiting.set(key, waiting);
+  }
+
+  async #changeBin(key: string, changes: readonly Waiting[], session: Session): Promise<Written[]> {
+    const forgets = changes.some(({ change }) => change.forgets);
+    const run = (there: Contents): Contents =>
+      changes.reduce((contents, { change, losses }) => change.run(contents, losses > 0), there);
     try {
-      const path = binPath(this.#folder, key);
-      const there = this.#settings.reader.read(path);
-      const next = waiting.reduce((contents, { change }) => change.run(contents), there);
-      const forgets = waiting.some(({ change }) => change.forgets);
-      if (next !== there) await this.#replace(key, there, next, forgets);
-      if (forgets) this.#forget(path);
+      await this.#bins.write(key, run, forgets, session);
     } catch (error) {
-      if (waiting.length === 1) return waiting[0]!.reject(toCacheError(error));
+      if (changes.length === 1) return [{ key, changes, failure: toCacheError(error) }];
       // One that is too large must not take the others with it.
-      for (const each of waiting) await this.#changeBin(key, [each]);
-      return;
+      const written: Written[] = [];
+      for (const each of changes) written.push(...await this.#changeBin(key, [each], session));
+      return written;
     }
-    try {
-      if (this.#isFull) await this.#syncNames(key);
-      for (const { resolve } of waiting) resolve();
-    } catch (error) {
-      // Not to be tried again: what was added is there.
-      for (const { reject } of waiting) reject(toCacheError(error));
-    }
-  }
-
-  async #replace(key: string, there: Contents, next: Contents, forgets: boolean): Promise<void> {
-    const { runtime: { files }, checksum } = this.#settings;
-    const path = binPath(this.#folder, key);
-    if (!forgets && isDamaged(there)) await this.#putAside(path);
-    if (!next.bin) {
-      files.remove(path);
-      this.#emptied.add(shardPath(this.#folder, key));
-      return;
-    }
-    await (this.#named ??= this.#name(next.bin.model));
-    const shard = shardPath(this.#folder, key);
-    if (!files.exists(shard)) files.makeDirectory(shard);
-    // Only a bin whose question is known is ever changed.
-    const bytes = writeBin(next.bin, next.bin.question()!, checksum);
-    await files.replace(path, bytes, { synchronous: this.#isFull });
-  }
-
-  /** A copy, so that at no moment there is less than there was. */
-  async #putAside(path: string): Promise<void> {
-    const { runtime: { files }, reader } = this.#settings;
-    const bytes = reader.bytesAt(path);
-    if (bytes) {
-      await files.replace(brokenPath(path, brokenPaths(files, path).length + 1), bytes, { synchronous: this.#isFull });
-    }
-  }
-
-  #forget(path: string): void {
-    const { files } = this.#settings.runtime;
-    for (const broken of brokenPaths(files, path)) files.remove(broken);
-  }
-
-  /** Waits until the disk has the names by which a bin is found, or its name no longer. */
-  async #syncNames(key: string): Promise<void> {
-    const { files } = this.#settings.runtime;
-    for (const each of [shardPath(this.#folder, key), this.#folder, `${this.#folder}/..`]) {
-      if (files.exists(each)) await files.sync(each);
-    }
-  }
-
-  /** A folder that cannot be removed does no harm. */
-  #removeEmptied(): void {
-    try {
-      for (const shard of this.#emptied) this.#settings.runtime.files.removeEmptyDirectory(shard);
-    } catch {
-      // As said above.
-    }
-    this.#emptied.clear();
-  }
-
-  /** Writes down whose folder it is. */
-  async #name(model: string): Promise<void> {
-    try {
-      const { runtime: { files }, reader } = this.#settings;
-      const path = `${this.#folder}/model.json`;
-      const named = parseName(reader.bytesAt(path));
-      refuseNewer(named?.format, path);
-      if (named?.model === model) return;
-      if (typeof named?.model === "string") {
-        const reason = `it is the folder of ${JSON.stringify(named.model)}`;
-        throw new CacheError(
-          "foreign_file",
-          `Cannot store answers of ${JSON.stringify(model)} in ${this.#folder}: ${reason}; use another directory`,
-        );
-      }
-      await files.replace(path, encoder.encode(`${JSON.stringify({ format: FORMAT, model }, null, 2)}\n`), {
-        synchronous: this.#isFull,
-      });
-    } catch (error) {
-      // The next bin tries again.
-      this.#named = undefined;
-      throw error;
-    }
+    // Not to be tried one by one when this fails: what was added is there.
+    const failure = await this.#bins.finish(key, forgets).then(() => undefined, toCacheError);
+    return [{ key, changes, failure }];
   }
 }
 
-/** What a folder's file says; nothing where it cannot be read, which the next write mends. */
-function parseName(bytes: Uint8Array | undefined): { readonly format?: unknown; readonly model?: unknown } | undefined {
-  if (!bytes) return undefined;
-  try {
-    return JSON.parse(decoder.decode(bytes)) ?? undefined;
-  } catch {
-    return undefined;
+function settle({ changes, failure }: Written): void {
+  for (const { resolve, reject } of changes) {
+    if (failure) reject(failure);
+    else resolve();
   }
 }

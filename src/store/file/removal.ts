@@ -74,9 +74,10 @@ export class Removal {
     let removed: readonly Answer[] = [];
     await this.#change(folder, key, {
       forgets: takesWholeRequests(selection),
-      run: (there) => {
+      run: (there, isAgain) => {
         const remainder = withoutSelected(there, selection);
-        removed = remainder.removed;
+        // What was written over is there again, and was counted.
+        if (!isAgain) removed = remainder.removed;
         if (there.bin && !remainder.contents.bin) this.#failures.forget(there.bin.model, key);
         return remainder.contents;
       },

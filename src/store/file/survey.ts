@@ -11,7 +11,7 @@ import type { ListedRequest, RequestRecord, Selection, StoreSize } from "../stor
 import type { Bin } from "./bin.ts";
 import { answersOf, storedBytesOf } from "./bin.ts";
 import type { BinReader } from "./bin_reader.ts";
-import { binPath, brokenPaths, keysIn, modelFolders } from "./folder.ts";
+import { binPath, brokenPaths, keysIn, modelFolders, namePath } from "./folder.ts";
 import { Turns } from "./turns.ts";
 
 /** Where to look. */
@@ -75,7 +75,7 @@ export class Survey {
       size.totalBytes += bytes + await this.#bytesAt(brokenPaths(this.#place.runtime.files, path));
     }
     const folders = await modelFolders(this.#place.runtime.files, this.#place.directory);
-    size.totalBytes += await this.#bytesAt(folders.map((folder) => `${folder}/model.json`));
+    size.totalBytes += await this.#bytesAt(folders.map(namePath));
     return size;
   }
 

@@ -21,6 +21,7 @@ export class Turns {
   readonly #clock: Clock;
   #began: Milliseconds;
   #steps = 0;
+  #next: Promise<void> = Promise.resolve();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -33,10 +34,21 @@ export class Turns {
     return this.#steps >= MOST_STEPS || this.#clock.monotonic() - this.#began >= LONG;
   }
 
-  /** Resolves when whatever else waits has had its turn. */
-  async next(): Promise<void> {
-    await nextTurn(this.#clock);
-    this.#began = this.#clock.monotonic();
-    this.#steps = 0;
+  /** Resolves when whatever else waits has had its turn. Whoever asks at the same time gets a turn of his own. */
+  next(): Promise<void> {
+    this.#next = this.#next.then(async () => {
+      await nextTurn(this.#clock);
+      this.#began = this.#clock.monotonic();
+      this.#steps = 0;
+    });
+    return this.#next;
+  }
+
+  /** Takes a step for each of some things. */
+  async each<T>(things: Iterable<T>, step: (thing: T) => void): Promise<void> {
+    for (const thing of things) {
+      step(thing);
+      if (this.isOver()) await this.next();
+    }
   }
 }

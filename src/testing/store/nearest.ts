@@ -18,14 +18,17 @@ export function testNearest({ describe, check }: StoreSuite): void {
     check("gives the nearest first, whole, and at most as many as asked for", async (shelf) => {
       const bits = [40, 3, 128, 0, 7, 64];
       for (const count of bits) {
-        await shelf.put(keyOf(count), [shelf.entry("x")], "append", MODEL, { sketch: sketchOf(count) });
+        await shelf.put(keyOf(count), [shelf.entry("x")], "append", MODEL, {
+          sketch: sketchOf(count),
+          identity: "model 1",
+        });
       }
       const near = await shelf.store.nearest(new Uint8Array(16), 4);
       same(near.map(({ key }) => key), [0, 3, 7, 40].map(keyOf));
       same(near.map(({ sketch }) => sketch), [0, 3, 7, 40].map(sketchOf));
       const { key: _key, sketch: _sketch, ...rest } = shelf.request(keyOf(3));
       const { key: _found, sketch: _same, ...found } = near[1]!;
-      same({ ...found, body: new Uint8Array(found.body) }, rest);
+      same({ ...found, body: new Uint8Array(found.body) }, { ...rest, identity: "model 1" });
       same((await shelf.store.nearest(sketchOf(128), 1))[0]!.key[3], 128);
       same((await shelf.store.nearest(new Uint8Array(16), 99)).length, bits.length);
     });

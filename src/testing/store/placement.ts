@@ -57,6 +57,16 @@ export function testPut({ describe, check }: StoreSuite): void {
       same((await shelf.look(keyOf(1), 9)).bodies, ["B", "C"]);
     });
 
+    check("of no answers adds none, and replaces all there are by none where that is said", async (shelf) => {
+      await shelf.put(keyOf(1), []);
+      same((await shelf.store.size()).entries, 0);
+      await shelf.put(keyOf(1), [shelf.entry("a")]);
+      for (const placement of ["append", "replace"] as const) await shelf.put(keyOf(1), [], placement);
+      same((await shelf.look(keyOf(1))).bodies, ["a"]);
+      await shelf.put(keyOf(1), [], "replace_all");
+      same((await shelf.look(keyOf(1))).bodies, []);
+    });
+
     check("refuses a sketch that is none, and stores nothing", async (shelf) => {
       const odd = { ...shelf.request(keyOf(1)), sketch: new Uint8Array(15) };
       await rejects(async () => await shelf.store.put(MODEL, odd, [shelf.entry("a")], "append"), isRangeError);

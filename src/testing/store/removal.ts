@@ -64,12 +64,14 @@ export function testRemove({ describe, check }: StoreSuite): void {
     check("by tag: all that a request was ever given count, and only whole ones", async (shelf) => {
       await shelf.put(keyOf(1), [shelf.entry("x")], "append", MODEL, {}, { tags: ["run", "day 1"] });
       await shelf.put(keyOf(1), [shelf.entry("y")], "append", MODEL, {}, { tags: ["day 2", "run"] });
-      await shelf.put(keyOf(2), [shelf.entry("x")], "append", MODEL, {}, { tags: ["runs", "run "] });
+      await shelf.put(keyOf(2), [shelf.entry("x")], "append", MODEL, {}, { tags: ["runs", "run ", "Run"] });
       await shelf.put(keyOf(3), [shelf.entry("x")]);
+      await shelf.put(keyOf(4), [shelf.entry("x")], "append", MODEL, {}, { tags: ["night", "run 4"] });
       same((await shelf.store.remove({ tag: "day" })).entries, 0);
       same((await shelf.store.remove({ tag: "day 1" })).entries, 2);
       same((await shelf.store.remove({ tag: "run" })).entries, 0);
-      same(await shelf.kept(1, 2, 3), [2, 3]);
+      same((await shelf.store.remove({ tag: "night" })).entries, 1);
+      same(await shelf.kept(1, 2, 3, 4), [2, 3]);
     });
 
     check("by tag forgets the tags of what went: who puts it again starts anew", async (shelf) => {

@@ -21,11 +21,30 @@ async function filled(...answers: string[]): Promise<{ store: Store; directory: 
 
 const HEAD = "<<<<<<< HEAD\n";
 
+/** What git makes of two versions of a file: the lines between those that both begin and end with, of each. */
+function conflictOf(ours: string, theirs: string, base?: string): string {
+  const [mine, his] = [ours.split("\n"), theirs.split("\n")];
+  const start = mine.findIndex((line, index) => line !== his[index]);
+  const end = mine.toReversed().findIndex((line, index) => line !== his.at(-1 - index));
+  const middle = (lines: string[]): string[] => lines.slice(start, lines.length - end);
+  const before = base === undefined ? [] : ["||||||| 1234567", ...middle(base.split("\n"))];
+  return [
+    ...mine.slice(0, start),
+    "<<<<<<< HEAD",
+    ...middle(mine),
+    ...before,
+    "=======",
+    ...middle(his),
+    ">>>>>>> other",
+    ...mine.slice(mine.length - end),
+  ].join("\n");
+}
+
 describe("a bin that cannot be read", () => {
   const ways: Record<string, (text: string) => string> = {
     "cut off": (text) => text.slice(0, text.length >> 1),
     "empty": () => "",
-    "with a conflict of git": (text) => `${HEAD}${text}=======\n${text}>>>>>>> other\n`,
+    "with half a conflict of git": (text) => `${HEAD}${text}=======\n${text}`,
     "another kind of file": () => "\u0000\u0001PNG",
   };
   for (const [way, spoil] of Object.entries(ways)) {
@@ -98,6 +117,80 @@ describe("a bin that cannot be read", () => {
   });
 });
 
+describe("a bin in which git has left conflicts", () => {
+  /** What two stores made of the same bin, line by line, as git shows it. */
+  async function conflict(style: "merge" | "diff3" = "merge"): Promise<{ store: Store; path: string }> {
+    const { store, path } = await filled("base");
+    const base = await readFile(path, "utf8");
+    await put(store, "a", "ours");
+    const ours = await readFile(path, "utf8");
+    await writeFile(path, base);
+    for (const text of ["theirs", "theirs, too"]) {
+      await store.put(MODEL, requestOf("a"), [entryOf(text)], "append", { tags: ["their tag"] });
+    }
+    const theirs = await readFile(path, "utf8");
+    await writeFile(path, conflictOf(ours, theirs, style === "diff3" ? base : undefined));
+    return { store, path };
+  }
+
+  for (const style of ["merge", "diff3"] as const) {
+    it(`has the answers of both, and the next put writes them without marks (${style})`, async () => {
+      const { store, path } = await conflict(style);
+      const { corrupt } = await find(store, "a", 9);
+      assert.equal(corrupt, false);
+      assert.deepEqual(await texts(store, "a", 9), ["base", "ours", "theirs", "theirs, too"]);
+      assert.equal((await store.size()).entries, 4);
+      await put(store, "a", "next");
+      assert.deepEqual(await texts(store, "a", 9), ["base", "ours", "theirs", "theirs, too", "next"]);
+      assert.doesNotMatch(await readFile(path, "utf8"), /[<=>]{7}/);
+      await assert.rejects(stat(`${path}.broken-1`));
+      await store.close();
+    });
+  }
+
+  it("has the tags of both", async () => {
+    const { store } = await conflict();
+    assert.equal((await store.remove({ tag: "their tag" })).entries, 4);
+    await store.close();
+  });
+
+  it("whose lines end as on Windows is read all the same", async () => {
+    const { store, path } = await conflict();
+    await writeFile(path, (await readFile(path, "utf8")).replaceAll("\n", "\r\n"));
+    assert.equal((await texts(store, "a", 9)).length, 4);
+    await store.close();
+  });
+
+  it("and an answer that was cut keeps what is whole, and itself beside the next", async () => {
+    const { store, path } = await conflict();
+    const text = (await readFile(path, "utf8")).replace('"ours"', '"mine"');
+    await writeFile(path, text);
+    const { corrupt } = await find(store, "a", 9);
+    assert.equal(corrupt, true);
+    assert.deepEqual(await texts(store, "a", 9), ["base", "theirs", "theirs, too"]);
+    await put(store, "a", "next");
+    assert.equal(await readFile(`${path}.broken-1`, "utf8"), text);
+    await store.close();
+  });
+
+  it("of two requests is a miss", async () => {
+    const { store, path } = await filled("one");
+    const ours = await readFile(path, "utf8");
+    await writeFile(path, conflictOf(ours, ours.replace(MODEL, "another")));
+    const { entries, corrupt } = await find(store, "a");
+    assert.deepEqual({ entries, corrupt }, { entries: [], corrupt: true });
+    await store.close();
+  });
+
+  it("one of them by a newer version, is refused", async () => {
+    const { store, path } = await filled("one");
+    const ours = await readFile(path, "utf8");
+    await writeFile(path, conflictOf(ours, ours.replace('"format": 1', '"format": 2')));
+    await assert.rejects(find(store, "a"), { name: "CacheError", code: "newer_schema" });
+    await store.close();
+  });
+});
+
 describe("an answer that was edited", () => {
   it("is passed over, and the others are served", async () => {
     const { store, path } = await filled('{"content":"one"}', '{"content":"two"}', '{"content":"three"}');
@@ -166,6 +259,20 @@ describe("a file in the wrong place", () => {
       name: "CacheError",
       code: "foreign_file",
     });
+    await store.close();
+  });
+});
+
+describe("two models whose names have the same digest", () => {
+  it("share no folder: who came second is refused, however soon he came", async () => {
+    const store = await openFiles(await temporaryFolder());
+    // Neither can be written in UTF-8, and both become the same there.
+    const puts = ["\ud800", "\ud801"].map(async (model) =>
+      await store.put(model, requestOf(model), [entryOf("x")], "append")
+    );
+    const [first, second] = await Promise.allSettled(puts);
+    assert.equal(first!.status, "fulfilled");
+    assert.equal((second as PromiseRejectedResult).reason.code, "foreign_file");
     await store.close();
   });
 });

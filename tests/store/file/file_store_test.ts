@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { describe, it } from "node:test";
 import type { Runtime } from "../../../src/runtime/runtime.ts";
 import { openFileStore } from "../../../src/store/file/file_store.ts";
-import type { Found, Want } from "../../../src/store/store.ts";
+import type { Want } from "../../../src/store/store.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 import {
   at,
@@ -46,6 +46,19 @@ function listening(): { runtime: Runtime; opened: string[]; replaced: string[] }
       },
     },
   };
+}
+
+/** Does some work, and counts how often others had their turn meanwhile. */
+async function countingTurns<T>(work: () => Promise<T>): Promise<{ turns: number; result: T }> {
+  let [turns, counting] = [0, true];
+  const count = (): void => {
+    turns++;
+    if (counting) machine.clock.afterTurn(count);
+  };
+  machine.clock.afterTurn(count);
+  const result = await work();
+  counting = false;
+  return { turns, result };
 }
 
 describe("openFileStore", () => {
@@ -137,15 +150,8 @@ describe("a lookup", () => {
     await store.put(MODEL, requestOf("a"), [entryOf("a")], "append");
     const wants = (count: number): Want[] => Array.from({ length: count }, () => ({ key: keyOf("a"), samples: 1 }));
     assert.ok(Array.isArray(store.lookup(MODEL, wants(10))));
-    let [turns, counting] = [0, true];
-    const count = (): void => {
-      turns++;
-      if (counting) machine.clock.afterTurn(count);
-    };
-    machine.clock.afterTurn(count);
-    const found = await store.lookup(MODEL, wants(1000)) as readonly Found[];
-    counting = false;
-    assert.equal(found.length, 1000);
+    const { turns, result } = await countingTurns(async () => await store.lookup(MODEL, wants(1000)));
+    assert.equal(result.length, 1000);
     assert.ok(turns >= 10, `${turns}`);
     await store.close();
   });
@@ -266,6 +272,25 @@ describe("puts at the same time", () => {
     const again = await openFiles(directory);
     for (const word of words) assert.deepEqual(await texts(again, word), [word]);
     await again.close();
+  });
+});
+
+describe("a put to a request that has hundreds of answers", () => {
+  it("lets others have their turn while those are checked and written anew", async () => {
+    const directory = await temporaryFolder();
+    const first = await openFiles(directory);
+    const many = Array.from({ length: 1000 }, (_, index) => entryOf(`answer ${index}`));
+    await first.put(MODEL, requestOf("a"), many, "append");
+    await first.close();
+    // However quick the machine is.
+    const runtime = { ...machine, clock: { ...machine.clock, monotonic: () => 0 } };
+    const store = await openFiles(directory, { runtime });
+    const { turns } = await countingTurns(async () =>
+      await store.put(MODEL, requestOf("a"), [entryOf("one more")], "append")
+    );
+    assert.ok(turns >= 2 * 1000 / 64, `${turns}`);
+    assert.equal((await texts(store, "a", 9999)).at(-1), "one more");
+    await store.close();
   });
 });
 
