@@ -7,7 +7,9 @@
 
 import { Activity } from "../http/activity.ts";
 import { createApp } from "../http/app.ts";
+import { automaticDevice } from "../model/device.ts";
 import { ModelError } from "../model/error.ts";
+import { predictMemory } from "../model/memory.ts";
 import { loadOnnxBackend } from "../model/onnx_backend.ts";
 import { loadRuntime } from "../runtime/load.ts";
 import { refuseUnknownOptions } from "../runtime/options.ts";
@@ -128,6 +130,7 @@ export async function startServerOn(
     runtime,
     catalogue,
     memoPath: `${cacheDirectory}/digests.json`,
+    automaticDevice: () => automaticDevice(runtime),
     log: (message) => log("warn", message),
   });
   const backends = new BackendCache({
@@ -137,6 +140,7 @@ export async function startServerOn(
     keepAlive,
     clock,
     identify: (spec, options) => identifier.identify(spec, options),
+    predict: predictMemory,
     load: load ?? (async (base, signal) => {
       const knownAdapterWeights = await catalogue.adapterWeights(base.name);
       return await loadOnnxBackend(runtime, base, { signal, knownAdapterWeights });

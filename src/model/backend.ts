@@ -9,6 +9,12 @@
 /** Which implementation runs a model. */
 export type ModelKind = "onnx";
 
+/**
+ * What runs a model. `wasm`: the CPU. `webgpu`: a real GPU. `webgpu:software`: a GPU that the CPU plays, slower than
+ * `wasm` and of use in tests alone.
+ */
+export type ModelDevice = "wasm" | "webgpu" | "webgpu:software";
+
 /** A file and the content that was promised. */
 export interface ContentFile {
   readonly path: string;

@@ -8,10 +8,24 @@
 /** A lock with a queue. */
 export class Fifo {
   #last: Promise<unknown> = Promise.resolve();
+  #begun = 0;
+  #ended = 0;
+
+  /** The number of the work that is being done, no two with the same; `undefined` when there is none. */
+  get current(): number | undefined {
+    return this.#begun > this.#ended ? this.#begun : undefined;
+  }
 
   /** Runs `work` when everything asked for before has ended. */
   run<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#last.then(work);
+    const result = this.#last.then(async () => {
+      this.#begun++;
+      try {
+        return await work();
+      } finally {
+        this.#ended++;
+      }
+    });
     this.#last = result.catch(() => {});
     return result;
   }

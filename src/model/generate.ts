@@ -13,7 +13,7 @@ import type { Logits } from "./logits.ts";
 import { checkLength, type EncodedPrompt, encodePrompt } from "./prompt.ts";
 import { makeSampler } from "./sampler.ts";
 import type { Scorer } from "./score.ts";
-import { disposeCache, type KeyValueCache } from "./session.ts";
+import type { KeyValueCache } from "./session.ts";
 import { TextStream } from "./text_stream.ts";
 import type { TextTokenizer } from "./tokenizer.ts";
 
@@ -68,7 +68,7 @@ export async function* generate(
     }
     yield { type: "end", finishReason, completionTokens, text: stream.end() };
   } finally {
-    if (cache !== undefined) disposeCache(cache);
+    if (cache !== undefined) model.session.release(cache);
   }
 }
 

@@ -8,9 +8,10 @@
 import type { Runtime } from "../runtime/runtime.ts";
 import type { ResolvedBase } from "./backend.ts";
 import { type LinearLayers, linearLayers, loraInputNames, nodeName, withLoraInputs } from "./lora_graph.ts";
-import { readContent } from "./model_files.ts";
+import { outline } from "./onnx_outline.ts";
 import type { OnnxRuntime, Ort } from "./ort.ts";
 import type { LoraMatrices } from "./peft.ts";
+import { VerifiedFile } from "./verified_file.ts";
 
 /** Tensors by the graph input they go to. */
 export type Feeds = Readonly<Record<string, Ort.Tensor>>;
@@ -22,7 +23,7 @@ export interface LoadedGraph {
   readonly layers: LinearLayers;
   /** Modules that have adapter inputs. */
   readonly modules: ReadonlySet<string>;
-  /** Rank 0 for each of those modules: the base alone. */
+  /** Nothing for each of those modules: the base alone. */
   readonly noAdapter: Feeds;
   /** Inputs for keys and values of earlier tokens. */
   readonly cacheInputs: readonly string[];
@@ -39,18 +40,28 @@ export async function loadGraph(
   base: ResolvedBase,
   wanted: ReadonlySet<string>,
 ): Promise<LoadedGraph> {
-  const { path } = base.files.graph;
-  const model = await readContent(runtime, base.files.graph);
+  const { path, size } = base.files.graph;
+  if (size > ADDRESSABLE) {
+    throw new Error(`${path} has ${size} bytes: onnxruntime can address ${ADDRESSABLE} here; take a smaller dtype`);
+  }
+  const weights = await VerifiedFile.open(runtime, base.files.graph);
   try {
+    const model = outline(weights, WEIGHTS);
     const layers = linearLayers(model);
     const modules = new Set([...wanted].filter((module) => layers.has(nodeName(module))));
-    const session = await onnx.ort.InferenceSession.create(withLoraInputs(model, layers, modules), {
-      executionProviders: [onnx.executionProvider],
-      logSeverityLevel: ERRORS_ONLY,
-    });
+    const rewritten = withLoraInputs(model, layers, modules);
+    const session = await onnx.lock.run(() =>
+      onnx.ort.InferenceSession.create(rewritten, {
+        ...onnx.sessionOptions,
+        externalData: [{ path: WEIGHTS, data: readOnDemand(weights) }],
+        logSeverityLevel: ERRORS_ONLY,
+      })
+    );
     const noAdapter = Array.from(modules, (module) => {
-      const empty = new Float32Array(0);
-      return loraFeeds(onnx, module, { ...layers.get(nodeName(module))!, rank: 0, a: empty, b: empty });
+      const size = layers.get(nodeName(module))!;
+      const zeros = (length: number): Float32Array => new Float32Array(length * onnx.lowestRank);
+      const matrices = { rank: onnx.lowestRank, a: zeros(size.inputSize), b: zeros(size.outputSize) };
+      return loraFeeds(onnx, module, { ...size, ...matrices });
     });
     return {
       session,
@@ -60,8 +71,27 @@ export async function loadGraph(
       cacheInputs: checkGraph(session, modules),
     };
   } catch (error) {
-    throw new Error(`${path}: ${(error as Error).message}`, { cause: error });
+    throw weights.failure ?? new Error(`${path}: ${(error as Error).message}`, { cause: error });
+  } finally {
+    weights.close();
   }
+}
+
+/**
+ * A file in the shape that onnxruntime takes data in: of that it asks how long it is, and for the part that it is about
+ * to copy.
+ */
+function readOnDemand(file: VerifiedFile): Uint8Array {
+  let buffer = new Uint8Array();
+  return Object.defineProperties(new Uint8Array(), {
+    byteLength: { value: file.size },
+    subarray: {
+      value(start: number, end: number): Uint8Array {
+        if (buffer.length < end - start) buffer = new Uint8Array(end - start);
+        return file.read(start, end, buffer.subarray(0, end - start));
+      },
+    },
+  });
 }
 
 /** The output that holds what a cache input takes in the next run. */
@@ -80,6 +110,9 @@ export function loraFeeds(onnx: OnnxRuntime, module: string, matrices: LoraMatri
 }
 
 const ERRORS_ONLY = 3;
+const WEIGHTS = "weights";
+/** WebAssembly's addresses, which places in a file have to fit as well, have 32 bits. */
+const ADDRESSABLE = 2 ** 32;
 const TOKEN_INPUTS: readonly string[] = ["input_ids", "attention_mask", "position_ids"];
 const CACHE_INPUT = /^past_key_values\.\d+\.(key|value)$/;
 

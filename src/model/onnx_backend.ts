@@ -5,8 +5,7 @@
  * @module
  */
 
-import type { Milliseconds, Runtime } from "../runtime/runtime.ts";
-import { siblingModule } from "../runtime/sibling.ts";
+import type { Milliseconds, Runtime, WorkerHandle } from "../runtime/runtime.ts";
 import type {
   AdapterOptions,
   Backend,
@@ -23,10 +22,10 @@ import type {
   RollingLogprobs,
   View,
 } from "./backend.ts";
+import { spawnModelWorker } from "./device.ts";
 import { ModelError, type ModelErrorCode } from "./error.ts";
+import { loadFailure } from "./failure.ts";
 import type { AppliedAdapter, Loaded } from "./protocol.ts";
-// Started by URL below; the import tells packers that it, and what it imports, belongs to the package.
-import type {} from "./worker.ts";
 import { WorkerLine } from "./worker_line.ts";
 
 /** How to load. */
@@ -39,7 +38,8 @@ export interface LoadOptions {
   readonly knownAdapterWeights?: readonly string[];
   /**
    * How long the model may be busy with one step of one request, and twice as long at most, before it is taken for hung
-   * and its Worker ended. 10 minutes when left out.
+   * and its Worker ended. 10 minutes when left out. Loading may take that long and a second more for every megabyte of
+   * the graph's file.
    */
   readonly runTimeout?: Milliseconds;
 }
@@ -47,6 +47,8 @@ export interface LoadOptions {
 /** Its Worker is gone, for a reason that says little about the model. */
 const LOST: ReadonlySet<ModelErrorCode> = new Set(["worker_failed", "device_lost", "run_timeout"]);
 const RUN_TIMEOUT: Milliseconds = 600_000;
+/** A slow disk on another machine reads as many. */
+const BYTES_PER_SECOND = 1e6;
 
 /**
  * Loads a base into a Worker of its own. Aborting ends the Worker and rejects with the signal's reason.
@@ -59,14 +61,29 @@ export async function loadOnnxBackend(
   { signal, knownAdapterWeights = [], runTimeout = RUN_TIMEOUT }: LoadOptions = {},
 ): Promise<Backend> {
   signal?.throwIfAborted();
-  const worker = runtime.spawnWorker(siblingModule("worker", import.meta.url), `model ${base.name}`);
+  const worker = startWorker(runtime, base);
   const line = new WorkerLine(worker, { clock: runtime.clock, silence: runTimeout });
+  const loaded = new AbortController();
+  const patience = runTimeout + base.files.graph.size / BYTES_PER_SECOND * 1000;
+  runtime.clock.sleep(patience, { signal: loaded.signal, background: true }).then(() => {
+    line.end(new ModelError("run_timeout", `it was not loaded after ${patience / 1000} s`));
+  }, () => {});
   try {
     return new OnnxBackend(base, line, await line.ask({ kind: "load", base, knownAdapterWeights }, signal));
   } catch (error) {
     line.end();
     if (!(error instanceof ModelError) || !LOST.has(error.code)) throw error;
     throw new ModelError("model_load_failed", `Cannot load ${base.name}: ${error.message}`, { cause: error });
+  } finally {
+    loaded.abort();
+  }
+}
+
+function startWorker(runtime: Runtime, { name, device }: ResolvedBase): WorkerHandle {
+  try {
+    return spawnModelWorker(runtime, device, `model ${name}`);
+  } catch (error) {
+    throw loadFailure(name, error);
   }
 }
 

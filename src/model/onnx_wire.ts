@@ -29,47 +29,65 @@ const FIXED32 = 5;
  * @throws Error when the message is cut short or is not protobuf.
  */
 export function* fieldsOf(message: Uint8Array): Generator<Field> {
-  const reader = new Reader(message);
-  while (reader.position < message.length) {
-    const start = reader.position;
-    const tag = reader.varint();
-    const number = Math.floor(tag / 8);
-    if (number === 0) throw new Error(`protobuf has a field of number 0: at byte ${start}`);
-    let content = reader.position;
-    let value = 0;
-    switch (tag % 8) {
-      case VARINT:
-        value = reader.varint();
-        break;
-      case FIXED64:
-        reader.position += 8;
-        break;
-      case LENGTH_DELIMITED: {
-        const length = reader.varint();
-        content = reader.position;
-        reader.position += length;
-        break;
-      }
-      case FIXED32:
-        reader.position += 4;
-        break;
-      default:
-        throw new Error(`protobuf has a field of unknown wire type: ${tag % 8} at byte ${start}`);
-    }
-    const end = reader.position;
-    if (end > message.length) {
-      throw new Error(`protobuf is cut short: field ${number} ends at byte ${end} of ${message.length}`);
-    }
+  for (let start = 0; start < message.length;) {
+    const { number, value, content, end } = placeOf(message, start);
+    if (end > message.length) throw cutShort(number, end, message.length);
     yield { number, value, payload: message.subarray(content, end), whole: message.subarray(start, end) };
+    start = end;
   }
 }
 
+/** Where a field is in its message, in bytes. */
+export interface Place {
+  readonly number: number;
+  /** As {@link Field.value}. */
+  readonly value: number;
+  /** Where its content begins. */
+  readonly content: number;
+  /** Where the next field begins, which may be beyond what was given of the message. */
+  readonly end: number;
+}
+
+/** A tag and a length, or a tag and a number, have at most so many bytes. */
+export const LONGEST_HEADER = 20;
+
+/** The field that begins at `start`. Only its tag and its length, or its number, are looked at. */
+export function placeOf(message: Uint8Array, start: number): Place {
+  const reader = new Reader(message, start);
+  const tag = reader.varint();
+  const number = Math.floor(tag / 8);
+  if (number === 0) throw new Error(`protobuf has a field of number 0: at byte ${start}`);
+  const content = reader.position;
+  switch (tag % 8) {
+    case VARINT: {
+      const value = reader.varint();
+      return { number, value, content, end: reader.position };
+    }
+    case FIXED64:
+      return { number, value: 0, content, end: content + 8 };
+    case LENGTH_DELIMITED: {
+      const length = reader.varint();
+      return { number, value: 0, content: reader.position, end: reader.position + length };
+    }
+    case FIXED32:
+      return { number, value: 0, content, end: content + 4 };
+    default:
+      throw new Error(`protobuf has a field of unknown wire type: ${tag % 8} at byte ${start}`);
+  }
+}
+
+/** The error for a message that ends within a field. */
+export function cutShort(number: number, end: number, length: number): Error {
+  return new Error(`protobuf is cut short: field ${number} ends at byte ${end} of ${length}`);
+}
+
 class Reader {
-  position = 0;
+  position: number;
   readonly #bytes: Uint8Array;
 
-  constructor(bytes: Uint8Array) {
+  constructor(bytes: Uint8Array, position: number = 0) {
     this.#bytes = bytes;
+    this.position = position;
   }
 
   varint(): number {

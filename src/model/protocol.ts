@@ -9,6 +9,7 @@ import type {
   CompletionLogprobs,
   GenerateEvent,
   GenerateRequest,
+  ModelDevice,
   ModelMemory,
   NextToken,
   NextTokenOptions,
@@ -35,7 +36,12 @@ interface ForView {
 }
 
 /** What a Worker can be asked. The first task of all is to load. */
-export type Task = LoadTask | DropTask | ViewTask;
+export type Task = LoadTask | DeviceTask | DropTask | ViewTask;
+
+/** Say what `auto` is on this machine. Nothing else is asked of that Worker. */
+export interface DeviceTask {
+  readonly kind: "device";
+}
 
 /** Let go of an adapter. */
 export interface DropTask {
@@ -63,6 +69,7 @@ export type ViewTask =
 /** What each value of the answer to a task is. */
 export type ValueOf<T extends Task> = {
   load: Loaded;
+  device: ModelDevice;
   drop: undefined;
   generate: GenerateEvent;
   logprobs: CompletionLogprobs;
@@ -95,8 +102,8 @@ export interface Holding {
 export type Answer =
   | { readonly type: "value"; readonly value: unknown }
   | { readonly type: "end" }
-  /** To a ping, which belongs to no call: it can still listen. */
-  | { readonly type: "pong" }
+  /** To a ping, which belongs to no call: it can still listen, and is busy in onnxruntime for the so-many-th time. */
+  | { readonly type: "pong"; readonly run: number | undefined }
   | { readonly type: "error"; readonly error: ErrorData };
 
 /** A {@link ModelError} as data. */

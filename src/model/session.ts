@@ -21,11 +21,6 @@ export interface KeyValueCache {
   readonly feeds: Feeds;
 }
 
-/** Lets go of a cache that no run will consume. */
-export function disposeCache(cache: KeyValueCache): void {
-  for (const tensor of Object.values(cache.feeds)) tensor.dispose();
-}
-
 /** Loads the graph anew, with adapter inputs for these modules. */
 type GraphLoader = (modules: ReadonlySet<string>) => Promise<LoadedGraph>;
 
@@ -34,7 +29,13 @@ export class CausalSession {
   readonly #load: GraphLoader;
   readonly #onnx: OnnxRuntime;
   readonly #noTokens: KeyValueCache;
-  readonly #lock = new Fifo();
+  /** One change of the graph at a time. */
+  readonly #targeting = new Fifo();
+  /**
+   * Why a run failed, if one did. The library may have been left holding a lock of its own, which the next call would
+   * wait for, with this thread, for ever; seen when a GPU is lost.
+   */
+  #failure: { readonly error: unknown } | undefined;
   #graph: LoadedGraph;
 
   private constructor(load: GraphLoader, onnx: OnnxRuntime, config: ModelConfig, graph: LoadedGraph) {
@@ -69,19 +70,22 @@ export class CausalSession {
 
   /** Gives `modules` adapter inputs. If some have none yet, a new session is built beside the old and takes its place. */
   async target(modules: Iterable<string>): Promise<void> {
-    await this.#lock.run(async () => {
+    await this.#targeting.run(async () => {
       const wanted = new Set([...this.#graph.modules, ...modules]);
       if (wanted.size === this.#graph.modules.size) return;
-      const { session: old } = this.#graph;
-      this.#graph = await this.#load(wanted);
-      await old.release();
+      const graph = await this.#load(wanted);
+      await this.#onnx.lock.run(async () => {
+        const { session: old } = this.#graph;
+        this.#graph = graph;
+        await old.release();
+      });
     });
   }
 
   /** Runs a whole text at once, with no cache in or out: equal bits whatever runs beside it. */
   async score(ids: readonly number[], adapter: Feeds, signal?: AbortSignal): Promise<Logits> {
-    const { logits } = await this.#run(ids, this.#noTokens, adapter, ["logits"], signal);
-    return takeLogits(logits!);
+    const { logits } = await this.#run(ids, this.#noTokens, adapter, [], signal);
+    return logits;
   }
 
   /** Runs the tokens that follow those in `cache`, or the first ones. A run that fails leaves the cache as it was. */
@@ -93,13 +97,14 @@ export class CausalSession {
   ): Promise<{ readonly logits: Logits; readonly cache: KeyValueCache }> {
     const past = cache ?? this.#noTokens;
     const inputs = Object.keys(past.feeds);
-    const outputs = await this.#run(ids, past, adapter, ["logits", ...inputs.map(presentName)], signal);
-    if (cache !== undefined) disposeCache(cache);
-    const feeds = inputs.map((input) => [input, outputs[presentName(input)]]);
-    return {
-      logits: takeLogits(outputs.logits!),
-      cache: { length: past.length + ids.length, feeds: Object.fromEntries(feeds) },
-    };
+    const { logits, results } = await this.#run(ids, past, adapter, inputs.map(presentName), signal);
+    const feeds = inputs.map((input) => [input, results[presentName(input)]]);
+    return { logits, cache: { length: past.length + ids.length, feeds: Object.fromEntries(feeds) } };
+  }
+
+  /** Lets go of a cache that no run will consume, when the library has time for it. */
+  release(cache: KeyValueCache): void {
+    void this.#onnx.lock.run(() => Promise.resolve(this.#dispose(cache)));
   }
 
   #run(
@@ -108,15 +113,28 @@ export class CausalSession {
     adapter: Feeds,
     outputs: readonly string[],
     signal: AbortSignal | undefined,
-  ): Promise<Feeds> {
-    return this.#lock.run(async () => {
+  ): Promise<{ readonly logits: Logits; readonly results: Feeds }> {
+    return this.#onnx.lock.run(async () => {
       signal?.throwIfAborted();
       const { session, noAdapter } = this.#graph;
       const feeds = { ...noAdapter, ...adapter, ...past.feeds, ...this.#tokenFeeds(ids, past.length) };
-      const results = await session.run(feeds, outputs);
-      await turn();
-      return results;
+      if (this.#failure !== undefined) throw this.#failure.error;
+      try {
+        const results = await session.run(feeds, ["logits", ...outputs]);
+        const logits = await takeLogits(results.logits!);
+        this.#dispose(past);
+        await turn();
+        return { logits, results };
+      } catch (error) {
+        this.#failure = { error };
+        throw error;
+      }
     });
+  }
+
+  #dispose(cache: KeyValueCache): void {
+    if (cache === this.#noTokens || this.#failure !== undefined) return;
+    for (const tensor of Object.values(cache.feeds)) tensor.dispose();
   }
 
   #tokenFeeds(ids: readonly number[], past: number): Feeds {
@@ -133,8 +151,8 @@ export class CausalSession {
   }
 }
 
-function takeLogits(tensor: Ort.Tensor): Logits {
-  const logits = new Logits(tensor.data as Float32Array, tensor.dims.at(-1)!);
+async function takeLogits(tensor: Ort.Tensor): Promise<Logits> {
+  const logits = new Logits(await tensor.getData() as Float32Array, tensor.dims.at(-1)!);
   tensor.dispose();
   return logits;
 }

@@ -5,10 +5,13 @@
  */
 
 import { loadRuntime } from "../runtime/load.ts";
+import type { Milliseconds } from "../runtime/runtime.ts";
 import { workerPort } from "../runtime/worker_port.ts";
+import type { ModelDevice } from "./backend.ts";
 import { type LoadedModel, loadModel, perform } from "./loaded_model.ts";
-import { loadFailure, runFailure } from "./failure.ts";
+import { runFailure } from "./failure.ts";
 import { ModelError } from "./error.ts";
+import { findAdapter } from "./gpu.ts";
 import { loadOnnxRuntime, type OnnxRuntime } from "./ort.ts";
 import { Outlet } from "./outlet.ts";
 import {
@@ -23,6 +26,8 @@ import {
 } from "./protocol.ts";
 
 const port = workerPort();
+/** A failed run on a GPU was its Worker's last, so there is time. */
+const LOSS_IS_KNOWN_AFTER: Milliseconds = 1000;
 const outlets = new Map<number, Outlet>();
 let onnx: OnnxRuntime | undefined;
 let model: LoadedModel | undefined;
@@ -37,7 +42,7 @@ port.onMessage((message) => {
     case "cancel":
       return outlets.get(received.call)?.cancel();
     case "ping":
-      return send(0, { type: "pong" });
+      return send(0, { type: "pong", run: onnx?.lock.current });
   }
 });
 
@@ -57,7 +62,7 @@ async function serve(call: number, task: Task): Promise<void> {
     }
     send(call, { type: "end" });
   } catch (error) {
-    if (!outlet.signal.aborted) send(call, { type: "error", error: errorToData(runFailure(error)) });
+    if (!outlet.signal.aborted) send(call, { type: "error", error: errorToData(await whyFailed(error)) });
   } finally {
     outlets.delete(call);
   }
@@ -67,11 +72,29 @@ function values(task: Task, signal: AbortSignal): AsyncGenerator<unknown> {
   switch (task.kind) {
     case "load":
       return load(task);
+    case "device":
+      return device();
     case "drop":
       return drop(task);
     default:
       return perform(model!, task, signal);
   }
+}
+
+/** A run on a GPU that has gone away fails with anything, a moment before it is known why. */
+async function whyFailed(error: unknown): Promise<ModelError> {
+  const failure = runFailure(error);
+  if (failure.code !== "worker_failed" || onnx?.lost === undefined) return failure;
+  const { clock } = await loadRuntime();
+  return await Promise.race([onnx.lost.then(deviceLost), clock.sleep(LOSS_IS_KNOWN_AFTER).then(() => failure)]);
+}
+
+function deviceLost(reason: string): ModelError {
+  return new ModelError("device_lost", `The GPU went away: ${reason}`);
+}
+
+async function* device(): AsyncGenerator<ModelDevice> {
+  yield await findAdapter("hardware") === undefined ? "wasm" : "webgpu";
 }
 
 async function* drop({ identity }: DropTask): AsyncGenerator<undefined> {
@@ -87,6 +110,8 @@ async function* load({ base, knownAdapterWeights }: LoadTask): AsyncGenerator<Lo
     const message = `Cannot load ${base.name}: ${(error as Error).message}`;
     throw new ModelError("model_load_failed", message, { cause: error });
   }
+  // Of no call in particular: nothing more can be asked of this Worker.
+  void onnx.lost?.then((reason) => send(0, { type: "error", error: errorToData(deviceLost(reason)) }));
   model = await loadModel(await loadRuntime(), onnx, base, knownAdapterWeights);
   yield { contextLength: model.contextLength };
 }

@@ -30,8 +30,10 @@ export class WorkerLine {
   readonly #gone = Promise.withResolvers<Error | undefined>();
   readonly #watching = new AbortController();
   #isWatched = false;
-  /** Messages that came. */
+  /** Signs of life that came. */
   #heard = 0;
+  /** What it was running at the last of them. */
+  #lastRun: number | undefined;
   #lastCall = 0;
   #ended: ModelError | undefined;
   #holding: Holding = NOTHING;
@@ -98,8 +100,8 @@ export class WorkerLine {
   }
 
   /**
-   * Asks the Worker for a sign of life, and ends it if it gives none: one that runs is in a run of onnxruntime, and
-   * hears nothing until that has ended.
+   * Asks the Worker for a sign of life, and ends it if it gives none: in a run on the CPU it hears nothing until that
+   * has ended; in one on a GPU it hears us, so a run that it was in before is no sign of life.
    */
   #watch(): void {
     if (this.#isWatched || this.#ended !== undefined) return;
@@ -111,7 +113,7 @@ export class WorkerLine {
       this.#isWatched = false;
       if (this.#calls.size === 0) return;
       if (this.#heard !== heard) return this.#watch();
-      const message = `it has said nothing for ${silence / 1000} s`;
+      const message = `it has got no further for ${silence / 1000} s`;
       this.end(new ModelError("run_timeout", message));
     }, () => {});
   }
@@ -122,7 +124,6 @@ export class WorkerLine {
 
   #receive(message: FromWorker): void {
     if (this.#ended !== undefined) return;
-    this.#heard++;
     const { memory, adapters } = message;
     this.#holding = { memory, adapters };
     const call = this.#calls.get(message.call);
@@ -132,6 +133,10 @@ export class WorkerLine {
       case "end":
         this.#calls.delete(message.call);
         return call?.finish();
+      case "pong":
+        if (message.run === undefined || message.run !== this.#lastRun) this.#heard++;
+        this.#lastRun = message.run;
+        return;
       case "error": {
         this.#calls.delete(message.call);
         const error = errorFromData(message.error);

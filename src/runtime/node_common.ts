@@ -17,7 +17,16 @@ import { FileError } from "./runtime.ts";
 /** The parts of a {@link Runtime} that do not differ. */
 export type CommonRuntime = Pick<
   Runtime,
-  "files" | "clock" | "sha256" | "readModule" | "newCallContext" | "onTerminationSignal" | "processId" | "exit"
+  | "files"
+  | "clock"
+  | "sha256"
+  | "sha256InParts"
+  | "readModule"
+  | "newCallContext"
+  | "onTerminationSignal"
+  | "printsToTerminal"
+  | "processId"
+  | "exit"
 >;
 
 const clock: Clock = {
@@ -46,6 +55,10 @@ export const common: CommonRuntime = {
   files: nodeFiles,
   clock,
   sha256: (bytes) => createHash("sha256").update(bytes).digest(),
+  sha256InParts() {
+    const hash = createHash("sha256");
+    return { update: (bytes) => void hash.update(bytes), digest: () => hash.digest() };
+  },
   async readModule(url) {
     if (url.protocol !== "file:") return await WebAssembly.compileStreaming(fetch(url));
     return await WebAssembly.compile(await readFile(url) as Uint8Array<ArrayBuffer>);
@@ -61,6 +74,7 @@ export const common: CommonRuntime = {
       for (const signal of signals) process.off(signal, handler);
     };
   },
+  printsToTerminal: () => process.stdout.isTTY === true,
   processId: process.pid,
   exit: (code) => process.exit(code),
 };

@@ -29,6 +29,8 @@ export interface Runtime {
   lockWholeFile(path: string): WholeFileLock | undefined;
   /** SHA-256 of bytes in memory, as 32 bytes, at once. FIPS 180-4. */
   sha256(bytes: Uint8Array): Uint8Array;
+  /** Begins a SHA-256 of bytes that come in parts. */
+  sha256InParts(): Sha256;
   /**
    * SHA-256 of a whole file, computed in a Worker so that gigabytes do not block the caller's event loop.
    *
@@ -47,6 +49,14 @@ export interface Runtime {
    * @throws FileError `ENOENT` where its module is missing, as in a bundle.
    */
   spawnWorker(url: URL, name: string): WorkerHandle;
+  /**
+   * Starts a module in a process of its own that may read files and environment variables and nothing else; inside, it
+   * is as in a Worker. What takes a whole process down, such as a panic in a GPU driver, takes that one down. Absent
+   * where nothing needs it: on Node and Bun, which have no GPU.
+   *
+   * @throws FileError `ENOENT` where its module is missing, as in a bundle; `EACCES` without `--allow-run`.
+   */
+  readonly spawnProcess?: (url: URL, name: string) => WorkerHandle;
   /** Calls `handler` on SIGINT and SIGTERM until the returned function is called. */
   onTerminationSignal(handler: (signal: string) => void): () => void;
   /** Listens for HTTP requests. Resolves once the port is bound. */
@@ -57,6 +67,8 @@ export interface Runtime {
   environment(name: string): string | undefined;
   /** What the command line said after the program's name. */
   readonly args: readonly string[];
+  /** Whether what the program prints is seen on a terminal, which shows colours. */
+  printsToTerminal(): boolean;
   /** Process number of this process, for messages about who holds a lock. */
   readonly processId: number;
   /** Ends the process. */
@@ -125,11 +137,18 @@ export interface Files {
   read(path: string): Promise<Uint8Array<ArrayBuffer>>;
   /**
    * Replaces a file by way of a temporary one and a rename, with mode 0600, so that a reader sees the old or the new
-   * bytes, never some of each.
+   * bytes, never some of each. With `synchronous`, the new bytes are on the disk before they have the name, so that not
+   * even a power failure leaves some of each; {@link Files.sync} of the directory has it keep the name.
    *
    * @throws FileError
    */
-  replace(path: string, bytes: Uint8Array): Promise<void>;
+  replace(path: string, bytes: Uint8Array, options?: { readonly synchronous?: boolean }): Promise<void>;
+  /**
+   * Waits until a file's bytes, or the names in a directory, are on the disk (fsync), without blocking the thread.
+   *
+   * @throws FileError
+   */
+  sync(path: string): Promise<void>;
   /**
    * Creates a directory and its parents with mode 0700, if missing.
    *
@@ -142,6 +161,12 @@ export interface Files {
    * @throws FileError
    */
   remove(path: string): void;
+  /**
+   * Removes a directory in which nothing is left; one that holds something, or is missing, is no error.
+   *
+   * @throws FileError
+   */
+  removeEmptyDirectory(path: string): void;
 }
 
 /**
@@ -229,6 +254,14 @@ export interface FileDigest {
   /** 64 lower-case hexadecimal digits. */
   readonly sha256: string;
   readonly stat: FileStat;
+}
+
+/** A SHA-256 on its way. */
+export interface Sha256 {
+  /** The next bytes. */
+  update(bytes: Uint8Array): void;
+  /** The digest of all of them, as 32 bytes. May be asked for once. */
+  digest(): Uint8Array;
 }
 
 /** A running Worker, seen from outside. */

@@ -1,5 +1,5 @@
 /**
- * The inside of a Worker. It has to be there at once: a message that comes before anybody listens is lost.
+ * The inside of a Worker, or of a process that stands in for one. It has to be there at once: a message that comes before anybody listens is lost.
  *
  * @module
  */
@@ -12,16 +12,19 @@ interface WebScope {
   addEventListener(type: "message", listener: (event: MessageEvent) => void): void;
 }
 
-/** The slice of Node's global scope that leads to its Workers without an asynchronous import. */
+/** The slice of Node's global scope that leads to its Workers, and to its processes, without an asynchronous import. */
 interface NodeScope {
   readonly process: {
-    getBuiltinModule(name: "node:worker_threads"): {
-      readonly parentPort: {
-        postMessage(message: unknown, transfer: Transferable[]): void;
-        on(type: "message", listener: (message: unknown) => void): void;
-      };
-    };
+    getBuiltinModule(name: "node:worker_threads"): { readonly parentPort: ParentPort | null };
+    send(message: unknown): void;
+    on(type: string, listener: (message: unknown) => void): void;
+    exit(code: number): never;
   };
+}
+
+interface ParentPort {
+  postMessage(message: unknown, transfer: Transferable[]): void;
+  on(type: "message", listener: (message: unknown) => void): void;
 }
 
 /** This Worker's line to whoever spawned it. */
@@ -33,9 +36,19 @@ export function workerPort(): WorkerPort {
       onMessage: (handler) => scope.addEventListener("message", (event) => handler(event.data)),
     };
   }
-  const { parentPort } = (globalThis as unknown as NodeScope).process.getBuiltinModule("node:worker_threads");
+  const { process } = globalThis as unknown as NodeScope;
+  const { parentPort } = process.getBuiltinModule("node:worker_threads");
+  if (parentPort !== null) {
+    return {
+      post: (message, transfer = []) => parentPort.postMessage(message, transfer),
+      onMessage: (handler) => parentPort.on("message", handler),
+    };
+  }
+  // Signals from a terminal or a service manager go to every process; this one ends when its parent is done with it.
+  for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => {});
+  process.on("disconnect", () => process.exit(0));
   return {
-    post: (message, transfer = []) => parentPort.postMessage(message, transfer),
-    onMessage: (handler) => parentPort.on("message", handler),
+    post: (message) => process.send(message),
+    onMessage: (handler) => process.on("message", handler),
   };
 }

@@ -75,6 +75,10 @@ const MAX_ATTEMPTS = 3;
 export class BackendCache {
   /** How many bases may be in memory at once. */
   readonly maxLoaded: number;
+  /** How many bytes of this machine's memory they may take together; `Infinity` without a limit. */
+  readonly maxRamBytes: number;
+  /** How many bytes on the GPU; `Infinity` without a limit. */
+  readonly maxGpuBytes: number;
   readonly #budget: Budget;
   readonly #maxAdapters: number;
   readonly #keepAlive: Milliseconds;
@@ -113,6 +117,8 @@ export class BackendCache {
       throw new RangeError(`Cannot make a backend cache: minimumStay is not 0 ms or more: ${minimumStay}`);
     }
     this.maxLoaded = maxLoaded;
+    this.maxRamBytes = maxRamBytes;
+    this.maxGpuBytes = maxGpuBytes;
     const limits = { places: maxLoaded, ram: maxRamBytes, gpu: maxGpuBytes };
     this.#budget = new Budget(limits, options.predict ?? predictFromFiles);
     this.#maxAdapters = maxAdapters;
@@ -123,6 +129,11 @@ export class BackendCache {
     this.#load = load;
     this.#cooldowns = new Cooldowns(clock, options.random ?? Math.random, cooldown);
     this.#alarm = new Alarm(clock, () => this.#schedule());
+  }
+
+  /** How many requests wait for room. */
+  get waiting(): number {
+    return this.#queue.length;
   }
 
   /** Has `listener` hear of every transition, until the function that is returned is called. What it throws is ignored. */

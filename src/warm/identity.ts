@@ -16,7 +16,7 @@
  * @module
  */
 
-import type { ContentFile, ResolvedAdapter, ResolvedBase } from "../model/backend.ts";
+import type { ContentFile, ModelDevice, ResolvedAdapter, ResolvedBase } from "../model/backend.ts";
 import { hexOf } from "../runtime/hex.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { Catalogue, LocatedModel } from "./catalogue.ts";
@@ -42,6 +42,8 @@ export interface IdentifierOptions {
   readonly catalogue: Pick<Catalogue, "locate">;
   /** The file in which digests are remembered between runs; its folder is created. */
   readonly memoPath: string;
+  /** What the device `auto` is on this machine, asked once; `wasm` when left out. */
+  readonly automaticDevice?: () => Promise<ModelDevice>;
   /** Hears why digests could not be remembered. */
   readonly log?: (message: string) => void;
 }
@@ -54,10 +56,13 @@ export class Identifier {
   readonly #runtime: Pick<Runtime, "sha256">;
   readonly #catalogue: Pick<Catalogue, "locate">;
   readonly #digests: FileDigests;
+  readonly #findDevice: () => Promise<ModelDevice>;
+  #automaticDevice: Promise<ModelDevice> | undefined;
 
   constructor(options: IdentifierOptions) {
-    refuseUnknownOptions("make an identifier", options, ["runtime", "catalogue", "memoPath", "log"]);
-    const { runtime, catalogue, memoPath, log } = options;
+    refuseUnknownOptions("make an identifier", options, ["runtime", "catalogue", "memoPath", "automaticDevice", "log"]);
+    const { runtime, catalogue, memoPath, automaticDevice = () => Promise.resolve("wasm"), log } = options;
+    this.#findDevice = automaticDevice;
     this.#runtime = runtime;
     this.#catalogue = catalogue;
     this.#digests = new FileDigests({ runtime, memoPath, ...(log === undefined ? {} : { log }) });
@@ -89,7 +94,7 @@ export class Identifier {
 
   async #resolveBase(spec: ModelSpec, located: LocatedModel, options: DigestOptions): Promise<ResolvedBase> {
     const files = await this.#digestAll(located.base, options);
-    const device = spec.device === "auto" ? "wasm" : spec.device;
+    const device = spec.device === "auto" ? await (this.#automaticDevice ??= this.#findDevice()) : spec.device;
     const identity = this.#hash([
       "warmcache base",
       1,

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { ModelKind } from "../model/backend.ts";
+import type { ModelDevice, ModelKind } from "../model/backend.ts";
 import { ModelError } from "../model/error.ts";
 import { refuseUnknownOptions } from "../runtime/options.ts";
 
@@ -20,8 +20,8 @@ export interface ModelName {
 export interface ModelSpec extends ModelName {
   readonly kind: ModelKind;
   readonly dtype: "fp32";
-  /** `auto` lets the server choose. */
-  readonly device: "auto" | "wasm";
+  /** `auto` is a real GPU where the machine has one, else `wasm`. */
+  readonly device: "auto" | ModelDevice;
 }
 
 /** What {@link modelSpec} takes: a name, and how to run it where the defaults will not do. */
@@ -33,6 +33,8 @@ export interface ModelSpecOptions extends ModelName {
   /** `auto` when left out. */
   readonly device?: ModelSpec["device"];
 }
+
+const DEVICES: readonly ModelSpec["device"][] = ["auto", "wasm", "webgpu", "webgpu:software"];
 
 /** No separator, no leading dot: a segment can name nothing but a child of the folder it is looked up in. */
 const SEGMENT = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,95}$/;
@@ -85,8 +87,8 @@ export function modelSpec(options: ModelSpecOptions): ModelSpec {
   refuseUnknownOptions("name a model", options, ["kind", "base", "adapter", "dtype", "device"]);
   if (kind !== "onnx") throw new TypeError(`Cannot name a model: kind is not onnx: ${kind}`);
   if (dtype !== "fp32") throw new TypeError(`Cannot name a model: dtype is not fp32: ${dtype}`);
-  if (device !== "auto" && device !== "wasm") {
-    throw new TypeError(`Cannot name a model: device is neither auto nor wasm: ${device}`);
+  if (!DEVICES.includes(device)) {
+    throw new TypeError(`Cannot name a model: device is not one of ${DEVICES.join(", ")}: ${device}`);
   }
   const name = adapter === undefined ? { base } : { base, adapter };
   checkName(name);

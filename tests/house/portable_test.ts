@@ -18,6 +18,7 @@ import { pathOf, ROOT, sourceFiles } from "./module_graph.ts";
 const RUNTIME_FILES = new Set([
   "src/runtime/bun.ts",
   "src/runtime/deno.ts",
+  "src/runtime/deno_process.ts",
   "src/runtime/digest_worker.ts",
   "src/runtime/node.ts",
   "src/runtime/node_common.ts",

@@ -96,8 +96,13 @@ async function askFatally(
 }
 
 describe("a run that hangs", () => {
-  it("is ended when the Worker has said nothing for too long; all its requests hear why", async () => {
-    await askFatally(await faultyBase("hanging", HANG), { runTimeout: 1500 }, "run_timeout", /said nothing for 1\.5 s/);
+  it("is ended when the Worker gets no further for too long; all its requests hear why", async () => {
+    await askFatally(
+      await faultyBase("hanging", HANG),
+      { runTimeout: 1500 },
+      "run_timeout",
+      /got no further for 1\.5 s/,
+    );
   });
 
   it("while it is loaded fails the load", async () => {
@@ -109,7 +114,38 @@ describe("a run that hangs", () => {
     const loading = loadOnnxBackend(runtime, base, { runTimeout: 1500 });
     await assert.rejects(loading, (error) => {
       return error instanceof ModelError && error.code === "model_load_failed" && !error.permanent &&
-        /Cannot load hanging at once: .*said nothing/.test(error.message);
+        /Cannot load hanging at once: .*got no further/.test(error.message);
+    });
+  });
+});
+
+describe("weights that change between the moment they are checked and the moment onnxruntime takes them", () => {
+  it("are refused", async () => {
+    const module = new URL("./changing_file_worker.ts", import.meta.url);
+    const spawnWorker = (_: URL, name: string) => runtime.spawnWorker(module, name);
+    await assert.rejects(loadOnnxBackend({ ...runtime, spawnWorker }, await resolveBase()), {
+      name: "ModelError",
+      code: "identity_changed",
+      message: /model\.onnx changed while it was read: at byte \d+/,
+    });
+  });
+});
+
+describe("a Worker that listens and never loads", () => {
+  it("is ended after a time that grows with the file, whatever it says to pings", async () => {
+    const base = await resolveBase();
+    const deadline = Promise.withResolvers<void>();
+    const spawnWorker = (_: URL, name: string) =>
+      runtime.spawnWorker(new URL("./idle_worker.ts", import.meta.url), name);
+    const sleep: Clock["sleep"] = (duration) => {
+      return duration === 5000 + base.files.graph.size / 1000 ? deadline.promise : new Promise(() => {});
+    };
+    const slow = { ...runtime, spawnWorker, clock: { ...runtime.clock, sleep } };
+    const loading = loadOnnxBackend(slow, base, { runTimeout: 5000 });
+    deadline.resolve();
+    await assert.rejects(loading, (error) => {
+      return error instanceof ModelError && error.code === "model_load_failed" && !error.permanent &&
+        /Cannot load kjv-tiny: .*not loaded after 12\.\d+ s/.test(error.message);
     });
   });
 });
@@ -117,5 +153,19 @@ describe("a run that hangs", () => {
 describe("a run that needs more memory than there is", () => {
   it("fails with out_of_memory, and its Worker, whose memory would stay that large, is ended", async () => {
     await askFatally(await faultyBase("devouring", DEVOUR), {}, "out_of_memory", /out of memory/);
+  });
+
+  it("while it is loaded fails the load with out_of_memory, which another day may not", async () => {
+    const base = await faultyBase("devouring at once", [
+      ...DEVOUR.filter((part) => part !== TRIGGER[1]),
+      int64s("fault_at", [0n], []),
+    ]);
+    await assert.rejects(loadOnnxBackend(runtime, base), (error) => {
+      return error instanceof ModelError && error.code === "out_of_memory" && !error.permanent &&
+        /Cannot load devouring at once: there is not enough memory/.test(error.message);
+    });
+    const again = await loadOnnxBackend(runtime, await resolveBase());
+    assert.equal((await again.baseView().nextToken(FINE, { topK: 1 })).ids.length, 1);
+    await again.close();
   });
 });

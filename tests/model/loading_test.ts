@@ -73,6 +73,11 @@ describe("loadOnnxBackend", () => {
         async () => withFile("graph", await fs.readFile(`${KJV_TINY}/onnx/encoder.onnx`)),
         /no past_key_values inputs: input_ids, attention_mask/,
       ],
+      [
+        "a graph that WebAssembly cannot address",
+        () => Promise.resolve({ ...base, files: { ...base.files, graph: { ...base.files.graph, size: 2 ** 32 + 1 } } }),
+        /model\.onnx has 4294967297 bytes: onnxruntime can address 4294967296/,
+      ],
       ["a configuration that is not JSON", () => withFile("config", "{"), /config is not JSON/],
       [
         "a configuration without a context length",
@@ -98,7 +103,7 @@ describe("loadOnnxBackend", () => {
       [
         "a device without an entry point",
         () => Promise.resolve({ ...base, device: "tpu" }),
-        /kjv-tiny: device is not one of wasm: "tpu"/,
+        /kjv-tiny: device is not one of wasm, webgpu, webgpu:software: "tpu"/,
       ],
     ] as const
   ) {
@@ -116,7 +121,10 @@ describe("loadOnnxBackend", () => {
     const config = { ...base.files.config, path: `${directory}/missing.json` };
     const missing = { ...base, files: { ...base.files, config } };
     const isRefused = refused("model_load_failed", /missing\.json/);
-    await assert.rejects(loadOnnxBackend(runtime, missing), (error: ModelError) => isRefused(error) && !error.permanent);
+    await assert.rejects(
+      loadOnnxBackend(runtime, missing),
+      (error: ModelError) => isRefused(error) && !error.permanent,
+    );
   });
 
   it("refuses a file that is not the one that was hashed", async () => {

@@ -86,8 +86,15 @@ export async function copyModel(folder: string, name: string): Promise<string> {
   return target;
 }
 
-/** Copies the example model with its last normalisation turned round, so that it has other weights and answers. */
-export async function copyModelWithOtherWeights(folder: string, name: string): Promise<string> {
+/**
+ * Copies the example model with its last normalisation turned round, or changed as told, so that it has other weights
+ * and answers.
+ */
+export async function copyModelWithOtherWeights(
+  folder: string,
+  name: string,
+  change: (weight: number) => number = (weight) => -weight,
+): Promise<string> {
   const target = await copyModel(folder, name);
   const path = join(target, "onnx", "model.onnx");
   const bytes = await readFile(path);
@@ -96,7 +103,7 @@ export async function copyModelWithOtherWeights(folder: string, name: string): P
   let at = bytes.indexOf(`B${String.fromCharCode(tensor.length)}${tensor}`) + 2 + tensor.length + 1;
   let length = 0;
   for (let shift = 0, byte = 0x80; byte & 0x80; shift += 7) length |= ((byte = bytes[at++]!) & 0x7f) << shift;
-  for (let i = at; i < at + length; i += 4) bytes.writeFloatLE(-bytes.readFloatLE(i), i);
+  for (let i = at; i < at + length; i += 4) bytes.writeFloatLE(change(bytes.readFloatLE(i)), i);
   await writeFile(path, bytes);
   return target;
 }

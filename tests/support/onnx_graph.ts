@@ -9,6 +9,7 @@ const GRAPH_INITIALIZER = 5;
 const GRAPH_INPUT = 11;
 const GRAPH_OUTPUT = 12;
 const NODE_OUTPUT = 2;
+const FLOAT = 1;
 const INT64 = 7;
 const BOOL = 9;
 
@@ -28,6 +29,11 @@ export function node(operator: string, inputs: string[], outputs: string[], attr
 /** A stored tensor of 64-bit integers; without dimensions a scalar. */
 export function int64s(name: string, values: readonly bigint[], dimensions: readonly number[]): Pieces {
   return storedTensor(name, INT64, dimensions, new Uint8Array(BigInt64Array.from(values).buffer));
+}
+
+/** A stored matrix of 32-bit numbers, row by row. */
+export function floats(name: string, values: Float32Array, dimensions: readonly [number, number]): Pieces {
+  return storedTensor(name, FLOAT, dimensions, new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
 }
 
 /** A stored boolean. */

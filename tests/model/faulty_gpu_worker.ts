@@ -1,0 +1,30 @@
+/**
+ * A model's Worker with a GPU that fails when it is told to: `lose` takes the device away, `hang` lets no more result
+ * come back, `panic` makes the mistake that Deno's WebGPU panics on.
+ */
+
+import "../../src/model/worker.ts";
+import { workerPort } from "../../src/runtime/worker_port.ts";
+
+const devices: GPUDevice[] = [];
+const request = GPUAdapter.prototype.requestDevice;
+GPUAdapter.prototype.requestDevice = async function (this: GPUAdapter, ...parameters): Promise<GPUDevice> {
+  const device = await request.apply(this, parameters);
+  devices.push(device);
+  return device;
+};
+
+workerPort().onMessage((message) => {
+  switch ((message as { type: string }).type) {
+    case "lose":
+      return devices.forEach((device) => device.destroy());
+    case "hang":
+      GPUBuffer.prototype.mapAsync = () => new Promise(() => {});
+      return;
+    case "panic":
+      for (const device of devices) {
+        const buffer = device.createBuffer({ size: 16, usage: GPUBufferUsage.COPY_DST });
+        GPUQueue.prototype.writeBuffer.call(device.queue, buffer, 0, new Uint8Array(0));
+      }
+  }
+});
