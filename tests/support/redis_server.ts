@@ -6,7 +6,7 @@
 import type { ChildProcess } from "node:child_process";
 import { execFileSync, spawn } from "node:child_process";
 import { rmSync } from "node:fs";
-import { createServer, type Server, type Socket } from "node:net";
+import { connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import process from "node:process";
 import type { TestContext } from "node:test";
@@ -15,6 +15,8 @@ import { temporaryFolder } from "./temporary.ts";
 
 /** How long a server may take to start, or a Cluster to agree. */
 const PATIENCE = 30_000;
+/** How often a second a slow line lets something pass. */
+const TURNS = 50;
 
 const running = new Set<ChildProcess>();
 const killAll = (): void => running.forEach((child) => child.kill("SIGKILL"));
@@ -182,9 +184,7 @@ export class FalseRedis {
         }
       });
     });
-    const port = await new Promise<number>((resolve) => {
-      server.listen(0, "127.0.0.1", () => resolve((server.address() as { port: number }).port));
-    });
+    const port = await listen(server);
     return new FalseRedis(port, server, sockets);
   }
 
@@ -196,6 +196,84 @@ export class FalseRedis {
   async stop(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
     await new Promise((resolve) => this.#server.close(resolve));
+  }
+}
+
+/** A way to a server that tests can make slow, deaf or dead. */
+export class Line {
+  readonly port: number;
+  /** Whether nothing that the server says arrives. */
+  isMute = false;
+  /** More bytes at once than this, and it hangs up. */
+  longest: number = Infinity;
+  /** How many connections there have been. */
+  connections = 0;
+  readonly #server: Server;
+  readonly #sockets: Set<Socket>;
+
+  private constructor(port: number, server: Server, sockets: Set<Socket>) {
+    this.port = port;
+    this.#server = server;
+    this.#sockets = sockets;
+  }
+
+  /** `bytesPerSecond`, there and back each. */
+  static async to(target: number, bytesPerSecond: number = Infinity): Promise<Line> {
+    const sockets = new Set<Socket>();
+    const server = createServer((near) => {
+      const far = connect(target, "127.0.0.1");
+      line.connections++;
+      line.#pass(near, far, bytesPerSecond, () => false);
+      line.#pass(far, near, bytesPerSecond, () => line.isMute);
+    });
+    const port = await listen(server);
+    const line = new Line(port, server, sockets);
+    return line;
+  }
+
+  get url(): string {
+    return `redis://127.0.0.1:${this.port}`;
+  }
+
+  /** Ends all connections, and takes no more. */
+  async close(): Promise<void> {
+    this.hangUp();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+
+  /** Ends all connections. */
+  hangUp(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  #pass(from: Socket, to: Socket, bytesPerSecond: number, isLost: () => boolean): void {
+    const waiting: Uint8Array[] = [];
+    let length = 0;
+    from.on("data", (bytes: Uint8Array) => {
+      if (isLost()) return;
+      waiting.push(bytes.slice());
+      length += bytes.length;
+      if (length > this.longest) this.hangUp();
+      else if (bytesPerSecond === Infinity) to.write(bytes);
+    });
+    const timer = setInterval(() => {
+      let left = Math.min(bytesPerSecond / TURNS, Number.MAX_SAFE_INTEGER);
+      length = 0;
+      while (waiting.length > 0 && left > 0) {
+        const piece = waiting[0]!.subarray(0, left);
+        if (bytesPerSecond < Infinity) to.write(piece);
+        left -= piece.length;
+        waiting[0] = waiting[0]!.subarray(piece.length);
+        if (waiting[0].length === 0) waiting.shift();
+      }
+    }, 1000 / TURNS);
+    from.on("close", () => {
+      clearInterval(timer);
+      this.#sockets.delete(from);
+      to.destroy();
+    });
+    from.on("error", () => {});
+    this.#sockets.add(from);
   }
 }
 
@@ -215,11 +293,15 @@ export async function until(what: string, holds: () => boolean | Promise<boolean
 /** A port that nobody listens on just now. */
 export async function freePort(): Promise<number> {
   const server = createServer();
-  const port = await new Promise<number>((resolve) => {
-    server.listen(0, "127.0.0.1", () => resolve((server.address() as { port: number }).port));
-  });
+  const port = await listen(server);
   await new Promise((resolve) => server.close(resolve));
   return port;
+}
+
+function listen(server: Server): Promise<number> {
+  return new Promise((resolve) => {
+    server.listen(0, "127.0.0.1", () => resolve((server.address() as { port: number }).port));
+  });
 }
 
 /** The first whole command in what was received, in RESP. */

@@ -5,12 +5,12 @@
  * @module
  */
 
+import { hexOf } from "../../runtime/hex.ts";
 import type { Milliseconds } from "../../runtime/runtime.ts";
 import { CacheError } from "../error.ts";
 import { LONGEST_BINDING, refuseLongClaim } from "../limits.ts";
 import type { ClaimReply, Claims, Key } from "../store.ts";
 import type { Keys } from "./keys.ts";
-import { hexOf } from "./keys.ts";
 import type { Link, Run } from "./link.ts";
 import { NONSENSE, textOf } from "./link.ts";
 import type { Scripts } from "./scripts.ts";

@@ -6,12 +6,12 @@
  * @module
  */
 
+import { hexOf } from "../../runtime/hex.ts";
 import type { RowTools } from "../sqlite/entry_row.ts";
 import { NearestSketches } from "../nearest.ts";
 import type { ListedRequest, Removed, RequestRecord, Selection, StoreSize } from "../store.ts";
 import type { Reply } from "./driver.ts";
 import type { KeyParts, Keys, Kind } from "./keys.ts";
-import { hexOf } from "./keys.ts";
 import type { Link } from "./link.ts";
 import { Refusal } from "./refusal.ts";
 import type { Script } from "./scripts.ts";

@@ -75,7 +75,6 @@ class SingleDriver implements Driver {
     const endpoint = settings.endpoints[0]!;
     const options = {
       ...shared(settings),
-      RESP: 3,
       database: endpoint.database,
       socket: socketOf(settings, endpoint),
     };
@@ -109,7 +108,7 @@ class ClusterDriver implements Driver {
 
   constructor(settings: Settings) {
     const options = {
-      RESP: 3,
+      RESP: 2,
       // Else one node that is down would keep all others from being used.
       minimizeConnections: true,
       // A node that breaks is left to the next driver, which learns anew which nodes there are.
@@ -152,17 +151,24 @@ class ClusterDriver implements Driver {
 
 function shared({ username, password }: Settings): object {
   return {
-    ...(username !== undefined && { username }),
-    ...(password !== undefined && { password }),
+    // Nothing newer is used, and there are proxies, and ACL rules, that do not know HELLO.
+    RESP: 2,
+    // A password without a name is the default user's, also where he needs none.
+    ...(password !== undefined
+      ? { username: username ?? "default", password }
+      : username !== undefined && { username }),
     disableOfflineQueue: true,
+    disableClientInfo: true,
     maintNotifications: "disabled",
   };
 }
 
 function socketOf({ tls, commandTimeout }: Settings, endpoint?: Endpoint): object {
+  // Node names the server that it wants only where it is told to; an address is no name.
+  const servername = endpoint && !/^[\d.]+$|:/.test(endpoint.host) ? { servername: endpoint.host } : {};
   return {
     ...(endpoint && { host: endpoint.host, port: endpoint.port }),
-    ...(tls && { tls: true, ...tls }),
+    ...(tls && { tls: true, ...servername, ...tls }),
     connectTimeout: Math.max(commandTimeout, 1000),
     reconnectStrategy: false,
   };

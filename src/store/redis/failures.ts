@@ -4,11 +4,11 @@
  * @module
  */
 
+import { hexOf } from "../../runtime/hex.ts";
 import type { Milliseconds } from "../../runtime/runtime.ts";
 import { refuseLongError } from "../limits.ts";
 import type { FailureRecord, Failures, Key, NewFailure } from "../store.ts";
 import type { Keys } from "./keys.ts";
-import { hexOf } from "./keys.ts";
 import type { Link } from "./link.ts";
 import { textOf } from "./link.ts";
 import { Refusal } from "./refusal.ts";

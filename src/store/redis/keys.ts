@@ -6,6 +6,7 @@
  * @module
  */
 
+import { hexOf } from "../../runtime/hex.ts";
 import type { Runtime } from "../../runtime/runtime.ts";
 
 /** What a key holds: `e` a request and its answers, `f` its failures, `c` the claim on it. */
@@ -72,11 +73,4 @@ export class Keys {
     const match = /^([0-9a-f]{16})\}:([efc]):([0-9a-f]{64})$/.exec(key.slice(start.length));
     return match?.[2] === kind ? { route: match[1]!, hex: match[3]! } : undefined;
   }
-}
-
-/** Bytes in hexadecimal. */
-export function hexOf(bytes: Uint8Array): string {
-  let hex = "";
-  for (const byte of bytes) hex += byte.toString(16).padStart(2, "0");
-  return hex;
 }

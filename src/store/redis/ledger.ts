@@ -6,13 +6,13 @@
  * @module
  */
 
+import { hexOf } from "../../runtime/hex.ts";
 import type { Clock, Milliseconds } from "../../runtime/runtime.ts";
 import { CacheError } from "../error.ts";
 import { AmountsByDay } from "../sqlite/amounts_by_day.ts";
 import type { DailyAmounts, DailyLedger } from "../store.ts";
 import type { Reply } from "./driver.ts";
 import type { Keys } from "./keys.ts";
-import { hexOf } from "./keys.ts";
 import type { Link } from "./link.ts";
 import { textOf } from "./link.ts";
 import { Refusal } from "./refusal.ts";

@@ -14,17 +14,20 @@ import type { Keys } from "./keys.ts";
 import type { Settings } from "./options.ts";
 import { isAboutCredentials, Refusal } from "./refusal.ts";
 import type { Script } from "./scripts.ts";
+import { Silence, Watch } from "./watch.ts";
 
 /** How long to wait before connecting anew: doubled each time, up to the second. */
 const SHORTEST_WAIT: Milliseconds = 50;
 const LONGEST_WAIT: Milliseconds = 2000;
 /** What has held so long may break again without being waited for as long as the last time. */
 const RECOVERED: Milliseconds = 10_000;
-const WAITING_STEPS = 4;
 /** Connecting takes several exchanges, TLS even more. */
 const CONNECTING = 3;
 /** Bytes per millisecond that any line carries. */
 const SLOWEST = 100;
+/** Lanes of what is not about a key. */
+const CONNECTION = "connection";
+const EVERYWHERE = "everywhere";
 
 /** A script to be run. */
 export interface Run {
@@ -46,8 +49,11 @@ export class Link {
   #driver: Driver | undefined;
   /** The next one, while it is not there yet. */
   #connecting: Driver | undefined;
+  readonly #watch: Watch;
   /** Of a Cluster, models whose node does not answer. */
   readonly #broken = new Set<string>();
+  /** Lanes that say nothing, while something long is still on its way there. */
+  readonly #silent = new Set<string>();
   #renewing = false;
   #failures = 0;
   /** When it last did, on the monotonic clock. */
@@ -60,6 +66,7 @@ export class Link {
     this.#settings = settings;
     this.#clock = clock;
     this.#keys = keys;
+    this.#watch = new Watch(clock, settings.commandTimeout);
   }
 
   /** Where it leads, for people. */
@@ -97,7 +104,7 @@ export class Link {
 
   /** Whether commands of a model can be sent. */
   isUp(route: string): boolean {
-    return this.#driver !== undefined && !this.#broken.has(route);
+    return this.#driver !== undefined && !this.#broken.has(route) && !this.#silent.has(this.#laneOf(route));
   }
 
   /**
@@ -108,28 +115,12 @@ export class Link {
    */
   async send(tried: string, commands: readonly Command[]): Promise<(Reply | Refusal)[]> {
     const driver = this.#up(tried, commands);
-    const waiting = new Set(commands);
-    const failed = new Set<Command>();
-    const one = async (command: Command): Promise<Reply | Refusal> => {
-      try {
-        return await driver.send(command);
-      } catch (error) {
-        failed.add(command);
-        throw error;
-      } finally {
-        waiting.delete(command);
-      }
-    };
+    const patience = this.#settings.commandTimeout + bytesOf(commands) / SLOWEST;
     try {
-      const patience = this.#settings.commandTimeout + bytesOf(commands) / SLOWEST;
-      const replies = await this.#inTime(Promise.all(commands.map(one)), patience, () => waiting.size);
+      const replies = await Promise.all(commands.map((command) => this.#one(driver, command, patience)));
       if (this.#failures > 0 && this.#clock.monotonic() - this.#brokenAt > RECOVERED) this.#failures = 0;
-      // It still answers what it can, while the server that took its place is looked for.
-      const misplaced = replies.find((reply) => reply instanceof Refusal && reply.isMisplaced);
-      if (misplaced) this.#renew(misplaced);
       return replies;
-    } catch (error) {
-      this.#breakDown(driver, failed.size > 0 ? failed : waiting, error);
+    } catch {
       throw this.#unavailable(tried);
     }
   }
@@ -193,11 +184,18 @@ export class Link {
    */
   async *scan(tried: string, pattern: string): AsyncGenerator<string[]> {
     const driver = this.#up(tried, []);
+    const { commandTimeout, isCluster } = this.#settings;
+    let lane = EVERYWHERE;
     try {
-      for (const send of await this.#inTime(driver.everywhere())) {
+      const nodes = await this.#watch.answer(lane, driver.everywhere(), CONNECTING * commandTimeout);
+      for (const [index, send] of nodes.entries()) {
+        if (!isCluster) lane = this.#laneOf("");
+        else lane = `${EVERYWHERE} ${index}`;
         let cursor = "0";
         do {
-          const reply = await this.#inTime(send(["SCAN", cursor, "MATCH", pattern, "COUNT", "1000"]));
+          const asked = send(["SCAN", cursor, "MATCH", pattern, "COUNT", "1000"]);
+          const reply = await this.#watch.answer(lane, asked, commandTimeout);
+          this.#hear(driver, lane);
           const [next = null, found = []] = this.list(tried, reply);
           cursor = textOf(next);
           if (!/^\d+$/.test(cursor) || Array.isArray(next)) this.granted(tried, NONSENSE);
@@ -207,7 +205,7 @@ export class Link {
       }
     } catch (error) {
       if (error instanceof CacheError) throw error;
-      this.#breakDown(driver, [], error);
+      this.#miss(driver, lane, undefined, error);
       throw this.#unavailable(tried);
     }
   }
@@ -230,24 +228,63 @@ export class Link {
 
   #up(tried: string, commands: readonly Command[]): Driver {
     if (this.#end.signal.aborted) throw new CacheError("closed", `Cannot ${tried} in Redis: the store was closed`);
-    if (!this.#driver || commands.some(({ route }) => this.#broken.has(route))) throw this.#unavailable(tried);
+    if (!this.#driver || commands.some(({ route }) => !this.isUp(route))) throw this.#unavailable(tried);
     return this.#driver;
   }
 
+  async #one(driver: Driver, command: Command, patience: Milliseconds): Promise<Reply | Refusal> {
+    const lane = this.#laneOf(command.route);
+    try {
+      const reply = await this.#watch.answer(lane, driver.send(command), patience);
+      this.#hear(driver, lane);
+      // It still answers what it can, while the server that took its place is looked for.
+      if (reply instanceof Refusal && reply.isMisplaced) this.#renew(reply);
+      return reply;
+    } catch (error) {
+      this.#miss(driver, lane, command.route, error);
+      throw error;
+    }
+  }
+
+  /** Where replies come one after another: whose silence says something about the others. */
+  #laneOf(route: string): string {
+    return this.#settings.isCluster ? route : "";
+  }
+
+  #hear(driver: Driver, lane: string): void {
+    this.#watch.heard(lane);
+    if (this.#silent.size > 0 && driver === this.#driver && this.#silent.delete(lane)) this.onUp();
+  }
+
+  /** Takes note of what did not come. */
+  #miss(driver: Driver, lane: string, route: string | undefined, error: unknown): void {
+    if (driver !== this.#driver) {
+      // Of a Cluster, the same node may well be silent to the connection that came after, too.
+      if (!this.#settings.isCluster || route === undefined || !this.#driver || this.#broken.has(route)) return;
+      this.#broken.add(route);
+      return void this.#probe(this.#driver, route);
+    }
+    if (!(error instanceof Silence) || error.isHopeless) return this.#breakDown(driver, route, error);
+    // What is long takes its time, and must not have to begin again because somebody asked for something meanwhile.
+    this.#reason = error.message;
+    this.#silent.add(lane);
+  }
+
   #unavailable(tried: string): CacheError {
-    return new CacheError(
-      "unavailable",
-      `Cannot ${tried} in Redis at ${this.location}: ${this.#reason}; it is tried again until it answers: check that it ` +
-        "runs and can be reached",
-    );
+    const advice = /certificate|issuer|altname|\btls\b|\bssl\b/i.test(this.#reason)
+      ? "check that its certificate bears the host's name, and is signed by an authority that `tls.ca` names"
+      : "check that it runs and can be reached";
+    const message =
+      `Cannot ${tried} in Redis at ${this.location}: ${this.#reason}; it is tried again until it answers: `;
+    return new CacheError("unavailable", message + advice);
   }
 
   async #connect(): Promise<Driver> {
     const { isCluster, commandTimeout } = this.#settings;
     const driver = this.#connecting = newDriver(this.#settings);
     try {
-      await this.#inTime(driver.connect(), CONNECTING * commandTimeout);
-      await this.#inTime(this.#greet(driver), CONNECTING * commandTimeout).catch((error) => {
+      await this.#watch.answer(CONNECTION, driver.connect(), CONNECTING * commandTimeout);
+      await this.#watch.answer(CONNECTION, this.#greet(driver), CONNECTING * commandTimeout).catch((error) => {
         // One node's silence is not the Cluster's.
         if (!isCluster || error instanceof Refusal) throw error;
       });
@@ -278,21 +315,34 @@ export class Link {
   #take(driver: Driver): void {
     const old = this.#driver;
     this.#driver = driver;
-    this.#broken.clear();
-    driver.onBroken = (error) => this.#breakDown(driver, [], error);
+    this.#silent.clear();
+    driver.onBroken = (error) => this.#breakDown(driver, undefined, error);
+    for (const route of [...this.#broken]) void this.#probe(driver, route);
     // What is under way on the other nodes of a Cluster may still be answered.
     if (old) void this.#clock.sleep(this.#settings.commandTimeout, { background: true }).then(() => old.destroy());
     this.onUp();
   }
 
+  /** Sees whether the node of a model answers again, so that nobody who asks for something has to find out. */
+  async #probe(driver: Driver, route: string): Promise<void> {
+    const key = this.#keys.of(route, "e", "0".repeat(64));
+    try {
+      await this.#one(driver, { route, key, args: ["LRANGE", key, "0", "0"] }, this.#settings.commandTimeout);
+      if (driver === this.#driver && this.#broken.delete(route)) this.onUp();
+    } catch {
+      // It stays broken, and the next connection is asked.
+    }
+  }
+
   /** Stops using what did not answer. */
-  #breakDown(driver: Driver, commands: Iterable<Command>, error: unknown): void {
+  #breakDown(driver: Driver, route: string | undefined, error: unknown): void {
     if (driver !== this.#driver) return;
-    if (this.#settings.isCluster) {
-      for (const { route } of commands) this.#broken.add(route);
-    } else {
+    if (!this.#settings.isCluster) {
       this.#driver = undefined;
+      this.#silent.clear();
       driver.destroy();
+    } else if (route !== undefined) {
+      this.#broken.add(route);
     }
     this.#renew(error);
   }
@@ -320,38 +370,6 @@ export class Link {
       } catch (error) {
         this.#reason = error instanceof Refusal || error instanceof Error ? error.message : String(error);
       }
-    }
-  }
-
-  /**
-   * An answer that comes before `patience` has passed without progress.
-   *
-   * @throws Error when it does not.
-   */
-  async #inTime<T>(
-    answer: Promise<T>,
-    patience: Milliseconds = this.#settings.commandTimeout,
-    progress: () => number = () => 0,
-  ): Promise<T> {
-    const answered = new AbortController();
-    const late = this.#wait(patience, progress, answered.signal).then(() => {
-      throw new Error(`no answer within ${Math.round(patience)} ms`);
-    });
-    late.catch(() => {});
-    try {
-      return await Promise.race([answer, late]);
-    } finally {
-      answered.abort();
-    }
-  }
-
-  /** In steps: an event loop that stood still meanwhile has not read what is there, and costs one step only. */
-  async #wait(patience: Milliseconds, progress: () => number, signal: AbortSignal): Promise<void> {
-    let before = progress();
-    for (let step = 0; step < WAITING_STEPS; step++) {
-      await this.#clock.sleep(patience / WAITING_STEPS, { signal, background: true });
-      if (progress() !== before) step = -1;
-      before = progress();
     }
   }
 }

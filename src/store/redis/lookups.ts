@@ -6,12 +6,12 @@
  */
 
 import { LRUCache } from "lru-cache";
+import { hexOf } from "../../runtime/hex.ts";
 import type { Clock, Milliseconds } from "../../runtime/runtime.ts";
 import type { RowTools, StoredRow } from "../sqlite/entry_row.ts";
 import type { Found, Key, StoredEntry, Want } from "../store.ts";
 import type { Command, Reply } from "./driver.ts";
 import type { Keys } from "./keys.ts";
-import { hexOf } from "./keys.ts";
 import type { Link } from "./link.ts";
 import { Refusal } from "./refusal.ts";
 import { HEAD_BYTES, readAnswer } from "./values.ts";
@@ -19,6 +19,8 @@ import { HEAD_BYTES, readAnswer } from "./values.ts";
 const TRIED = "look up answers";
 /** Where answers begin in a list. */
 const FIRST_ANSWER = 2;
+/** How many times as many are read where those that were read do not do. */
+const WIDER = 4;
 /** Of so many requests it is remembered which of their answers are broken. */
 const MOST_BROKEN = 1024;
 
@@ -59,15 +61,20 @@ export class Lookups {
     const replies = await this.#link.send(TRIED, places.map(({ want, name }) => rangeOf(route, name, want.samples)));
     const now = this.#clock.now();
     const found = replies.map((reply, index) => this.#judge(model, places[index]!, reply, now));
-    // Where some answers are none, those behind them are wanted: all at once, so that none is missed or seen twice.
-    const short = places.flatMap(({ want: { samples } }, index) => {
-      const fresh = found[index]!.entries.filter((entry) => isFresh(entry, now));
-      return fresh.length < samples && lengthOf(replies[index]!) === samples ? [index] : [];
-    });
-    if (short.length === 0) return found;
-    const all = await this.#link.send(TRIED, short.map((index) => rangeOf(route, places[index]!.name, Infinity)));
-    short.forEach((index, place) => found[index] = this.#judge(model, places[index]!, all[place]!, now));
-    return found;
+    // Where some answers are none, those behind them are wanted: read anew, so that none is missed or seen twice.
+    for (let times = WIDER;; times *= WIDER) {
+      const short = places.flatMap(({ want: { samples } }, index) => {
+        if (lengthOf(replies[index]!) < samples * times / WIDER) return [];
+        return found[index]!.entries.filter((entry) => isFresh(entry, now)).length < samples ? [index] : [];
+      });
+      if (short.length === 0) return found;
+      const ranges = short.map((index) => rangeOf(route, places[index]!.name, places[index]!.want.samples * times));
+      const wider = await this.#link.send(TRIED, ranges);
+      for (const [place, index] of short.entries()) {
+        replies[index] = wider[place]!;
+        found[index] = this.#judge(model, places[index]!, wider[place]!, now);
+      }
+    }
   }
 
   /** The heads of answers in a list that are known to be broken. */

@@ -94,6 +94,8 @@ const OPTIONS: Record<keyof RedisStoreOptions, true> = {
 
 const DEFAULT_URL = "redis://127.0.0.1:6379";
 const DEFAULT_PORT = 6379;
+/** A day. Timers take what is much longer for nothing. */
+const LONGEST_TIMEOUT: Milliseconds = 24 * 60 * 60 * 1000;
 /** No braces: they would move the keys of all models into one slot. No glob characters: they go into patterns. */
 const KEY_PREFIX = /^[A-Za-z0-9._-]{1,64}$/;
 
@@ -117,21 +119,26 @@ export function settingsOf(options: RedisStoreOptions): Settings {
   for (const [name, value] of Object.entries({ username: options.username, password: options.password })) {
     if (value !== undefined && typeof value !== "string") throw refused(`${name} has to be a string`, typeof value);
   }
-  if (!(commandTimeout > 0)) throw outOfRange("commandTimeout must be more than 0", commandTimeout);
-  if (!(flushTimeout >= 0)) throw outOfRange("flushTimeout must be 0 or more", flushTimeout);
+  if (!(commandTimeout > 0 && commandTimeout <= LONGEST_TIMEOUT)) {
+    throw outOfRange(`commandTimeout must be more than 0 and at most ${LONGEST_TIMEOUT} ms`, commandTimeout);
+  }
+  if (!(flushTimeout >= 0 && flushTimeout <= LONGEST_TIMEOUT)) {
+    throw outOfRange(`flushTimeout must be 0 or more and at most ${LONGEST_TIMEOUT} ms`, flushTimeout);
+  }
   if (!(queueBytes >= 0)) throw outOfRange("queueBytes must be 0 or more", queueBytes);
   if (!(keepExpired >= 0)) throw outOfRange("keepExpired must be 0 or more", keepExpired);
   if (typeof keyPrefix !== "string" || !KEY_PREFIX.test(keyPrefix)) {
     throw refused("keyPrefix has to be 1 to 64 of A-Z, a-z, 0-9, `.`, `_` and `-`", String(keyPrefix));
   }
+  const [named, known] = [parsed.find(({ username }) => username), parsed.find(({ password }) => password)];
   const wantsTls = parsed.some(({ secure }) => secure);
   const secured = typeof tls === "object" ? tls : tls || wantsTls ? {} : undefined;
   if (tls === false && wantsTls) throw refused("a rediss:// URL asks for TLS", "tls: false");
   return {
     endpoints,
     isCluster: cluster,
-    username: options.username ?? parsed[0]!.username,
-    password: options.password ?? parsed[0]!.password,
+    username: options.username ?? named?.username,
+    password: options.password ?? known?.password,
     tls: secured,
     commandTimeout,
     queueBytes,
@@ -160,9 +167,16 @@ function parse(text: string): Parsed {
   }
   const scheme = /^(rediss?):\/\//.exec(String(text))?.[1];
   if (scheme === undefined) throw refused("url has to begin with redis:// or rediss://", url.protocol);
-  if (url.search !== "" || url.hash !== "") throw refused("url takes no ? and no #", url.search || url.hash);
+  // What stands behind the host may be the rest of a password.
+  const said = (part: string): string => String(text).includes("@") ? "something else" : part;
+  const encode = "(in a password, encode `/`, `?` and `#`)";
+  if (url.search !== "" || url.hash !== "") {
+    throw refused(`url takes no ? and no # ${encode}`, said(url.search || url.hash));
+  }
   const database = url.pathname.replace(/^\//, "");
-  if (!/^\d{0,5}$/.test(database)) throw refused("the path of url has to be a database's number", database);
+  if (!/^\d{0,5}$/.test(database)) {
+    throw refused(`the path of url has to be a database's number ${encode}`, said(database));
+  }
   return {
     endpoint: {
       host: url.hostname.replace(/^\[(.*)\]$/, "$1"),
@@ -170,9 +184,17 @@ function parse(text: string): Parsed {
       database: Number(database),
     },
     secure: scheme === "rediss",
-    username: url.username === "" ? undefined : decodeURIComponent(url.username),
-    password: url.password === "" ? undefined : decodeURIComponent(url.password),
+    username: decoded(url.username),
+    password: decoded(url.password),
   };
+}
+
+function decoded(credential: string): string | undefined {
+  try {
+    return credential === "" ? undefined : decodeURIComponent(credential);
+  } catch {
+    throw refused("a % in the credentials of url has to be encoded as %25", "one that is not");
+  }
 }
 
 function describe(endpoints: readonly Endpoint[], isCluster: boolean, scheme: string): string {

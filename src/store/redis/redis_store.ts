@@ -7,7 +7,8 @@
 
 import { loadChecksum } from "../../codec/checksum.ts";
 import { loadZstd } from "../../codec/zstd.ts";
-import type { Clock, Milliseconds } from "../../runtime/runtime.ts";
+import { hexOf } from "../../runtime/hex.ts";
+import type { Clock } from "../../runtime/runtime.ts";
 import { CacheError } from "../error.ts";
 import { refuseOddSketch } from "../limits.ts";
 import type { RowTools } from "../sqlite/entry_row.ts";
@@ -32,7 +33,7 @@ import { RedisClaims } from "./claims.ts";
 import { Contents } from "./contents.ts";
 import type { Argument } from "./driver.ts";
 import { RedisFailures } from "./failures.ts";
-import { hexOf, Keys } from "./keys.ts";
+import { Keys } from "./keys.ts";
 import { RedisLedger } from "./ledger.ts";
 import { Link } from "./link.ts";
 import { Lookups } from "./lookups.ts";
@@ -41,12 +42,15 @@ import { settingsOf } from "./options.ts";
 import type { Scripts } from "./scripts.ts";
 import { loadScripts } from "./scripts.ts";
 import { answerElement, requestElement } from "./values.ts";
+import type { Write } from "./write_queue.ts";
 import { WriteQueue } from "./write_queue.ts";
 
 export type { RedisConnection, RedisStoreOptions, RedisTls } from "./options.ts";
 
 /** So many keys are asked for in one go. */
 const MOST_WANTS = 256;
+/** What a request's key has, of which Redis's is named after. */
+const KEY_BYTES = 32;
 
 /**
  * Opens a store in Redis 6 or newer, or Valkey. A server that is away is no error: lookups fail, answers wait, and it is
@@ -136,7 +140,7 @@ class RedisStore implements Store {
       route,
       key,
       bytes,
-      args: (again) => [placement, String(this.#clock.now()), keep, again ? "1" : "0", ...named, ...lists],
+      args: (lateness) => [placement, String(this.#clock.now()), keep, lateness, ...named, ...lists],
     });
     this.#lookups.forgetBroken(key);
   }
@@ -144,7 +148,10 @@ class RedisStore implements Store {
   async remove(selection: Selection): Promise<Removed> {
     this.#assertOpen("remove answers");
     const copy = { ...selection, ...(selection.keys && { keys: selection.keys.map((key) => key.slice()) }) };
-    await this.#settleWrites(this.#settings.commandTimeout);
+    const names = copy.keys && new Set(copy.keys.map(hexOf));
+    const matters = ({ model, key }: Write): boolean =>
+      (copy.model === undefined || copy.model === model) && (!names || names.has(key.slice(-2 * KEY_BYTES)));
+    await this.#writes.settle("remove answers", matters, this.#settings.commandTimeout);
     return await this.#contents.remove(copy);
   }
 
@@ -171,13 +178,6 @@ class RedisStore implements Store {
     await this.#writes.close(this.#settings.flushTimeout);
     await this.#ledger.close();
     this.#link.close();
-  }
-
-  async #settleWrites(patience: Milliseconds): Promise<void> {
-    const late = new AbortController();
-    const { signal } = late;
-    await Promise.race([this.#writes.settle(), this.#clock.sleep(patience, { signal, background: true })]);
-    late.abort();
   }
 
   #assertOpen(tried: string): void {

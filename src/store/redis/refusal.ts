@@ -33,7 +33,9 @@ export class Refusal {
 
   /** What became of it for the caller. */
   toError(tried: string, location: string): CacheError {
-    const advice = ADVICE[this.code] ?? "see the server's log";
+    const advice = this.message.includes("invalid bulk length")
+      ? TOO_LONG
+      : ADVICE[this.code] ?? "see the server's log";
     return new CacheError("unavailable", `Cannot ${tried} in Redis at ${location}: ${this.message}; ${advice}`);
   }
 }
@@ -67,6 +69,8 @@ const ADVICE: Record<string, string> = {
   NOPERM: "the ACL user may not do that: docs/redis.md lists what has to be allowed",
   WRONGTYPE: "somebody else uses a key of this name: choose another keyPrefix",
 };
+
+const TOO_LONG = "it takes no value as long as this one: raise proto-max-bulk-len";
 
 /** Whether an error is about who we are, which no waiting changes. */
 export function isAboutCredentials({ code }: Refusal): boolean {

@@ -28,6 +28,8 @@ export interface Scripts {
  * just expired is reported as such, not as never there.
  */
 const MARGIN = 60_000;
+/** The longest that Redis is asked to keep a key which does not live for ever: a thousand years. */
+const LONGEST = 1000 * 365 * 24 * 60 * 60 * 1000;
 
 /** What scripts about lists share. */
 const LISTS = `
@@ -74,6 +76,10 @@ local function count(label, answers)
   end
 end
 
+local function discount(label, it)
+  label.entries, label.body, label.stored = label.entries - 1, label.body - it.size, label.stored - it.stored
+end
+
 local function writeLabel(label)
   local parts = {'\\0M', label.sketch,
     struct.pack('<ddddd', label.entries, label.body, label.stored, label.first, label.last)}
@@ -85,8 +91,8 @@ local function emptied(label)
   return {sketch = label.sketch, words = label.words, entries = 0, body = 0, stored = 0, first = math.huge, last = 0}
 end
 
-local function push(elements)
-  for at = 1, #elements, 500 do
+local function push(elements, first)
+  for at = first or 1, #elements, 500 do
     redis.call('RPUSH', key, unpack(elements, at, math.min(at + 499, #elements)))
   end
 end
@@ -95,12 +101,12 @@ end
 /**
  * Stores a request and answers to it.
  *
- * KEYS: the list. ARGV: placement, now, how long to keep what has expired, whether this may have happened already,
- * sketch, model, namespace, the request; then three lists, each behind its length: tags, heads of answers that are known
- * to be broken, new answers.
+ * KEYS: the list. ARGV: placement, now, how long to keep what has expired, lateness, sketch, model, namespace, the
+ * request; then three lists, each behind its length: tags, heads of answers that are known to be broken, new answers.
+ * Lateness is \`waited\` for what had to wait, \`again\` for what may have happened already, and else empty.
  */
 const PUT = `${LISTS}
-local placement, now, keep, again = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]) or math.huge, ARGV[4] == '1'
+local placement, now, keep, lateness = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]) or math.huge, ARGV[4]
 local at = 9
 local function several()
   local found = {}
@@ -111,8 +117,8 @@ end
 local tags, broken, added = several(), several(), several()
 
 local kind = redis.call('TYPE', key).ok
-local label = kind == 'list' and readLabel(redis.call('LINDEX', key, 0)) or nil
 local length = kind == 'list' and redis.call('LLEN', key) or 0
+local label = length > 0 and readLabel(redis.call('LINDEX', key, 0)) or nil
 
 local words = {ARGV[6], ARGV[7]}
 local known = {}
@@ -125,30 +131,70 @@ end
 if label then for index = 3, #label.words do tagged(label.words[index]) end end
 for _, tag in ipairs(tags) do tagged(tag) end
 
--- A long list is not read for every answer to be added: what is broken there goes when somebody has come upon it.
-local long = label and length == label.entries + 2 and length > 32
-if long and placement == 'append' and not again and #broken == 0 and label.first > now then
+if lateness == 'again' then
+  local ids = {}
+  for _, element in ipairs(added) do ids[string.sub(element, 2, 9)] = true end
+  -- It came last, unless others have come since.
+  for last = length - 1, 0, -64 do
+    for _, element in ipairs(redis.call('LRANGE', key, math.max(last - 63, 0), last)) do
+      local it = head(element)
+      if it and it ~= true and ids[string.sub(element, 2, 9)] then return 0 end
+    end
+  end
+end
+
+-- A long list is not read for every answer to be added: what is broken there goes when somebody has come upon it, and
+-- what has expired goes from the front, where the oldest are.
+local long = label and length == label.entries + 2 and length > 32 and #broken == 0
+-- What waited takes the place of what was there before it, and of nothing that has been stored since.
+local since = lateness ~= '' and #added > 0 and head(added[1]).created or math.huge
+local function gives(it)
+  return it ~= true and it.created <= since
+end
+
+if long and placement ~= 'replace_all' then
+  local next = 1
+  if placement == 'replace' then
+    for first = 2, length - 1, 64 do
+      if next > #added then break end
+      for offset, element in ipairs(redis.call('LRANGE', key, first, first + 63)) do
+        local it = head(element)
+        if next <= #added and it and gives(it) and it.expires > now then
+          redis.call('LSET', key, first + offset - 1, added[next])
+          discount(label, it)
+          next = next + 1
+        end
+      end
+    end
+  else
+    for _, element in ipairs(label.first <= now and redis.call('LRANGE', key, 2, 33) or {}) do
+      local it = head(element)
+      if it and it ~= true and it.expires <= now then
+        redis.call('LREM', key, 1, element)
+        discount(label, it)
+      end
+    end
+  end
   label.words = words
   count(label, added)
-  push(added)
+  push(added, next)
   redis.call('LSET', key, 0, writeLabel(label))
 else
   local answers = {}
-  for _, element in ipairs(length > 0 and redis.call('LRANGE', key, 0, -1) or {}) do
+  local kept = (placement ~= 'replace_all' or since < math.huge) and length > 0
+  for _, element in ipairs(kept and redis.call('LRANGE', key, 0, -1) or {}) do
     local it = head(element)
-    if again and it and it ~= true and #added > 0 and string.sub(element, 2, 9) == string.sub(added[1], 2, 9) then
-      return 0
-    end
     local sound = it == true or (it and it.expires > now)
     for _, start in ipairs(broken) do
       if string.sub(element, 1, #start) == start then sound = false end
     end
-    if sound and placement ~= 'replace_all' then answers[#answers + 1] = element end
+    if placement == 'replace_all' and sound and (it == true or gives(it)) then sound = false end
+    if sound then answers[#answers + 1] = element end
   end
   local next = 1
   if placement == 'replace' then
     for index, element in ipairs(answers) do
-      if next <= #added and head(element) ~= true then
+      if next <= #added and gives(head(element)) then
         answers[index] = added[next]
         next = next + 1
       end
@@ -162,10 +208,11 @@ else
   push(answers)
   if length > 0 then redis.call('LTRIM', key, length, -1) end
 end
-if label.last == math.huge or keep == math.huge then
+if label.last < math.huge and keep < math.huge then
+  local remaining = math.max(label.last - now, 0) + keep + ${MARGIN}
+  redis.call('PEXPIRE', key, string.format('%.0f', math.min(remaining, ${LONGEST})))
+elseif length > 0 then
   redis.call('PERSIST', key)
-else
-  redis.call('PEXPIRE', key, string.format('%.0f', math.max(label.last - now, 0) + keep + ${MARGIN}))
 end
 return 1
 `;
@@ -184,8 +231,8 @@ end
 local model, namespace, tag, outcome, before = said(1), said(2), said(3), tonumber(said(4)), tonumber(said(5))
 local kind = redis.call('TYPE', key).ok
 if kind == 'none' then return {0, 0} end
-local elements = kind == 'list' and redis.call('LRANGE', key, 0, -1) or {}
-local label = readLabel(elements[1])
+local length = kind == 'list' and redis.call('LLEN', key) or 0
+local label = length > 0 and readLabel(redis.call('LINDEX', key, 0)) or nil
 if label then
   if model and label.words[1] ~= model then return {0, 0} end
   if namespace and label.words[2] ~= namespace then return {0, 0} end
@@ -195,34 +242,39 @@ if label then
 elseif namespace or tag then
   return {0, 0}
 end
-local kept, entries, stored = {}, 0, 0
-for _, element in ipairs(elements) do
-  local it = head(element)
-  if it == true then
-    if outcome or before then kept[#kept + 1] = element else entries = entries + 1 end
-  elseif it then
-    if (not outcome or it.outcome == outcome) and (not before or it.created < before) then
-      entries = entries + 1
-      stored = stored + it.stored
+-- What goes as a whole need not be read, however long it is.
+if not outcome and not before and label and length == label.entries + 2 then
+  redis.call('DEL', key, KEYS[2])
+  return {label.entries, label.stored}
+end
+local gone, kept, stored, first = 0, 0, 0, 0
+local function goes(it)
+  if it == true then return not outcome and not before end
+  return (not outcome or it.outcome == outcome) and (not before or it.created < before)
+end
+-- A little at a time: Lua is slow with much at once.
+while first < length - gone do
+  for _, element in ipairs(redis.call('LRANGE', key, first, first + 63)) do
+    local it = head(element)
+    if it and goes(it) then
+      redis.call('LREM', key, 1, element)
+      gone = gone + 1
+      if it ~= true then
+        stored = stored + it.stored
+        if label then discount(label, it) end
+      end
     else
-      kept[#kept + 1] = element
+      first = first + 1
+      if it then kept = kept + 1 end
     end
   end
 end
-if #kept == 0 then
+if kept == 0 then
   redis.call('DEL', key, KEYS[2])
-elseif entries > 0 and label then
-  local remaining = redis.call('PTTL', key)
-  label = emptied(label)
-  count(label, kept)
-  redis.call('DEL', key)
-  push({writeLabel(label), elements[2]})
-  push(kept)
-  if remaining > 0 then redis.call('PEXPIRE', key, remaining) end
-else
-  return {0, 0}
+elseif label and gone > 0 then
+  redis.call('LSET', key, 0, writeLabel(label))
 end
-return {entries, stored}
+return {gone, stored}
 `;
 
 /** Claims a request. KEYS: the claim. ARGV: holder, now, duration, the longest that binds. Gives 1 or when it ends. */
@@ -261,7 +313,13 @@ return 1
 /** Adds amounts, once. KEYS: the ledger, what says that these were added. ARGV: names and amounts in turn. */
 const POST = `
 if not redis.call('SET', KEYS[2], '1', 'NX', 'PX', '3600000') then return 0 end
-for index = 1, #ARGV, 2 do redis.call('HINCRBYFLOAT', KEYS[1], ARGV[index], ARGV[index + 1]) end
+local kind = redis.call('TYPE', KEYS[1]).ok
+if kind ~= 'hash' and kind ~= 'none' then redis.call('DEL', KEYS[1]) end
+for index = 1, #ARGV, 2 do
+  local reply = redis.pcall('HINCRBYFLOAT', KEYS[1], ARGV[index], ARGV[index + 1])
+  -- What is no number was put there by somebody else.
+  if type(reply) == 'table' and reply.err then redis.call('HSET', KEYS[1], ARGV[index], ARGV[index + 1]) end
+end
 return 1
 `;
 

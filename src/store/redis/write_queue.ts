@@ -23,6 +23,14 @@ const LONGEST_PAUSE: Milliseconds = 2000;
 /** A failover takes seconds. A server that was given as a replica stays one. */
 const REPLICA_PATIENCE: Milliseconds = 60_000;
 
+/** A write of so many bytes may be what breaks the connection: something on the way does not let it through. */
+const LONG = 1024 * 1024;
+/** So often it is tried all the same. */
+const MOST_ATTEMPTS = 5;
+
+/** How late a write is: sent at once, after it had to wait, or for another time, since nobody knows what became of it. */
+export type Lateness = "" | "waited" | "again";
+
 /** Something to be written. */
 export interface Write {
   readonly model: string;
@@ -30,14 +38,15 @@ export interface Write {
   readonly key: string;
   /** Bytes it takes while it waits, about. */
   readonly bytes: number;
-  /** The arguments to the script; `again` when it may have run already. */
-  args(again: boolean): readonly Argument[];
+  /** The arguments to the script. */
+  args(lateness: Lateness): readonly Argument[];
 }
 
 interface Waiting {
   readonly write: Write;
   readonly since: Milliseconds;
-  again: boolean;
+  /** How often it was sent, and nobody knows what became of it. */
+  attempts: number;
   why: string;
 }
 
@@ -75,32 +84,55 @@ export class WriteQueue {
   async write(write: Write): Promise<void> {
     if (this.#end.signal.aborted) throw new CacheError("closed", `Cannot ${TRIED} in Redis: the store was closed`);
     if (this.#waitingKeys.has(write.key) || !this.#link.isUp(write.route)) {
-      return this.#keep(write, false, "it is away");
+      return this.#keep(write, 0, "it is away");
     }
     let reply: Reply | Refusal;
-    const sending = this.#link.run(TRIED, [this.#runOf(write, false)]);
+    const sending = this.#link.run(TRIED, [this.#runOf(write, "")]);
     this.#underWay.add(sending);
     try {
       [reply] = await sending as [Reply | Refusal];
     } catch (error) {
-      return this.#keep(write, true, (error as CacheError).message);
+      return this.#keep(write, 1, (error as CacheError).message);
     } finally {
       this.#underWay.delete(sending);
     }
     if (isDone(reply)) return;
     if (!(reply instanceof Refusal)) reply = NONSENSE;
     if (!reply.passes) throw reply.toError(TRIED, this.#link.location);
-    this.#keep(write, false, reply.toError(TRIED, this.#link.location).message);
+    this.#keep(write, 0, reply.toError(TRIED, this.#link.location).message);
   }
 
   /** Sends what waits, if anything does. Never rejects. */
   flush(): Promise<void> {
-    return this.#flushing ??= this.#flush().finally(() => this.#flushing = undefined);
+    return this.#flushing ??= this.#flush().finally(() => {
+      this.#flushing = undefined;
+      // Something may have come while it ended.
+      if (!this.#end.signal.aborted && this.#nextBatch().length > 0) return this.flush();
+    });
   }
 
-  /** Waits until what waits now has been sent, if the server takes it. Never rejects. */
-  async settle(): Promise<void> {
-    if (this.#waiting.size > 0) await this.flush();
+  /**
+   * Waits until what waits now has been sent, of the writes that matter.
+   *
+   * @throws CacheError `unavailable` when none of it can be sent for a while.
+   */
+  async settle(tried: string, matters: (write: Write) => boolean, patience: Milliseconds): Promise<void> {
+    let left = [...this.#waiting].filter(({ write }) => matters(write));
+    while (left.length > 0) {
+      const before = left.length;
+      const late = new AbortController();
+      const { signal } = late;
+      // A flush that has just been put off needs its pause, too.
+      const pause = this.#clock.sleep(patience + LONGEST_PAUSE, { signal, background: true }).catch(() => {});
+      await Promise.race([this.flush(), pause]);
+      late.abort();
+      left = left.filter((waiting) => this.#waiting.has(waiting));
+      if (left.length < before) continue;
+      const message =
+        `Cannot ${tried} in Redis at ${this.#link.location}: ${before} answers that were put before wait to ` +
+        `be stored: ${left[0]!.why}`;
+      throw new CacheError("unavailable", message);
+    }
   }
 
   /** Ends: what still waits after `patience` is given up, and reported, each. */
@@ -124,16 +156,16 @@ export class WriteQueue {
     this.#waiting.clear();
   }
 
-  #keep(write: Write, again: boolean, why: string): void {
+  #keep(write: Write, attempts: number, why: string): void {
     if (this.#end.signal.aborted) throw new CacheError("closed", `Cannot ${TRIED} in Redis: the store was closed`);
     if (this.#bytes + write.bytes > this.#most) {
       throw new CacheError(
         "unavailable",
-        `Cannot ${TRIED} in Redis at ${this.#link.location}: ${why}, and ${this.#bytes} bytes of answers wait already ` +
-          `(queueBytes: ${this.#most})`,
+        `Cannot ${TRIED} in Redis at ${this.#link.location}: ${why}, and there is no room for it to wait: it takes ` +
+          `${write.bytes} bytes, and ${this.#bytes} bytes of answers wait already (queueBytes: ${this.#most})`,
       );
     }
-    this.#waiting.add({ write, again, why, since: this.#clock.monotonic() });
+    this.#waiting.add({ write, attempts, why, since: this.#clock.monotonic() });
     this.#waitingKeys.set(write.key, (this.#waitingKeys.get(write.key) ?? 0) + 1);
     this.#bytes += write.bytes;
     if (this.#link.isUp(write.route)) void this.flush();
@@ -163,16 +195,14 @@ export class WriteQueue {
     }
   }
 
-  /** The first of each key, of models whose server is there. */
+  /** The first, of models whose server is there. They arrive in this order, since they go by one connection. */
   #nextBatch(): Waiting[] {
     const batch: Waiting[] = [];
-    const keys = new Set<string>();
     let bytes = 0;
     for (const waiting of this.#waiting) {
-      const { key, route, bytes: more } = waiting.write;
+      const { route, bytes: more } = waiting.write;
       if (batch.length === MOST_TOGETHER || (batch.length > 0 && bytes + more > MOST_BYTES)) break;
-      if (keys.has(key) || !this.#link.isUp(route)) continue;
-      keys.add(key);
+      if (!this.#link.isUp(route)) continue;
       bytes += more;
       batch.push(waiting);
     }
@@ -183,11 +213,15 @@ export class WriteQueue {
   async #send(batch: readonly Waiting[]): Promise<boolean> {
     let replies: readonly (Reply | Refusal)[];
     try {
-      replies = await this.#link.run(TRIED, batch.map(({ write, again }) => this.#runOf(write, again)));
+      replies = await this.#link.run(
+        TRIED,
+        batch.map(({ write, attempts }) => this.#runOf(write, attempts > 0 ? "again" : "waited")),
+      );
     } catch (error) {
       for (const waiting of batch) {
-        waiting.again = true;
+        waiting.attempts++;
         waiting.why = (error as CacheError).message;
+        if (waiting.write.bytes > LONG && waiting.attempts >= MOST_ATTEMPTS) this.#giveUp(waiting, error as CacheError);
       }
       return false;
     }
@@ -199,7 +233,7 @@ export class WriteQueue {
         const error = reply.toError(TRIED, this.#link.location);
         waiting.why = error.message;
         if (reply.passes && !this.#isHopeless(reply, waiting)) continue;
-        this.onFault({ type: "write_failed", model: waiting.write.model, error });
+        this.#giveUp(waiting, error);
       }
       this.#drop(waiting);
       moved = true;
@@ -207,12 +241,18 @@ export class WriteQueue {
     return moved;
   }
 
+  #giveUp(waiting: Waiting, error: CacheError): void {
+    // Closing has given up all that still waited.
+    if (this.#waiting.has(waiting)) this.onFault({ type: "write_failed", model: waiting.write.model, error });
+    this.#drop(waiting);
+  }
+
   #isHopeless(reply: Refusal, { since }: Waiting): boolean {
     return reply.isMisplaced && this.#clock.monotonic() - since > REPLICA_PATIENCE;
   }
 
-  #runOf(write: Write, again: boolean): Run {
-    return { script: this.#script, route: write.route, keys: [write.key], args: write.args(again) };
+  #runOf(write: Write, lateness: Lateness): Run {
+    return { script: this.#script, route: write.route, keys: [write.key], args: write.args(lateness) };
   }
 }
 

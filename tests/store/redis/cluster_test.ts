@@ -2,8 +2,8 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { hexOf } from "../../../src/runtime/hex.ts";
 import { loadRuntime } from "../../../src/runtime/load.ts";
-import { hexOf } from "../../../src/store/redis/keys.ts";
 import type { Store } from "../../../src/store/store.ts";
 import { freePort, type RedisServer, requireRedis, startCluster, until } from "../../support/redis_server.ts";
 import { keyOf, modelHash, openStore, put, texts } from "./fixture.ts";
@@ -104,6 +104,38 @@ describe("a node that dies", () => {
       for (const server of cluster) await server.stop();
     },
   );
+});
+
+describe("a node that stays silent", () => {
+  it("is found out once for each model, and nobody waits for it again", PATIENT, async (context) => {
+    if (!requireRedis(context)) return;
+    const cluster = await startCluster();
+    const { store, faults } = await openStore({ urls: cluster.map(({ url }) => url), commandTimeout: 400 });
+    for (const model of MODELS) await put(store, 1, "before", model);
+    const frozen = cluster.find((server) => server !== greeterOf(cluster))!;
+    const silent = MODELS.filter((model) => ownerOf(cluster, slotOf(frozen, model)) === frozen);
+    frozen.freeze();
+    for (const model of silent) assert.equal(await canRead(store, model), false);
+    let slow = 0;
+    for (const end = performance.now() + 5000; performance.now() < end;) {
+      for (const model of silent) {
+        const begun = performance.now();
+        assert.equal(await canRead(store, model), false);
+        if (performance.now() - begun > 300) slow++;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    assert.equal(slow, 0);
+    for (const model of silent) await put(store, 2, "meanwhile", model);
+    frozen.thaw();
+    for (const model of silent) await until("it to be read", () => canRead(store, model));
+    await store.close();
+    assert.deepEqual(faults, []);
+    const { store: again } = await openStore({ urls: cluster.map(({ url }) => url) });
+    for (const model of silent) assert.deepEqual(await texts(again, 2, model), ["meanwhile"]);
+    await again.close();
+    for (const server of cluster) await server.stop();
+  });
 });
 
 describe("a slot that moves", () => {

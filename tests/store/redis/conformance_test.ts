@@ -1,8 +1,8 @@
 /** The Redis store keeps the contract of every store, on a server of its own and on a Cluster. */
 
 import { describe, it } from "node:test";
+import { hexOf } from "../../../src/runtime/hex.ts";
 import { loadRuntime } from "../../../src/runtime/load.ts";
-import { hexOf } from "../../../src/store/redis/keys.ts";
 import type { RedisConnection } from "../../../src/store/redis/options.ts";
 import { openRedisStore } from "../../../src/store/redis/redis_store.ts";
 import { storeConformance, type StoreFacet, type StoreUnderTest } from "../../../src/testing/testing.ts";

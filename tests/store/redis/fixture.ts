@@ -1,9 +1,9 @@
 /** What the tests of the Redis store share. */
 
 import { execFileSync } from "node:child_process";
+import { hexOf } from "../../../src/runtime/hex.ts";
 import { loadRuntime } from "../../../src/runtime/load.ts";
 import type { Clock, Milliseconds, Runtime, SleepOptions } from "../../../src/runtime/runtime.ts";
-import { hexOf } from "../../../src/store/redis/keys.ts";
 import type { RedisStoreOptions } from "../../../src/store/redis/options.ts";
 import { openRedisStore } from "../../../src/store/redis/redis_store.ts";
 import type { Found, Key, NewEntry, RequestRecord, Store, StoreFault } from "../../../src/store/store.ts";

@@ -4,11 +4,11 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { createClient, RESP_TYPES } from "@redis/client";
 import { Buffer } from "node:buffer";
+import { hexOf } from "../../../src/runtime/hex.ts";
 import { loadRuntime } from "../../../src/runtime/load.ts";
-import { hexOf } from "../../../src/store/redis/keys.ts";
 import { openRedisStore } from "../../../src/store/redis/redis_store.ts";
 import { RedisServer, requireRedis } from "../../support/redis_server.ts";
-import type { Store } from "../../../src/store/store.ts";
+import type { NewEntry, Store } from "../../../src/store/store.ts";
 import { entryOf, found, keyOf, MODEL, modelHash, openStore, put, RedisClock, requestOf, texts } from "./fixture.ts";
 
 const machine = await loadRuntime();
@@ -87,6 +87,76 @@ describe("the layout in Redis", () => {
       assert.equal((await store.nearest(new Uint8Array(16), 9)).length, 2);
       assert.equal((await store.remove({})).entries, 2);
     });
+  });
+});
+
+describe("a request with very many answers", () => {
+  const LONG = "some answer ".repeat(500);
+  const many = (count: number, expires: number | null): NewEntry[] =>
+    Array.from({ length: count }, (_, index) => ({ ...entryOf(`${LONG}${index}`), expires }));
+
+  it("loses what has expired, from the front, as others are added", { timeout: 60_000 }, async (context) => {
+    if (!requireRedis(context)) return;
+    const server = await RedisServer.start();
+    const clock = new RedisClock(machine.clock);
+    const store = await openRedisStore({ runtime: { ...machine, clock }, url: server.url });
+    const later = clock.now() + 1000;
+    await store.put(MODEL, requestOf(1), many(40, later), "append");
+    await store.put(MODEL, requestOf(1), many(400, null), "append");
+    clock.advance(2000);
+    const length = (): number => Number(server.command("LLEN", nameOf(1))) - 2;
+    await store.put(MODEL, requestOf(1), many(1, null), "append");
+    assert.equal(length(), 440 + 1 - 32, "a few at a time");
+    await store.put(MODEL, requestOf(1), many(1, null), "append");
+    assert.equal(length(), 402);
+    assert.equal((await store.size()).entries, 402);
+    assert.equal((await texts(store, 1)).length, 402);
+    assert.equal((await store.remove({})).entries, 402);
+    assert.equal((await store.size()).storedBytes, 0);
+    await store.close();
+    await server.stop();
+  });
+
+  it("has some of them replaced or removed like any other", { timeout: 60_000 }, async (context) => {
+    if (!requireRedis(context)) return;
+    await on(async (store, redis) => {
+      const dated = (created: number, body: string): NewEntry => ({ ...entryOf(body), created });
+      const bodies = Array.from({ length: 150 }, (_, index) => `${index}`);
+      await store.put(MODEL, requestOf(1), bodies.map((body, index) => dated(index, body)), "append", { tags: ["t"] });
+      await store.put(MODEL, requestOf(1), ["A", "B"].map((body) => dated(1000, body)), "replace");
+      assert.deepEqual(await texts(store, 1), ["A", "B", ...bodies.slice(2)]);
+      const removed = await store.remove({ createdBefore: 100 });
+      assert.equal(removed.entries, 98);
+      assert.deepEqual(await texts(store, 1), ["A", "B", ...bodies.slice(100)]);
+      const { entries, bodyBytes, storedBytes } = await store.size();
+      assert.deepEqual([entries, bodyBytes, storedBytes], [52, 152, 152]);
+      const all = Array.from({ length: 60 }, (_, index) => dated(2000, `new ${index}`));
+      await store.put(MODEL, requestOf(1), all, "replace");
+      assert.deepEqual(await texts(store, 1), all.map((_, index) => `new ${index}`));
+      assert.equal((await store.size()).entries, 60);
+      assert.equal((await store.remove({ outcome: "length" })).entries, 0);
+      assert.equal((await store.remove({ tag: "t", createdBefore: 3000 })).entries, 60);
+      assert.equal(await redis("DBSIZE"), 0);
+    });
+  });
+
+  it("is not read as a whole for one behind those that are none", { timeout: 60_000 }, async (context) => {
+    if (!requireRedis(context)) return;
+    const server = await RedisServer.start();
+    const clock = new RedisClock(machine.clock);
+    const store = await openRedisStore({ runtime: { ...machine, clock }, url: server.url });
+    await store.put(MODEL, requestOf(1), many(10, clock.now() + 1000), "append");
+    await store.put(MODEL, requestOf(1), many(2000, null), "append");
+    clock.advance(2000);
+    const sent = (): number => Number(/total_net_output_bytes:(\d+)/.exec(server.command("INFO", "stats"))![1]);
+    const before = sent();
+    const [one] = await store.lookup(MODEL, [{ key: keyOf(1), samples: 1 }]);
+    assert.deepEqual([one!.entries.length, one!.expired], [1, true]);
+    assert.ok(sent() - before < 50_000, `${sent() - before}`);
+    const [all] = await store.lookup(MODEL, [{ key: keyOf(1), samples: 3000 }]);
+    assert.equal(all!.entries.length, 2000);
+    await store.close();
+    await server.stop();
   });
 });
 
@@ -247,6 +317,14 @@ describe("what somebody else put there", () => {
       }
       await redis("HSET", "wc1:{ledger}:amounts", "x", "1", '["m"]', "2", '["m","d","n"]', "3");
       assert.deepEqual([...await store.ledger!.read()], [{ model: "m", day: "d", amounts: { n: 3 } }]);
+      for (
+        const command of [["SET", "wc1:{ledger}:amounts", "x"], ["HSET", "wc1:{ledger}:amounts", '["m","d","n"]', "x"]]
+      ) {
+        await redis("DEL", "wc1:{ledger}:amounts");
+        await redis(...command);
+        store.ledger!.add({ model: "m", day: "d", amounts: { n: 1, o: 2 } });
+        assert.deepEqual([...await store.ledger!.read()], [{ model: "m", day: "d", amounts: { n: 1, o: 2 } }]);
+      }
     });
   });
 

@@ -31,6 +31,11 @@ describe("openRedisStore", () => {
     assert.deepEqual([settings.username, settings.password], ["you", "new"]);
   });
 
+  it("takes the user and the password from whichever URL has them", () => {
+    const settings = settingsOf({ runtime, urls: ["redis://a:1", "redis://me:known@b:2"] });
+    assert.deepEqual([settings.username, settings.password], ["me", "known"]);
+  });
+
   it("takes several URLs for a Cluster", () => {
     const settings = settingsOf({ runtime, urls: ["redis://a:1", "redis://b:2"] });
     assert.equal(settings.isCluster, true);
@@ -43,8 +48,10 @@ describe("openRedisStore", () => {
     [{ maxBytes: 1 }, /unknown option .*: maxBytes$/],
     [{ url: "a:1" }, /redis:\/\//],
     [{ url: "http://a:1" }, /redis:\/\//],
-    [{ url: "redis://a?db=3" }, /no \? and no #: \?db=3$/],
-    [{ url: "redis://a/b" }, /database's number: b$/],
+    [{ url: "redis://a?db=3" }, /no \? and no # .*: \?db=3$/],
+    [{ url: "redis://a/b" }, /database's number .*: b$/],
+    [{ url: "redis+unix:///var/run/redis.sock" }, /redis:\/\//],
+    [{ url: "redis://me:100%@a" }, /encoded as %25/],
     [{ url: "redis://a", urls: ["redis://b"] }, /exclude each other/],
     [{ urls: [] }, /at least one node/],
     [{ urls: ["redis://a"], cluster: false }, /for a Cluster/],
@@ -54,9 +61,11 @@ describe("openRedisStore", () => {
     [{ keyPrefix: "a{b}" }, /keyPrefix/],
     [{ keyPrefix: "a*" }, /keyPrefix/],
     [{ keyPrefix: "" }, /keyPrefix/],
-    [{ commandTimeout: 0 }, /commandTimeout must be more than 0: 0/],
+    [{ commandTimeout: 0 }, /commandTimeout must be more than 0 .*: 0$/],
+    [{ commandTimeout: Infinity }, /commandTimeout must be .* at most 86400000 ms: Infinity$/],
     [{ queueBytes: NaN }, /queueBytes must be 0 or more: NaN/],
-    [{ flushTimeout: -1 }, /flushTimeout must be 0 or more: -1/],
+    [{ flushTimeout: -1 }, /flushTimeout must be 0 or more .*: -1$/],
+    [{ flushTimeout: Infinity }, /flushTimeout must be .* at most 86400000 ms: Infinity$/],
   ];
   for (const [options, message] of wrong) {
     it(`refuses ${JSON.stringify(options)}`, async () => {
@@ -70,7 +79,10 @@ describe("openRedisStore", () => {
   }
 
   it("repeats no password in what it says of a wrong URL", async () => {
-    for (const url of ["redis://me:secret@", "redis//me:secret@a", "redis://me:secret@a:b", "http://me:secret@a"]) {
+    const urls = ["redis://me:secret@", "redis//me:secret@a", "redis://me:secret@a:b", "http://me:secret@a"];
+    // As passwords are that nobody has encoded.
+    urls.push("redis://me:1/secret@a", "redis://me:1?secret@a", "redis://me:1#secret@a", "redis://me:secret%@a");
+    for (const url of urls) {
       await assert.rejects(openRedisStore({ runtime, url }), (error: Error) => {
         assert.doesNotMatch(`${error.message} ${error.stack} ${String(error.cause)}`, /secret/);
         return error instanceof TypeError;

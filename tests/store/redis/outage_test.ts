@@ -1,13 +1,11 @@
 /** Redis away, or silent: lookups fail at once, answers wait, and nothing that was acknowledged is lost or doubled. */
 
 import assert from "node:assert/strict";
-import { Buffer } from "node:buffer";
-import type { Socket } from "node:net";
-import { connect, createServer } from "node:net";
 import { describe, it } from "node:test";
 import { CacheError } from "../../../src/store/error.ts";
-import { freePort, RedisServer, requireRedis, until } from "../../support/redis_server.ts";
-import { keyOf, MODEL, openStore, put, requestOf, texts } from "./fixture.ts";
+import { FalseRedis, freePort, Line, RedisServer, requireRedis, until } from "../../support/redis_server.ts";
+import type { NewEntry, Store } from "../../../src/store/store.ts";
+import { entryOf, keyOf, MODEL, openStore, put, requestOf, texts } from "./fixture.ts";
 
 /** Servers have to be started, and waited for. */
 const PATIENT = { timeout: 60_000 };
@@ -25,6 +23,10 @@ async function taken(work: () => unknown): Promise<number> {
   return performance.now() - start;
 }
 
+function entryAt(created: number, body: string): NewEntry {
+  return { ...entryOf(body), created };
+}
+
 /** Text that does not compress well. */
 function noise(length: number): string {
   let state = length;
@@ -32,39 +34,6 @@ function noise(length: number): string {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     return String.fromCharCode(33 + (state >>> 24) % 90);
   }).join("");
-}
-
-/** A way to a port on which so many bytes pass in a second, there and back. */
-async function slowLine(port: number, bytesPerSecond: number): Promise<{ port: number; close(): void }> {
-  const piece = Math.round(bytesPerSecond / 50);
-  const sockets: Socket[] = [];
-  const pass = (from: Socket, to: Socket): void => {
-    let waiting = Buffer.alloc(0);
-    from.on("data", (bytes) => waiting = Buffer.concat([waiting, Buffer.from(bytes)]));
-    const timer = setInterval(() => {
-      if (waiting.length > 0) to.write(waiting.subarray(0, piece));
-      waiting = waiting.subarray(piece);
-    }, 20);
-    from.on("close", () => {
-      clearInterval(timer);
-      to.destroy();
-    });
-    from.on("error", () => {});
-    sockets.push(from);
-  };
-  const server = createServer((near) => {
-    const far = connect(port, "127.0.0.1");
-    pass(near, far);
-    pass(far, near);
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return {
-    port: (server.address() as { port: number }).port,
-    close() {
-      for (const socket of sockets) socket.destroy();
-      server.close();
-    },
-  };
 }
 
 describe("a Redis that is away", () => {
@@ -97,7 +66,7 @@ describe("a Redis that is away", () => {
     await server.kill();
     const { store, faults } = await openStore({ url: server.url });
     for (let number = 0; number < 200; number++) {
-      await put(store, number % 50, `${number}`);
+      await put(store, number % 3, `${number}`);
     }
     await server.restart();
     await until("the answers to arrive", async () => {
@@ -107,8 +76,9 @@ describe("a Redis that is away", () => {
         return false;
       }
     });
-    for (let number = 0; number < 50; number++) {
-      assert.deepEqual(await texts(store, number), [0, 50, 100, 150].map((more) => `${number + more}`));
+    for (const rest of [0, 1, 2]) {
+      const numbers = Array.from({ length: 200 }, (_, number) => number).filter((number) => number % 3 === rest);
+      assert.deepEqual(await texts(store, rest), numbers.map(String));
     }
     await store.close();
     assert.deepEqual(faults, []);
@@ -216,8 +186,8 @@ describe("a Redis that stops answering", () => {
     const { store: near } = await openStore({ url: server.url });
     for (let number = 0; number < 100; number++) await put(near, number, noise(10_000));
     await near.close();
-    const line = await slowLine(server.port, 500_000);
-    const { store, faults } = await openStore({ url: `redis://127.0.0.1:${line.port}`, commandTimeout: 300 });
+    const line = await Line.to(server.port, 500_000);
+    const { store, faults } = await openStore({ url: line.url, commandTimeout: 300 });
     const wants = Array.from({ length: 100 }, (_, number) => ({ key: keyOf(number), samples: 1 }));
     const time = await taken(async () => {
       assert.equal((await store.lookup(MODEL, wants)).filter(({ entries }) => entries.length === 1).length, 100);
@@ -227,9 +197,57 @@ describe("a Redis that stops answering", () => {
     await put(store, 200, noise(400_000));
     await store.close();
     assert.deepEqual(faults, []);
-    line.close();
+    await line.close();
     const { store: again } = await openStore({ url: server.url });
     assert.equal((await texts(again, 200)).length, 1);
+    await again.close();
+    await server.stop();
+  });
+
+  it("is another thing than one with a backlog", PATIENT, async (context) => {
+    if (!requireRedis(context)) return;
+    const server = await RedisServer.start();
+    const { store: near } = await openStore({ url: server.url });
+    for (let number = 0; number < 60; number++) await put(near, number, noise(10_000));
+    const line = await Line.to(server.port, 500_000);
+    const { store, faults } = await openStore({ url: line.url, commandTimeout: 300 });
+    const looked = await Promise.all(Array.from({ length: 60 }, (_, number) => texts(store, number)));
+    assert.ok(looked.every((found) => found.length === 1));
+    await Promise.all(Array.from({ length: 60 }, (_, number) => put(store, 60 + number, noise(10_000))));
+    await store.close();
+    assert.deepEqual([faults, line.connections], [[], 1]);
+    await line.close();
+    assert.equal((await near.size()).entries, 120);
+    await near.close();
+    await server.stop();
+  });
+
+  it("is another thing than one to which a long answer is on its way", PATIENT, async (context) => {
+    if (!requireRedis(context)) return;
+    const server = await RedisServer.start();
+    const line = await Line.to(server.port, 1_000_000);
+    const { store, faults } = await openStore({ url: line.url, commandTimeout: 200 });
+    await put(store, 1, "short");
+    const long = noise(2_000_000);
+    const putting = put(store, 2, long);
+    let misses = 0;
+    let longest = 0;
+    let isDone = false;
+    putting.then(() => isDone = true);
+    while (!isDone) {
+      longest = Math.max(longest, await taken(() => texts(store, 1).catch(() => misses++)));
+      await put(store, 3, "behind it");
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    assert.ok(misses > 5, "nobody waits for the line");
+    assert.ok(longest < 2000, `${longest}`);
+    assert.deepEqual(await texts(store, 1), ["short"]);
+    await store.close();
+    assert.deepEqual([faults, line.connections], [[], 1], "it was sent once");
+    await line.close();
+    const { store: again } = await openStore({ url: server.url });
+    assert.deepEqual(await texts(again, 2), [long]);
+    assert.ok((await texts(again, 3)).length > 5);
     await again.close();
     await server.stop();
   });
@@ -303,6 +321,103 @@ describe("a Redis that is killed and comes back", () => {
   });
 });
 
+describe("an answer that was sent, and of which nobody knows whether it arrived", () => {
+  /** One store behind a line whose replies get lost, another beside it, and what is stored meanwhile. */
+  async function lost(
+    during: (store: Store) => Promise<unknown>,
+    meanwhile: (other: Store) => Promise<unknown>,
+  ): Promise<string[]> {
+    const server = await RedisServer.start();
+    const line = await Line.to(server.port);
+    const { store, faults } = await openStore({ url: line.url, commandTimeout: 200, flushTimeout: 20_000 });
+    const { store: other } = await openStore({ url: server.url });
+    await other.put(MODEL, requestOf(1), [entryAt(1, "old"), entryAt(2, "older")], "append");
+    line.isMute = true;
+    await during(store);
+    await meanwhile(other);
+    line.isMute = false;
+    line.hangUp();
+    await store.close();
+    assert.deepEqual(faults, []);
+    const found = await texts(other, 1);
+    await other.close();
+    await line.close();
+    await server.stop();
+    return found;
+  }
+
+  it("takes no other's place who came after it", PATIENT, async (context) => {
+    if (!requireRedis(context)) return;
+    for (const placement of ["replace", "replace_all"] as const) {
+      const found = await lost(
+        (store) => Promise.resolve(store.put(MODEL, requestOf(1), [entryAt(3, "mine")], placement)),
+        (other) => Promise.resolve(other.put(MODEL, requestOf(1), [entryAt(4, "his")], "replace_all")),
+      );
+      assert.equal(found[0], "his", placement);
+    }
+  });
+
+  it("or was not even sent takes no other's place either", PATIENT, async (context) => {
+    if (!requireRedis(context)) return;
+    const found = await lost(
+      async (store) => {
+        await assert.rejects(texts(store, 1));
+        await store.put(MODEL, requestOf(1), [entryAt(3, "mine")], "replace_all");
+      },
+      (other) => Promise.resolve(other.put(MODEL, requestOf(1), [entryAt(4, "his")], "replace_all")),
+    );
+    assert.deepEqual(found, ["his", "mine"]);
+  });
+
+  it("is not stored twice, though the first of several has been replaced since", PATIENT, async (context) => {
+    if (!requireRedis(context)) return;
+    const found = await lost(
+      (store) => Promise.resolve(store.put(MODEL, requestOf(1), [entryAt(3, "a"), entryAt(3, "b")], "replace_all")),
+      (other) => Promise.resolve(other.put(MODEL, requestOf(1), [entryAt(4, "his")], "replace")),
+    );
+    assert.deepEqual(found, ["his", "b"]);
+  });
+
+  it("is not stored twice among very many", PATIENT, async (context) => {
+    if (!requireRedis(context)) return;
+    const many = (time: number): NewEntry[] => Array.from({ length: 200 }, (_, index) => entryAt(time, `${index}`));
+    const found = await lost(
+      async (store) => {
+        await store.put(MODEL, requestOf(1), [entryAt(3, "mine")], "append");
+      },
+      async (other) => {
+        await other.put(MODEL, requestOf(1), many(4), "append");
+      },
+    );
+    assert.equal(found.length, 203);
+    assert.equal(found.filter((text) => text === "mine").length, 1);
+  });
+
+  it("is sent a few times only, when it is long and breaks the line each time", PATIENT, async (context) => {
+    if (!requireRedis(context)) return;
+    const server = await RedisServer.start();
+    const line = await Line.to(server.port);
+    line.longest = 500_000;
+    const { store, faults } = await openStore({ url: line.url });
+    await put(store, 1, "short");
+    await put(store, 2, noise(3_000_000));
+    await put(store, 1, "behind it");
+    await until("the report", () => faults.length === 1);
+    assert.equal(faults[0]!.type, "write_failed");
+    await until("the others", () => texts(store, 1).then((found) => found.length === 2, () => false));
+    const { connections } = line;
+    for (let time = 0; time < 10; time++) {
+      assert.equal((await texts(store, 1)).length, 2);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    assert.equal(line.connections, connections);
+    await store.close();
+    assert.equal(faults.length, 1);
+    await line.close();
+    await server.stop();
+  });
+});
+
 describe("a removal", () => {
   it("takes what was put before it, though it had to wait", PATIENT, async (context) => {
     if (!requireRedis(context)) return;
@@ -315,6 +430,43 @@ describe("a removal", () => {
     await until("the server", () => texts(store, 9).then(() => true, () => false));
     await store.remove({});
     assert.equal((await store.size()).entries, 0);
+    await store.close();
+    await server.stop();
+  });
+
+  it("waits for all of it, as long as something moves", PATIENT, async (context) => {
+    if (!requireRedis(context)) return;
+    const server = await RedisServer.start();
+    const line = await Line.to(server.port, 1_000_000);
+    await server.kill();
+    const { store } = await openStore({ url: line.url, commandTimeout: 200 });
+    for (let number = 0; number < 150; number++) await put(store, number, noise(10_000));
+    await server.restart();
+    await until("the server", () => texts(store, 999).then(() => true, () => false));
+    await store.remove({});
+    await store.close();
+    const { store: again } = await openStore({ url: server.url });
+    assert.equal((await again.size()).entries, 0);
+    await again.close();
+    await line.close();
+    await server.stop();
+  });
+
+  it("of what cannot be stored just now is refused; of anything else it is not", PATIENT, async () => {
+    const server = await FalseRedis.start(([command, , keys]) => {
+      if (command === "EVALSHA") return keys === "1" ? "-TRYAGAIN slots are moving\r\n" : "*2\r\n:0\r\n:0\r\n";
+      return command === "SCAN" ? "*2\r\n$1\r\n0\r\n*0\r\n" : "*0\r\n";
+    });
+    const { store } = await openStore({ url: server.url, commandTimeout: 100, flushTimeout: 0 });
+    await put(store, 1, "a");
+    for (const selection of [{}, { model: MODEL, keys: [keyOf(1)] }]) {
+      await assert.rejects(async () => await store.remove(selection), (error: Error) => {
+        assert.match(error.message, /1 answers that were put before wait to be stored: .*TRYAGAIN/);
+        return isUnavailable(error);
+      });
+    }
+    await store.remove({ model: "another" });
+    await store.remove({ model: MODEL, keys: [keyOf(2)] });
     await store.close();
     await server.stop();
   });

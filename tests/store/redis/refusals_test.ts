@@ -57,6 +57,27 @@ describe("a full Redis", () => {
   });
 });
 
+describe("a Redis that takes no long values", () => {
+  it("refuses a put, says what to change, and goes on", PATIENT, async (context) => {
+    if (!requireRedis(context)) return;
+    const server = await RedisServer.start({ args: ["--proto-max-bulk-len", "1mb"] });
+    const { store, faults } = await openStore({ url: server.url });
+    await put(store, 1, "a");
+    const long = { ...entryOf(""), body: new Uint8Array(3_000_000) };
+    for (let at = 0; at < long.body.length; at += 60_000) crypto.getRandomValues(long.body.subarray(at, at + 60_000));
+    const putting = async (): Promise<void> => await store.put(MODEL, requestOf(2), [long], "append");
+    // Its refusal may get lost, since it hangs up.
+    const refusal = await putting().then(() => undefined, (error: Error) => error);
+    if (refusal) unavailable(/invalid bulk length.*raise proto-max-bulk-len/)(refusal);
+    await until("it to be used again", () => texts(store, 1).then((found) => found.length === 1, () => false));
+    await put(store, 1, "b");
+    await until("it to have been given up", () => refusal !== undefined || faults.length === 1);
+    assert.deepEqual(await texts(store, 1), ["a", "b"]);
+    await store.close();
+    await server.stop();
+  });
+});
+
 describe("a replica", () => {
   it("answers lookups; what is put waits until it is a master", PATIENT, async (context) => {
     if (!requireRedis(context)) return;

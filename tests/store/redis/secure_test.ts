@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, it } from "node:test";
+import { createSecureContext, createServer } from "node:tls";
 import { CacheError } from "../../../src/store/error.ts";
 import type { RedisConnection } from "../../../src/store/redis/options.ts";
 import { requirePart } from "../../support/parts.ts";
@@ -100,6 +101,15 @@ describe("an ACL user", () => {
     await server.stop();
   });
 
+  it("with these rules can do it in any database", PATIENT, async (context) => {
+    if (!requireRedis(context)) return;
+    const server = await RedisServer.start();
+    server.command("ACL", "SETUSER", "warmcache", ...rules.replace("PASSWORD", SECRET).split(" "));
+    await useAll({ url: `${server.url}/3`, username: "warmcache", password: SECRET });
+    assert.equal(server.command("ACL", "LOG"), "", "nothing was tried that is not allowed");
+    await server.stop();
+  });
+
   it("with these rules can do it on a Cluster", PATIENT, async (context) => {
     if (!requireRedis(context)) return;
     const cluster = await startCluster();
@@ -124,6 +134,17 @@ describe("an ACL user", () => {
   });
 });
 
+describe("a Redis of others, who have taken commands away", () => {
+  it("is used with what is left", PATIENT, async (context) => {
+    if (!requireRedis(context)) return;
+    const gone = ["HELLO", "CLIENT", "CONFIG", "FLUSHALL", "FLUSHDB", "KEYS", "SCRIPT", "INFO", "DEBUG", "SAVE"];
+    const server = await RedisServer.start({ args: gone.flatMap((command) => ["--rename-command", command, ""]) });
+    await useAll({ url: server.url });
+    await useAll({ url: `${server.url}/5`, password: "not asked for" });
+    await server.stop();
+  });
+});
+
 describe("a Redis behind TLS", () => {
   it("is used by who trusts its authority, and by nobody else", PATIENT, async (context) => {
     if (!requireRedis(context) || !requirePart(context, "openssl")) return;
@@ -138,6 +159,40 @@ describe("a Redis behind TLS", () => {
     await store.close();
     assert.equal(faults.length, 1, "what could not be sent safely was not sent");
     await server.stop();
+  });
+
+  it("is told which host is meant, and what to do is said where that is another", PATIENT, async (context) => {
+    if (!requirePart(context, "openssl")) return;
+    const tls = await makeCertificate();
+    const [cert, key] = [readFileSync(tls.certificate, "utf8"), readFileSync(tls.key, "utf8")];
+    const named: string[] = [];
+    const server = createServer({
+      cert,
+      key,
+      SNICallback: (name, callback) => {
+        named.push(name);
+        callback(null, createSecureContext({ cert, key }));
+      },
+    }, (socket) => void socket.on("error", () => {}));
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const { port } = server.address() as { port: number };
+    const open = async (servername?: string): Promise<string> => {
+      const { store } = await openStore({
+        url: `rediss://localhost:${port}`,
+        tls: { ca: cert, ...(servername !== undefined && { servername }) },
+        commandTimeout: 200,
+        flushTimeout: 0,
+      });
+      const message = await texts(store, 1).then(() => "", (error) => error.message);
+      await store.close();
+      return message;
+    };
+    await open();
+    assert.equal(named[0], "localhost");
+    named.length = 0;
+    assert.match(await open("elsewhere.example"), /certificate bears the host's name.*tls\.ca/);
+    assert.equal(named[0], "elsewhere.example");
+    server.close();
   });
 
   it("is not reached without TLS", PATIENT, async (context) => {
