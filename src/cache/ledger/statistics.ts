@@ -216,7 +216,9 @@ export function summaryOf({ lookups, hits, shared, hitRate, writes, saved, spent
   const seconds = (saved.latency / 1000).toFixed(1);
   const joined = shared === 0 ? "" : `, ${shared} shared`;
   return `${counted(hits, "hit")} of ${counted(lookups, "lookup")} (${percent} %)${joined}, ` +
-    `${counted(writes, "write")}; saved ${dollars(saved.costMicrodollars)}, ${counted(tokens, "token")}, ${seconds} s; ` +
+    `${counted(writes, "write")}; saved ${dollars(saved.costMicrodollars)}, ${
+      counted(tokens, "token")
+    }, ${seconds} s; ` +
     `spent ${dollars(spentMicrodollars)}`;
 }
 
