@@ -12,12 +12,12 @@
  * @module
  */
 
-import { serve } from "./src/cli/serve.ts";
-import { loadRuntime } from "./src/runtime/load.ts";
+import { main } from "./src/cli/main.ts";
 
 export type { Log, LogLevel } from "./src/compose/log.ts";
 export type { ModelKind } from "./src/model/backend.ts";
+export type { KeepAlive } from "./src/warm/keep_alive.ts";
 export type { Listing } from "./src/warm/catalogue.ts";
 export { type RunningServer, type ServerOptions, startServer } from "./src/compose/server.ts";
 
-if ((import.meta as { main?: boolean }).main) await serve((await loadRuntime()).args);
+if ((import.meta as { main?: boolean }).main) await main();

@@ -6,6 +6,7 @@
  */
 
 import { checkMode, type Mode } from "../cache/mode.ts";
+import { parseByteSize } from "../runtime/byte_size.ts";
 import { parseDuration } from "../runtime/duration.ts";
 import type { Milliseconds, Runtime } from "../runtime/runtime.ts";
 import type { RedisConnection } from "../store/redis/options.ts";
@@ -93,23 +94,9 @@ function modeIn(value: string, name: string): Mode {
   }
 }
 
-const UNITS_OF_BYTES: Readonly<Record<string, number>> = {
-  "": 1,
-  b: 1,
-  kb: 1e3,
-  mb: 1e6,
-  gb: 1e9,
-  tb: 1e12,
-  kib: 2 ** 10,
-  mib: 2 ** 20,
-  gib: 2 ** 30,
-  tib: 2 ** 40,
-};
-
 function bytesIn(value: string, name: string): number {
-  const [, number, unit = ""] = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/.exec(value.trim().toLowerCase()) ?? [];
-  const bytes = Math.floor(Number(number) * (Object.hasOwn(UNITS_OF_BYTES, unit) ? UNITS_OF_BYTES[unit]! : NaN));
-  if (Number.isSafeInteger(bytes) && bytes >= 1) return bytes;
+  const bytes = parseByteSize(value);
+  if (bytes !== undefined) return bytes;
   throw refused(name, "a number of bytes, such as 500000000, 500MB or 2GiB", value);
 }
 

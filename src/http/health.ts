@@ -5,20 +5,49 @@
  */
 
 import type { Hono } from "hono";
+import type { LoadedModel } from "../warm/backend_cache.ts";
 import type { ServerParts } from "./parts.ts";
+
+/** What `/health` answers. */
+export interface Health {
+  readonly status: "ok";
+  readonly version: string;
+  readonly uptime_seconds: number;
+  /** How many bases may be in memory. */
+  readonly max_loaded_models: number;
+  /** How many bytes of this machine's memory they may take together; `null`: any. */
+  readonly max_bytes: number | null;
+  /** How many bytes on the GPU; `null`: any. */
+  readonly max_gpu_bytes: number | null;
+  /** How many bytes of this machine's memory they hold together. */
+  readonly bytes: number;
+  /** How many bytes on the GPU. */
+  readonly gpu_bytes: number;
+  /** Requests that wait for room; those that wait for a load, or are served, are leases. */
+  readonly waiting_requests: number;
+  /** What is loading, warm or closing, most recently used last, after what could not be loaded and rests. */
+  readonly loaded_models: readonly LoadedModel[];
+}
 
 /** Adds the routes. */
 export function healthRoutes(app: Hono, parts: ServerParts): void {
   const { activity, backends, cache, version } = parts;
 
   app.get("/health", (context) => {
-    return context.json({
+    const loaded = backends.loaded();
+    const health: Health = {
       status: "ok",
       version,
       uptime_seconds: activity.snapshot().uptimeSeconds,
       max_loaded_models: backends.maxLoaded,
-      loaded_models: backends.loaded(),
-    });
+      max_bytes: limitOf(backends.maxRamBytes),
+      max_gpu_bytes: limitOf(backends.maxGpuBytes),
+      bytes: loaded.reduce((sum, { bytes }) => sum + bytes, 0),
+      gpu_bytes: loaded.reduce((sum, { gpu_bytes }) => sum + gpu_bytes, 0),
+      waiting_requests: backends.waiting,
+      loaded_models: loaded,
+    };
+    return context.json(health);
   });
 
   app.get("/stats", async (context) => {
@@ -34,6 +63,11 @@ export function healthRoutes(app: Hono, parts: ServerParts): void {
       cache: statisticsBody(await cache.stats()),
     });
   });
+}
+
+/** JSON has no infinity. */
+function limitOf(bytes: number): number | null {
+  return bytes === Infinity ? null : bytes;
 }
 
 /** The cache's statistics with the names HTTP clients expect; the models in them keep theirs. */

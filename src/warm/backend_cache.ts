@@ -198,13 +198,17 @@ export class BackendCache {
   async pin(spec: ModelSpec, options: Pick<PreloadOptions, "signal"> = {}): Promise<void> {
     refuseUnknownOptions("pin a model", options, ["signal"]);
     // Held meanwhile, so that it cannot be evicted before it is pinned.
-    await using lease = await this.lease(withAdapter(spec, null), options);
-    const { base } = lease;
-    if (!this.#pins.has(base.identity) && this.#pins.count === this.maxLoaded) {
-      throw noRoom(base, `no more than ${this.maxLoaded} bases may be in memory, and as many are pinned`);
+    const lease = await this.lease(withAdapter(spec, null), options);
+    try {
+      const { base } = lease;
+      if (!this.#pins.has(base.identity) && this.#pins.count === this.maxLoaded) {
+        throw noRoom(base, `no more than ${this.maxLoaded} bases may be in memory, and as many are pinned`);
+      }
+      this.#pins.add(spec, base.identity);
+      this.#tell({ type: "pinned", base: base.name, identity: base.identity });
+    } finally {
+      await lease[Symbol.asyncDispose]();
     }
-    this.#pins.add(spec, base.identity);
-    this.#tell({ type: "pinned", base: base.name, identity: base.identity });
   }
 
   /** Lets a pinned base be evicted again; returns whether it was pinned. */

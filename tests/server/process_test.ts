@@ -6,13 +6,13 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdir } from "node:fs/promises";
+import { readdir, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
 import process from "node:process";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
-import { MODELS } from "../support/models.ts";
+import { copyModel, copyModelWithOtherWeights, MODELS } from "../support/models.ts";
 import { requirePart } from "../support/parts.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 import { getJson, post } from "./support.ts";
@@ -56,6 +56,10 @@ async function halfARequest({ url }: { url: string }): Promise<Disposable> {
   return { [Symbol.dispose]: () => socket.destroy() };
 }
 
+function isPinned({ pinned }: { readonly pinned: boolean }): boolean {
+  return pinned;
+}
+
 describe("the server's process", () => {
   it("says where it listens, which models it found and where the cache is", async () => {
     const cache = await temporaryFolder();
@@ -66,6 +70,23 @@ describe("the server's process", () => {
     assert.ok(server.output().includes(cache));
     process.kill(server.child.pid!, "SIGTERM");
     assert.equal(await server.ended, 0);
+  });
+
+  it("takes limits, and what to load at once, from flags and from its settings file", async () => {
+    const folder = await temporaryFolder();
+    const models = join(folder, "models");
+    await copyModel(models, "one");
+    await copyModelWithOtherWeights(models, "two");
+    const config = join(folder, "settings.json");
+    const settings = { keepAlive: -1, maxMemory: "2GB", maxGpuMemory: 1e9, preload: ["one", "two"], models };
+    await writeFile(config, JSON.stringify(settings));
+    const flags = ["--keep-alive", "-1m", "--max-memory", "1.5GiB", "--pin", "two", "one", "--config", config];
+    using server = start("--port", "0", "--cache", join(folder, "cache"), ...flags);
+    const at = await listening(server);
+    let health;
+    do health = await getJson(at, "/health"); while (health.loaded_models.filter(isPinned).length < 2);
+    assert.deepEqual([health.max_bytes, health.max_gpu_bytes], [1.5 * 2 ** 30, 1e9]);
+    assert.deepEqual(health.loaded_models.map(({ base }: { base: string }) => base).sort(), ["one", "two"]);
   });
 
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
@@ -131,6 +152,10 @@ describe("the server's process", () => {
       ["an unknown flag", ["--prot", "1"], /--prot/],
       ["a port that is none", ["--port", "70000"], /70000/],
       ["room for no model", ["--max-loaded-models", "0"], /max-loaded-models/],
+      ["a size that is none", ["--max-memory", "4XB"], /max-memory.*number of bytes, such as.*4XB/],
+      ["no memory on the GPU", ["--max-gpu-memory", "0"], /max-gpu-memory.*: 0/],
+      ["a duration that is none", ["--keep-alive", "soon"], /keep-alive.*"10m", 0 or -1: "soon"/],
+      ["a word that is no command", ["sp"], /too many arguments.*sp/],
       ["a public address without a key", ["--host", "0.0.0.0"], /API key/],
       ["a settings file that is missing", ["--config", "/nowhere/warmcache.json"], /nowhere/],
     ] as const

@@ -63,6 +63,25 @@ describe("with room for one model", () => {
     assert.equal((await getJson(server, "/health")).loaded_models[0].identity.length, 64);
     assert.equal((await getJson(server, "/health")).loaded_models.length, 1);
   });
+
+  it("health says how many requests wait for it, and they are served when it is free", async () => {
+    const models = await temporaryFolder();
+    await copyModel(models, "one");
+    await copyModelWithOtherWeights(models, "two");
+    await using server = await testServer({ models, cache: await temporaryFolder(), maxLoadedModels: 1 });
+    const long = { model: "one", prompt: "And", max_tokens: 200, temperature: 1, seed: 5, stream: true };
+    const reader = (await post(server, "/v1/completions", long)).body!.getReader();
+    await reader.read();
+    const waiting = [1, 2].map((seed) => post(server, "/v1/completions", { ...PROMPT, model: "two", seed }));
+    while ((await getJson(server, "/health")).waiting_requests < 2);
+    assert.deepEqual((await getJson(server, "/health")).loaded_models.map(({ base }: { base: string }) => base), [
+      "one",
+    ]);
+    while (!(await reader.read()).done);
+    for (const response of await Promise.all(waiting)) assert.equal((await response.json()).model, "two");
+    const { waiting_requests, loaded_models: [two], bytes } = await getJson(server, "/health");
+    assert.deepEqual([waiting_requests, two.base, two.bytes], [0, "two", bytes]);
+  });
 });
 
 describe("while a model loads", () => {

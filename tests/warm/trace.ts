@@ -59,17 +59,20 @@ export function makeTrace({ seed, requests, models, runs = 2, longestRun = 80 }:
   });
 }
 
-/** How many loads the trace takes with so many places, one request after the other, nothing failing. */
+/**
+ * How many loads the trace takes with so many places, one request after the other. A Worker that dies has to be loaded
+ * anew here too; loads do not fail and nobody leaves.
+ */
 export function leastRecentlyUsedLoads(trace: readonly TraceRequest[], places: number): number {
   const resident = new Set<number>();
   let loads = 0;
-  for (const { model } of trace) {
+  for (const { model, isFatal } of trace) {
     if (!resident.delete(model)) {
       loads++;
       const [least] = resident;
       if (resident.size === places) resident.delete(least!);
     }
-    resident.add(model);
+    if (!isFatal) resident.add(model);
   }
   return loads;
 }

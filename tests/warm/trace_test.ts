@@ -24,6 +24,11 @@ describe("leastRecentlyUsedLoads", () => {
     assert.equal(leastRecentlyUsedLoads(trace, 2), 5);
     assert.equal(leastRecentlyUsedLoads(trace, 3), 3);
   });
+
+  it("counts what has to be loaded anew since its Worker died", () => {
+    const trace = [0, 0, 0].map((model, index) => ({ model, withAdapter: false, isFatal: index === 1 }));
+    assert.equal(leastRecentlyUsedLoads(trace, 3), 2);
+  });
 });
 
 describe("BackendCache over a long trace of unequally popular models", () => {

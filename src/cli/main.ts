@@ -1,0 +1,18 @@
+/**
+ * The program behind `server.ts`: reads the command line and hands over to a command.
+ *
+ * @module
+ */
+
+import { loadRuntime } from "../runtime/load.ts";
+import { ps } from "./ps.ts";
+import { serve } from "./serve.ts";
+import { readCommandLine } from "./settings.ts";
+
+/** Runs a command line; returns when it is done. */
+export async function main(): Promise<void> {
+  const runtime = await loadRuntime();
+  const { task, settings } = await readCommandLine(runtime, runtime.args);
+  if (task.command === "ps") await ps(runtime, settings, task.url);
+  else await serve(runtime, settings);
+}

@@ -1,0 +1,50 @@
+/**
+ * `ps`: asks a running server what it has in memory, and prints it.
+ *
+ * @module
+ */
+
+import type { Health } from "../http/health.ts";
+import type { Milliseconds, Runtime } from "../runtime/runtime.ts";
+import { healthTable } from "./ps_table.ts";
+import type { Settings } from "./settings.ts";
+
+/** `/health` waits for nothing, so a server that takes longer does not answer at all. */
+const PATIENCE: Milliseconds = 10_000;
+
+/** Addresses that stand for all of a machine's, and where the machine itself is reached. */
+const REACHED_AT: Readonly<Record<string, string>> = { "0.0.0.0": "127.0.0.1", "::": "::1" };
+
+/** Runs the command; a server that is not there ends the process with status 1. */
+export async function ps(runtime: Runtime, settings: Settings, url: string = urlOf(settings)): Promise<void> {
+  let health: Health;
+  try {
+    health = await ask(url);
+  } catch (error) {
+    console.error(`warmcache: ${(error as Error).message}`);
+    return runtime.exit(1);
+  }
+  // https://no-color.org
+  const colours = runtime.printsToTerminal() && !runtime.environment("NO_COLOR");
+  console.log(healthTable(health, { now: runtime.clock.now(), colours }));
+}
+
+/** Where the server of these settings listens. */
+function urlOf({ host, port }: Settings): string {
+  const address = REACHED_AT[host] ?? host;
+  return `http://${address.includes(":") ? `[${address}]` : address}:${port}`;
+}
+
+async function ask(url: string): Promise<Health> {
+  const fail = (reason: string, cause?: unknown): never => {
+    throw new Error(`Cannot ask what is loaded, ${reason}: ${url}`, { cause });
+  };
+  const path = `${url.replace(/\/+$/, "")}/health`;
+  if (!URL.canParse(path)) fail("that is no URL");
+  const response = await fetch(path, { signal: AbortSignal.timeout(PATIENCE) }).catch((cause) =>
+    fail("no server answers there; start one, or say where it is with --host and --port, or by its URL", cause)
+  );
+  const health: Partial<Health> | undefined = await response.json().catch(() => undefined);
+  if (!Array.isArray(health?.loaded_models)) fail("what answers there is no warmcache server");
+  return health as Health;
+}
