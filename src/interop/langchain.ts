@@ -89,9 +89,7 @@ export class LangChainCache extends BaseCache {
     const { body, scope, bypass } = await this.#read(prompt, llmKey);
     const { mode, maxAge } = this.#options;
     const options = { ...scope, ...(mode !== undefined && { mode }), ...(maxAge !== undefined && { maxAge }) };
-    // A `get` only counts what goes round the cache; but in the mode `replay` nothing may be asked of the provider.
-    if (bypass !== undefined) return await this.#cache.wrap(body, () => Promise.resolve(null), { ...options, bypass });
-    const entry = await this.#cache.get(body, { ...options, isValid: isRestorable });
+    const entry = await this.#cache.get(body, { ...options, bypass, isValid: isRestorable });
     return entry === undefined ? null : restoredFrom(entry.json() as JsonObject);
   }
 
