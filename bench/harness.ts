@@ -137,6 +137,21 @@ function spread(values: readonly number[]): string {
   })`;
 }
 
+/** Microseconds a key that `run` takes, `group` keys at a time: the median of several passes over all of them. */
+export async function timeByGroup<K>(
+  keys: readonly K[],
+  { group, passes }: { readonly group: number; readonly passes: number },
+  run: (keys: readonly K[]) => unknown,
+): Promise<number> {
+  const times = [];
+  for (let pass = 0; pass < passes; pass++) {
+    const started = performance.now();
+    for (let at = 0; at < keys.length; at += group) await run(keys.slice(at, at + group));
+    times.push((performance.now() - started) * 1000 / keys.length);
+  }
+  return median(times);
+}
+
 /** The middle value, or the mean of the two in the middle. */
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);

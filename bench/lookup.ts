@@ -21,14 +21,13 @@ import { loadRuntime } from "../src/runtime/load.ts";
 import type { Locking } from "../src/sqlite/open.ts";
 import { openSqliteStore } from "../src/store/sqlite/sqlite_store.ts";
 import type { Found, MaybePromise, StoredEntry } from "../src/store/store.ts";
-import { compare, median, namedSide, seededRandom, type SideReport } from "./harness.ts";
+import { compare, namedSide, seededRandom, type SideReport, timeByGroup } from "./harness.ts";
 import { corpus, keyOf, type Sample } from "./corpus.ts";
 
 const ENTRIES = 5_000;
 const ANSWER_BYTES = 2_048;
-const GROUP = 500;
+const PACE = { group: 500, passes: 7 };
 const LOOKUPS = 5_000;
-const PASSES = 7;
 const MODEL = "gpt-4o-mini";
 
 /** The peer's columns: those of our own table. */
@@ -88,39 +87,28 @@ async function measure(
     const answers = createHash("sha256");
     for (const key of hits) answers.update(JSON.stringify(await contestant.find(key)));
     for (const key of misses) answers.update(String(await contestant.find(key)));
-    answers.update(JSON.stringify(await contestant.findGroup(hits.slice(0, GROUP))));
+    answers.update(JSON.stringify(await contestant.findGroup(hits.slice(0, PACE.group))));
     const figures = {
-      "hit, located and verified, single": await time(hits, async (keys) => {
+      "hit, located and verified, single": await timeByGroup(hits, PACE, async (keys) => {
         for (const key of keys) await contestant.locate(key);
       }),
-      "hit, decompressed, single": await time(hits, async (keys) => {
+      "hit, decompressed, single": await timeByGroup(hits, PACE, async (keys) => {
         for (const key of keys) await contestant.read(key);
       }),
-      "hit, parsed, single": await time(hits, async (keys) => {
+      "hit, parsed, single": await timeByGroup(hits, PACE, async (keys) => {
         for (const key of keys) await contestant.find(key);
       }),
-      "hit, parsed, grouped": await time(hits, (keys) => contestant.findGroup(keys)),
-      "miss, single": await time(misses, async (keys) => {
+      "hit, parsed, grouped": await timeByGroup(hits, PACE, (keys) => contestant.findGroup(keys)),
+      "miss, single": await timeByGroup(misses, PACE, async (keys) => {
         for (const key of keys) await contestant.find(key);
       }),
-      "miss, grouped": await time(misses, (keys) => contestant.findGroup(keys)),
+      "miss, grouped": await timeByGroup(misses, PACE, (keys) => contestant.findGroup(keys)),
     };
     await contestant.close();
     return { answers: answers.digest("hex").slice(0, 16), figures, versions };
   } finally {
     await rm(directory, { recursive: true });
   }
-}
-
-/** Microseconds a lookup, the median of several passes over all keys. */
-async function time(keys: readonly Uint8Array[], run: (group: readonly Uint8Array[]) => unknown): Promise<number> {
-  const passes = [];
-  for (let pass = 0; pass < PASSES; pass++) {
-    const started = performance.now();
-    for (let at = 0; at < keys.length; at += GROUP) await run(keys.slice(at, at + GROUP));
-    passes.push((performance.now() - started) * 1000 / keys.length);
-  }
-  return median(passes);
 }
 
 async function openOurs(directory: string, samples: readonly Sample[], locking: Locking): Promise<Contestant> {

@@ -30,12 +30,11 @@ import type { Found, Store } from "../src/store/store.ts";
 import { openTieredStore } from "../src/store/tiers/tiered_store.ts";
 import { RedisServer } from "../tests/support/redis_server.ts";
 import { corpus, keyOf, type Sample } from "./corpus.ts";
-import { compare, median, namedSide, seededRandom, type SideReport } from "./harness.ts";
+import { compare, namedSide, seededRandom, type SideReport, timeByGroup } from "./harness.ts";
 
 const ENTRIES = 2_000;
 const ANSWER_BYTES = 2_048;
-const GROUP = 100;
-const PASSES = 5;
+const PACE = { group: 100, passes: 5 };
 const MODEL = "gpt-4o-mini";
 const MEMORY_BYTES = 64 * 1024 * 1024;
 
@@ -185,32 +184,21 @@ async function measure(open: Open, packages: readonly string[]): Promise<SideRep
     const answers = createHash("sha256");
     for (const key of hits) answers.update(JSON.stringify(await contestant.find(key)));
     for (const key of misses) answers.update(String(await contestant.find(key)));
-    answers.update(JSON.stringify(await contestant.findGroup(hits.slice(0, GROUP))));
+    answers.update(JSON.stringify(await contestant.findGroup(hits.slice(0, PACE.group))));
     const one = async (keys: readonly Uint8Array[]): Promise<void> => {
       for (const key of keys) await contestant.find(key);
     };
     const figures = {
       put,
-      hit: await time(hits, one),
-      "hit, a hundred at a time": await time(hits, contestant.findGroup),
-      miss: await time(misses, one),
+      hit: await timeByGroup(hits, PACE, one),
+      "hit, a hundred at a time": await timeByGroup(hits, PACE, contestant.findGroup),
+      miss: await timeByGroup(misses, PACE, one),
     };
     await contestant.close();
     return { answers: answers.digest("hex").slice(0, 16), figures, versions: versionsOf(packages) };
   } finally {
     await rm(directory, { recursive: true });
   }
-}
-
-/** Microseconds a lookup, the median of several passes over all keys. */
-async function time(keys: readonly Uint8Array[], run: (group: readonly Uint8Array[]) => unknown): Promise<number> {
-  const passes = [];
-  for (let pass = 0; pass < PASSES; pass++) {
-    const started = performance.now();
-    for (let at = 0; at < keys.length; at += GROUP) await run(keys.slice(at, at + GROUP));
-    passes.push((performance.now() - started) * 1000 / keys.length);
-  }
-  return median(passes);
 }
 
 function versionsOf(packages: readonly string[]): Record<string, string> {
