@@ -4,7 +4,8 @@
  * @module
  */
 
-import { type CacheEvent, messageOf } from "../cache/ledger/journal.ts";
+import { messageOf } from "../runtime/message.ts";
+import type { CacheEvent } from "../cache/ledger/journal.ts";
 import type { Clock } from "../runtime/runtime.ts";
 import type { WarmEvent } from "../warm/backend_cache.ts";
 

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { messageOf } from "../runtime/message.ts";
 import { FileError } from "../runtime/runtime.ts";
 import { ModelError } from "./error.ts";
 
@@ -45,8 +46,4 @@ function causes(error: unknown): unknown[] {
     all.push(cause);
   }
   return all;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

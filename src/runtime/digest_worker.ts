@@ -5,6 +5,7 @@
  * @module
  */
 
+import { messageOf } from "./message.ts";
 import { createHash } from "node:crypto";
 import fs from "node:fs";
 import type { FileStat } from "./runtime.ts";
@@ -34,7 +35,7 @@ function digest(path: string): DigestReply {
     }
     return { sha256: hash.digest("hex"), stat: after };
   } catch (error) {
-    return { error: error instanceof Error ? error.message : String(error) };
+    return { error: messageOf(error) };
   } finally {
     if (descriptor !== undefined) fs.closeSync(descriptor);
   }

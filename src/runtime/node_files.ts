@@ -5,6 +5,7 @@
  * @module
  */
 
+import { messageOf } from "./message.ts";
 import fs from "node:fs";
 import fsp from "node:fs/promises";
 import process from "node:process";
@@ -196,7 +197,7 @@ function attempt<T>(action: string, run: () => T): T {
 
 function toFileError(action: string, error: unknown): FileError {
   const code = (error as { code?: unknown }).code;
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = messageOf(error);
   return new FileError(`Cannot ${action}: ${reason}`, typeof code === "string" ? code : "EIO", { cause: error });
 }
 

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { messageOf } from "./message.ts";
 import { loadRuntime } from "./load.ts";
 import { refuseUnknownOptions } from "./options.ts";
 import { FileError } from "./runtime.ts";
@@ -63,7 +64,7 @@ export async function loadWasm(file: WasmFile, inPackage: () => string): Promise
       const found = place();
       return await (found instanceof URL ? readModule(found) : WebAssembly.compile(found));
     } catch (error) {
-      failures.push(error instanceof Error ? error.message : String(error));
+      failures.push(messageOf(error));
     }
   }
   throw new FileError(

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { messageOf } from "../runtime/message.ts";
 import { loadRuntime } from "../runtime/load.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { workerPort } from "../runtime/worker_port.ts";
@@ -49,7 +50,7 @@ async function shorten(path: string): Promise<string | undefined> {
     }
     return undefined;
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return messageOf(error);
   }
 }
 

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { messageOf } from "../runtime/message.ts";
 import { LRUCache } from "lru-cache";
 import type { ResolvedBase } from "../model/backend.ts";
 import { ModelError } from "../model/error.ts";
@@ -76,7 +77,7 @@ export class Cooldowns {
     const duration = before ? Math.min(2 * before.duration, this.#maximum) : this.#initial;
     const { permanent, message, code } = cause instanceof ModelError
       ? cause
-      : { permanent: false, message: `Cannot load ${base.name}: ${reasonOf(cause)}`, code: undefined };
+      : { permanent: false, message: `Cannot load ${base.name}: ${messageOf(cause)}`, code: undefined };
     const rest = permanent ? Infinity : duration * (1 + JITTER * (2 * this.#random() - 1));
     const error = new ModelError(code === "out_of_memory" ? code : "model_load_failed", message, {
       cause,
@@ -115,8 +116,4 @@ export class Cooldowns {
     const before = this.#resting.get(base.identity);
     return before !== undefined && before.until + this.#maximum >= now ? before : undefined;
   }
-}
-
-function reasonOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { messageOf } from "../runtime/message.ts";
 import type { ContentFile } from "../model/backend.ts";
 import { ModelError } from "../model/error.ts";
 import type { FileDigest, FileStat, Milliseconds, Runtime } from "../runtime/runtime.ts";
@@ -138,7 +139,7 @@ export class FileDigests {
         }
       }
     } catch (error) {
-      this.#log(`Cannot read the remembered digests, files are hashed again: ${reasonOf(error)}`);
+      this.#log(`Cannot read the remembered digests, files are hashed again: ${messageOf(error)}`);
     }
   }
 
@@ -152,7 +153,7 @@ export class FileDigests {
       const text = JSON.stringify({ version: MEMO_VERSION, files });
       await this.#runtime.files.replace(this.#memoPath, new TextEncoder().encode(text));
     } catch (error) {
-      this.#log(`Cannot remember digests, files are hashed again after a restart: ${reasonOf(error)}`);
+      this.#log(`Cannot remember digests, files are hashed again after a restart: ${messageOf(error)}`);
     }
   }
 }
@@ -165,9 +166,5 @@ export function stateOf({ size, mtimeNs, ctimeNs, inode, device }: FileStat): st
 }
 
 function unreadable(path: string, cause: unknown): ModelError {
-  return new ModelError("model_load_failed", `Cannot identify ${path}: ${reasonOf(cause)}`, { cause });
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  return new ModelError("model_load_failed", `Cannot identify ${path}: ${messageOf(cause)}`, { cause });
 }

@@ -5,13 +5,13 @@
  * @module
  */
 
+import { messageOf } from "../../runtime/message.ts";
 import type { Clock } from "../../runtime/runtime.ts";
 import { CacheError } from "../../store/error.ts";
 import { type Answer, readJson } from "../answer/answer.ts";
 import type { Answered, Gap, Supplier } from "../flow/answering.ts";
 import type { CacheCallOptions, CacheStatus, Plan } from "../call_options.ts";
 import type { Sample } from "../answer/entry.ts";
-import { messageOf } from "../ledger/journal.ts";
 import { decodeText } from "../json.ts";
 import { answerOne, bypassOf } from "../flow/answer_one.ts";
 import type { CacheParts } from "../parts.ts";

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { messageOf } from "../../runtime/message.ts";
 import type { Clock, Milliseconds } from "../../runtime/runtime.ts";
 import { CacheError } from "../../store/error.ts";
 import type { Answer, AnswerStamp } from "../answer/answer.ts";
@@ -13,7 +14,7 @@ import type { Claimant } from "./claimant.ts";
 import type { Entry, Sample } from "../answer/entry.ts";
 import type { FailureMemory } from "./failures.ts";
 import { decodeText, isJsonObject } from "../json.ts";
-import { type Journal, messageOf } from "../ledger/journal.ts";
+import type { Journal } from "../ledger/journal.ts";
 import type { Productions } from "./production.ts";
 import { type BypassedRequest, type CacheRequest, isKeyed } from "../request/request.ts";
 import { ONE_SAMPLE, type SampleShape } from "../answer/samples.ts";

@@ -5,12 +5,13 @@
  * @module
  */
 
+import { messageOf } from "../../runtime/message.ts";
 import type { Clock, Milliseconds } from "../../runtime/runtime.ts";
 import { CacheError } from "../../store/error.ts";
 import type { FailureRecord, Failures } from "../../store/store.ts";
 import { featureOf, NO_FEATURE } from "../explain/election.ts";
 import { decodeText, encodeText, isJsonObject, type JsonObject } from "../json.ts";
-import { type Journal, messageOf } from "../ledger/journal.ts";
+import type { Journal } from "../ledger/journal.ts";
 import type { CacheRequest } from "../request/request.ts";
 import type { Bought } from "./settled.ts";
 

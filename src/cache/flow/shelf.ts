@@ -5,6 +5,7 @@
  * @module
  */
 
+import { messageOf } from "../../runtime/message.ts";
 import type { Clock, Milliseconds } from "../../runtime/runtime.ts";
 import { CacheError, type CacheErrorCode } from "../../store/error.ts";
 import type { Found, MaybePromise, NewEntry, Placement, Store, Want } from "../../store/store.ts";
@@ -12,7 +13,7 @@ import type { Answer } from "../answer/answer.ts";
 import type { Plan } from "../call_options.ts";
 import { entryOf, type Sample } from "../answer/entry.ts";
 import { decodeText, isJsonObject } from "../json.ts";
-import { type Journal, messageOf } from "../ledger/journal.ts";
+import type { Journal } from "../ledger/journal.ts";
 import { worstOutcome } from "../answer/outcome.ts";
 import { type BypassedRequest, type CacheRequest, isKeyed } from "../request/request.ts";
 import { asJson } from "../answer/recorded_sample.ts";

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { messageOf } from "../../runtime/message.ts";
 import type { Clock, Milliseconds } from "../../runtime/runtime.ts";
 import type { DailyLedger } from "../../store/store.ts";
 import { type LastError, Tallies } from "./statistics.ts";
@@ -103,9 +104,4 @@ export class Journal {
   remember(error: unknown): void {
     this.#lastError = { message: messageOf(error), time: this.#clock.now() };
   }
-}
-
-/** The message of whatever was thrown. */
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { messageOf } from "../../runtime/message.ts";
 import { CacheError } from "../../store/error.ts";
 import { isFileUrl, MAX_DEPTH, valueAsSent } from "./canonical.ts";
 import type { JsonObject } from "../json.ts";
@@ -58,7 +59,7 @@ export async function digestFiles(urls: readonly URL[], digestFile: DigestFile):
     try {
       return [url.href, (await digestFile(path)).sha256] as const;
     } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
+      const reason = messageOf(cause);
       throw new CacheError(
         "unavailable",
         `Cannot key a request by a file's content: ${url.href}: ${reason}; make it readable, or send it as a text`,

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { messageOf } from "../../runtime/message.ts";
 import { isJsonObject, type JsonObject } from "../json.ts";
 import type { SseEvent } from "./sse.ts";
 
@@ -74,7 +75,7 @@ class JsonAssembler implements Assembler {
       this.#take(event);
     } catch (error) {
       // A chunk that overflows the stack is as little an answer as one that is no JSON.
-      this.#failure = error instanceof Error ? error.message : String(error);
+      this.#failure = messageOf(error);
     }
   }
 

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { messageOf } from "../../runtime/message.ts";
 import { FileError } from "../../runtime/runtime.ts";
 import { CacheError } from "../error.ts";
 
@@ -24,7 +25,7 @@ const ADVICE: Readonly<Record<string, string>> = {
 /** Any failure as a {@link CacheError}. */
 export function toCacheError(error: unknown): CacheError {
   if (error instanceof CacheError) return error;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   const advice = error instanceof FileError ? ADVICE[error.code] : undefined;
   return new CacheError("unavailable", advice ? `${message}; ${advice}` : message, { cause: error });
 }

@@ -5,6 +5,7 @@
  * @module
  */
 
+import { placeOf } from "../place.ts";
 import { LRUCache } from "lru-cache";
 import { hexOf } from "../../runtime/hex.ts";
 import type { Clock, Milliseconds } from "../../runtime/runtime.ts";
@@ -241,11 +242,6 @@ function bytesOf(rows: readonly Row[]): number {
 
 function sizeOf({ request, rows }: Shelved): number {
   return request.key.length + request.body.length + bytesOf(rows);
-}
-
-/** Keys have one length, so nothing but the same key and model makes the same place. */
-function placeOf(model: string, key: Key): string {
-  return nameOf(key) + model;
 }
 
 function nameOf(key: Key): string {

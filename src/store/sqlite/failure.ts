@@ -4,6 +4,7 @@
  * @module
  */
 
+import { messageOf } from "../../runtime/message.ts";
 import type { Milliseconds } from "../../runtime/runtime.ts";
 import { SqliteError } from "../../sqlite/error.ts";
 import type { CacheErrorCode } from "../error.ts";
@@ -30,7 +31,7 @@ const HARMLESS: ReadonlySet<string> = new Set([
 export function toCacheError(error: unknown): CacheError {
   if (error instanceof CacheError) return error;
   const code = error instanceof SqliteError ? CODES[error.code] : undefined;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   return new CacheError(code ?? "unavailable", message, { cause: error });
 }
 

@@ -15,7 +15,7 @@ const AT_ONCE = 64;
 /** Copies wait with so many bytes of answers at most. What is not copied is found below the next time, too. */
 const MOST_BYTES = 64 * 1024 * 1024;
 
-/** Work on requests, by their places ({@link ./place.ts}): on one request a piece at a time, in order. */
+/** Work on requests, by their places ({@link ../place.ts}): on one request a piece at a time, in order. */
 export class BackFill {
   readonly #clock: Clock;
   /** The last piece of work on each place. */

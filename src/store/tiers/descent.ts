@@ -11,7 +11,7 @@ import type { Found, MaybePromise, StoredEntry, Want } from "../store.ts";
 import { borrow } from "./borrowed.ts";
 import { type CopyUp, freshOf } from "./copy_up.ts";
 import { noneAnswered } from "./refusals.ts";
-import { placeOf } from "./place.ts";
+import { placeOf } from "../place.ts";
 import type { Reading, Readings } from "./readings.ts";
 import type { Tier } from "./tier.ts";
 

@@ -29,7 +29,7 @@ import type {
 } from "../store.ts";
 import { Copies, type Stamp } from "./copies.ts";
 import { isBorrowed } from "./borrowed.ts";
-import { placeOf } from "./place.ts";
+import { placeOf } from "../place.ts";
 import { type Reading, Readings } from "./readings.ts";
 
 /** How much is held in memory, and for how long it is believed. */

@@ -9,7 +9,7 @@
 import type { Milliseconds } from "../../runtime/runtime.ts";
 import { refuseLongClaim } from "../limits.ts";
 import type { ClaimReply, Claims, Key } from "../store.ts";
-import { placeOf } from "./place.ts";
+import { placeOf } from "../place.ts";
 import type { Tier } from "./tier.ts";
 
 /** The claims of several tiers. */

@@ -35,7 +35,7 @@ import type { Stamp } from "./copies.ts";
 import { LayeredClaims } from "./layered_claims.ts";
 import { LayeredFailures } from "./layered_failures.ts";
 import { Descent } from "./descent.ts";
-import { placeOf } from "./place.ts";
+import { placeOf } from "../place.ts";
 import { Readings } from "./readings.ts";
 import { noneAnswered } from "./refusals.ts";
 import type { Tier } from "./tier.ts";

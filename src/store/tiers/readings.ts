@@ -11,7 +11,7 @@ export class Reading {
   isVoid = false;
 }
 
-/** All requests being read, by their places ({@link ./place.ts}). */
+/** All requests being read, by their places ({@link ../place.ts}). */
 export class Readings {
   readonly #open = new Map<string, Set<Reading>>();
 

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { messageOf } from "../../runtime/message.ts";
 import type { Clock, Milliseconds } from "../../runtime/runtime.ts";
 import { CacheError } from "../error.ts";
 import type { MaybePromise, Store } from "../store.ts";
@@ -49,7 +50,7 @@ interface Call {
 export class Tier {
   readonly store: Store;
   /**
-   * Requests, by their places ({@link ./place.ts}), of which this tier has an answer that was replaced where others are:
+   * Requests, by their places ({@link ../place.ts}), of which this tier has an answer that was replaced where others are:
    * what it says of them is nothing to go by. Each one stands for an answer that was paid for, so they are few. Each has
    * an object of its own, by which whoever put it here knows it again.
    */
@@ -194,7 +195,7 @@ export class Tier {
   }
 
   #wrapped(cause: unknown, tried: string): CacheError {
-    const message = cause instanceof Error ? cause.message : String(cause);
+    const message = messageOf(cause);
     return new CacheError("unavailable", `Cannot ${tried} in ${this}: ${message}`, { cause });
   }
 

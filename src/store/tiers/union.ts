@@ -6,7 +6,7 @@
 
 import type { NearestSketches } from "../nearest.ts";
 import type { ListedRequest, RequestRecord, Selection } from "../store.ts";
-import { placeOf } from "./place.ts";
+import { placeOf } from "../place.ts";
 import type { Asking, Tier } from "./tier.ts";
 
 /** The nearest of what each tier found nearest. */

@@ -1,10 +1,10 @@
 /**
- * The name of a request among all models' requests, by which the tiers keep track of what becomes of it.
+ * The name of a request among all models' requests, for stores that keep track of requests in memory.
  *
  * @module
  */
 
-import type { Key } from "../store.ts";
+import type { Key } from "./store.ts";
 
 /** Keys have one length, so nothing but the same key and model makes the same place. */
 export function placeOf(model: string, key: Key): string {
