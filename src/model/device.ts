@@ -8,9 +8,9 @@ import type { Milliseconds, Runtime, WorkerHandle } from "../runtime/runtime.ts"
 import { siblingModule } from "../runtime/sibling.ts";
 import type { ModelDevice } from "./backend.ts";
 import { ModelError } from "./error.ts";
-import { WorkerLine } from "./worker_line.ts";
+import { WorkerLine } from "./worker/worker_line.ts";
 // Started by URL below; the import tells packers that it, and what it imports, belongs to the package.
-import type {} from "./worker.ts";
+import type {} from "./worker/worker.ts";
 
 /** Graphics drivers have been asked for that long; then there is none. */
 const PATIENCE: Milliseconds = 10_000;
@@ -41,7 +41,7 @@ export async function automaticDevice(runtime: Runtime): Promise<ModelDevice> {
  * @throws ModelError `model_load_failed` where this runtime has no GPU for us; FileError when it cannot be started.
  */
 export function spawnModelWorker(runtime: Runtime, device: string, name: string): WorkerHandle {
-  const module = siblingModule("worker", import.meta.url);
+  const module = siblingModule("worker/worker", import.meta.url);
   if (!device.startsWith("webgpu")) return runtime.spawnWorker(module, name);
   if (runtime.spawnProcess !== undefined) return runtime.spawnProcess(module, name);
   const message =

@@ -25,8 +25,8 @@ import type {
 import { spawnModelWorker } from "./device.ts";
 import { ModelError, type ModelErrorCode } from "./error.ts";
 import { loadFailure } from "./failure.ts";
-import type { AppliedAdapter, Loaded } from "./protocol.ts";
-import { WorkerLine } from "./worker_line.ts";
+import type { AppliedAdapter, Loaded } from "./worker/protocol.ts";
+import { WorkerLine } from "./worker/worker_line.ts";
 
 /** How to load. */
 export interface LoadOptions {

@@ -1,6 +1,6 @@
 /** A model's Worker under which a file changes a bit as soon as it has been read to its end. */
 
-import "../../src/model/worker.ts";
+import "../../src/model/worker/worker.ts";
 import { nodeFiles } from "../../src/runtime/node_files.ts";
 import type { OpenFile, OpenMode } from "../../src/runtime/runtime.ts";
 

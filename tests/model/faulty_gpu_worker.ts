@@ -3,7 +3,7 @@
  * come back, `panic` makes the mistake that Deno's WebGPU panics on.
  */
 
-import "../../src/model/worker.ts";
+import "../../src/model/worker/worker.ts";
 import { workerPort } from "../../src/runtime/worker_port.ts";
 
 const devices: GPUDevice[] = [];

@@ -1,6 +1,6 @@
 /** A Worker that answers pings and does nothing. */
 
-import type { FromWorker, ToWorker } from "../../src/model/protocol.ts";
+import type { FromWorker, ToWorker } from "../../src/model/worker/protocol.ts";
 import { workerPort } from "../../src/runtime/worker_port.ts";
 
 const port = workerPort();

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import fs from "node:fs/promises";
 import { describe, it } from "node:test";
-import { linearLayers, nodeName, withLoraInputs } from "../../src/model/lora_graph.ts";
-import { fieldsOf, text } from "../../src/model/onnx_wire.ts";
+import { linearLayers, nodeName, withLoraInputs } from "../../src/model/graph/lora_graph.ts";
+import { fieldsOf, text } from "../../src/model/graph/onnx_wire.ts";
 import { KJV_TINY } from "../support/models.ts";
 
 const model = await fs.readFile(`${KJV_TINY}/onnx/model.onnx`);

@@ -3,10 +3,10 @@
 import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
 import { before, describe, it } from "node:test";
-import { linearLayers } from "../../src/model/lora_graph.ts";
-import { outline } from "../../src/model/onnx_outline.ts";
-import { type Field, fieldsOf, join, text, varint } from "../../src/model/onnx_wire.ts";
-import { VerifiedFile } from "../../src/model/verified_file.ts";
+import { linearLayers } from "../../src/model/graph/lora_graph.ts";
+import { outline } from "../../src/model/graph/onnx_outline.ts";
+import { type Field, fieldsOf, join, text, varint } from "../../src/model/graph/onnx_wire.ts";
+import { VerifiedFile } from "../../src/model/graph/verified_file.ts";
 import { loadRuntime } from "../../src/runtime/load.ts";
 import { contentFile, KJV_TINY } from "../support/models.ts";
 import { temporaryFolder } from "../support/temporary.ts";

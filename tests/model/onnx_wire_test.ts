@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fs from "node:fs/promises";
 import { describe, it } from "node:test";
-import { delimited, fieldsOf, join, numbers, rewrite, text, varint } from "../../src/model/onnx_wire.ts";
+import { delimited, fieldsOf, join, numbers, rewrite, text, varint } from "../../src/model/graph/onnx_wire.ts";
 import { KJV_TINY } from "../support/models.ts";
 
 const graphField = 7;

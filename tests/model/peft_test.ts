@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { readAdapter, targetModules } from "../../src/model/peft.ts";
-import type { FloatTensor } from "../../src/model/safetensors.ts";
+import { readAdapter, targetModules } from "../../src/model/adapter/peft.ts";
+import type { FloatTensor } from "../../src/model/adapter/safetensors.ts";
 
 const config = { peft_type: "LORA", r: 2, lora_alpha: 8, bias: "none" };
 const module = "model.layers.0.mlp.up_proj";

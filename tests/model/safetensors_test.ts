@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fs from "node:fs/promises";
 import os from "node:os";
 import { after, before, describe, it } from "node:test";
-import { readTensorNames, readTensors } from "../../src/model/safetensors.ts";
+import { readTensorNames, readTensors } from "../../src/model/adapter/safetensors.ts";
 import { loadRuntime } from "../../src/runtime/load.ts";
 import { KJV_TINY } from "../support/models.ts";
 import { safetensors } from "./safetensors.ts";

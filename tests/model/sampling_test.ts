@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { Distribution } from "../../src/model/distribution.ts";
-import { seededRandom } from "../../src/model/random.ts";
-import { makeSampler } from "../../src/model/sampler.ts";
+import { Distribution } from "../../src/model/generation/distribution.ts";
+import { seededRandom } from "../../src/model/generation/random.ts";
+import { makeSampler } from "../../src/model/generation/sampler.ts";
 
 /** Probabilities 0.5, 0.25, 0.125, 0.125. */
 const halves = new Distribution(new Float32Array([0.5, 0.25, 0.125, 0.125].map(Math.log)));

@@ -5,7 +5,7 @@ import { after, before, beforeEach, describe, it } from "node:test";
 import type { Backend } from "../../src/model/backend.ts";
 import { ModelError } from "../../src/model/error.ts";
 import { loadOnnxBackend } from "../../src/model/onnx_backend.ts";
-import { type FromWorker, WINDOW } from "../../src/model/protocol.ts";
+import { type FromWorker, WINDOW } from "../../src/model/worker/protocol.ts";
 import { loadRuntime } from "../../src/runtime/load.ts";
 import type { Runtime, WorkerHandle } from "../../src/runtime/runtime.ts";
 import { referenceCases, resolveBase } from "../support/models.ts";

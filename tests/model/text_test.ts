@@ -3,11 +3,11 @@
 import assert from "node:assert/strict";
 import fs from "node:fs/promises";
 import { describe, it } from "node:test";
-import { readChatTemplate } from "../../src/model/chat_template.ts";
+import { readChatTemplate } from "../../src/model/text/chat_template.ts";
 import { ModelError } from "../../src/model/error.ts";
-import { TextStream } from "../../src/model/text_stream.ts";
-import { readTokenDecoder } from "../../src/model/token_bytes.ts";
-import { TextTokenizer } from "../../src/model/tokenizer.ts";
+import { TextStream } from "../../src/model/text/text_stream.ts";
+import { readTokenDecoder } from "../../src/model/text/token_bytes.ts";
+import { TextTokenizer } from "../../src/model/text/tokenizer.ts";
 import { KJV_TINY, referenceCases } from "../support/models.ts";
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);

@@ -9,7 +9,7 @@ import { after, before, describe, it } from "node:test";
 import type { Backend, ResolvedAdapter } from "../../src/model/backend.ts";
 import { automaticDevice } from "../../src/model/device.ts";
 import { ModelError, type ModelErrorCode } from "../../src/model/error.ts";
-import { findAdapter } from "../../src/model/gpu.ts";
+import { findAdapter } from "../../src/model/worker/gpu.ts";
 import { loadOnnxBackend, type LoadOptions } from "../../src/model/onnx_backend.ts";
 import { loadRuntime } from "../../src/runtime/load.ts";
 import { type Clock, FileError, type WorkerHandle } from "../../src/runtime/runtime.ts";

@@ -5,7 +5,7 @@
 
 import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { Pieces } from "../../src/model/onnx_wire.ts";
+import type { Pieces } from "../../src/model/graph/onnx_wire.ts";
 import { KJV_TINY } from "./models.ts";
 import { floats, node, withNodes } from "./onnx_graph.ts";
 

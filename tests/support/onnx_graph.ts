@@ -1,6 +1,6 @@
 /** ONNX graphs made by hand, as far as tests need them. Field numbers are those of `onnx.proto`. */
 
-import { delimited, fieldsOf, join, type Pieces, rewrite, text, varint } from "../../src/model/onnx_wire.ts";
+import { delimited, fieldsOf, join, type Pieces, rewrite, text, varint } from "../../src/model/graph/onnx_wire.ts";
 
 const MODEL_GRAPH = 7;
 const GRAPH_NODE = 1;

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { setImmediate } from "node:timers/promises";
 import { describe, it } from "node:test";
 import { Broadcast } from "../../../src/cache/stream/broadcast.ts";
-import { seededRandom } from "../../../src/model/random.ts";
+import { seededRandom } from "../../../src/model/generation/random.ts";
 import { CacheError } from "../../../src/store/error.ts";
 import { gate } from "../../support/gate.ts";
 

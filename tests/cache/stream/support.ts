@@ -4,7 +4,7 @@ import OpenAI from "openai";
 import type { JsonObject } from "../../../src/cache/json.ts";
 import type { Assembler, Expected, StreamProtocol } from "../../../src/cache/stream/protocol.ts";
 import { formatEvent, type SseEvent, SseParser } from "../../../src/cache/stream/sse.ts";
-import { seededRandom } from "../../../src/model/random.ts";
+import { seededRandom } from "../../../src/model/generation/random.ts";
 
 export const ONE: Expected = { samples: 1, prompts: 1 };
 

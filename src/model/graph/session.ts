@@ -4,15 +4,15 @@
  * @module
  */
 
-import type { Runtime } from "../runtime/runtime.ts";
-import type { ResolvedBase } from "./backend.ts";
-import { Fifo } from "./fifo.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import type { ResolvedBase } from "../backend.ts";
+import { Fifo } from "../worker/fifo.ts";
 import { type Feeds, type LoadedGraph, loadGraph, presentName } from "./graph.ts";
-import { Logits } from "./logits.ts";
+import { Logits } from "../generation/logits.ts";
 import type { LinearLayers } from "./lora_graph.ts";
-import type { ModelConfig } from "./model_config.ts";
-import type { OnnxRuntime, Ort } from "./ort.ts";
-import { turn } from "./turn.ts";
+import type { ModelConfig } from "../files/model_config.ts";
+import type { OnnxRuntime, Ort } from "../worker/ort.ts";
+import { turn } from "../worker/turn.ts";
 
 /** Keys and values of the tokens so far, as inputs of the next run, which consumes them. */
 export interface KeyValueCache {

@@ -6,7 +6,7 @@
  */
 
 import type * as Ort from "onnxruntime-web";
-import type { ModelDevice, ModelMemory } from "./backend.ts";
+import type { ModelDevice, ModelMemory } from "../backend.ts";
 import { Fifo } from "./fifo.ts";
 import { type GpuKind, openGpu } from "./gpu.ts";
 

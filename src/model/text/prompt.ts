@@ -4,9 +4,9 @@
  * @module
  */
 
-import type { Prompt } from "./backend.ts";
+import type { Prompt } from "../backend.ts";
 import type { ChatTemplate } from "./chat_template.ts";
-import { ModelError } from "./error.ts";
+import { ModelError } from "../error.ts";
 import type { TextTokenizer } from "./tokenizer.ts";
 
 /** What limits and encodes a prompt. */

@@ -5,10 +5,10 @@
  * @module
  */
 
-import type { CompletionLogprobs, NextToken, NextTokenOptions, Prompt, RollingLogprobs } from "./backend.ts";
+import type { CompletionLogprobs, NextToken, NextTokenOptions, Prompt, RollingLogprobs } from "../backend.ts";
 import { Distribution } from "./distribution.ts";
-import { ModelError } from "./error.ts";
-import type { Feeds } from "./graph.ts";
+import { ModelError } from "../error.ts";
+import type { Feeds } from "../graph/graph.ts";
 import type { Logits } from "./logits.ts";
 import {
   checkLength,
@@ -17,15 +17,15 @@ import {
   encodePrompt,
   encodeText,
   type PromptEncoder,
-} from "./prompt.ts";
-import type { CausalSession } from "./session.ts";
+} from "../text/prompt.ts";
+import type { CausalSession } from "../graph/session.ts";
 
 /** What scoring needs of a loaded model. */
 export interface Scorer extends PromptEncoder {
   readonly session: CausalSession;
 }
 
-/** {@link ./backend.ts View.logprobs} */
+/** {@link ../backend.ts View.logprobs} */
 export async function completionLogprobs(
   scorer: Scorer,
   adapter: Feeds,
@@ -42,7 +42,7 @@ export async function completionLogprobs(
   return withTotal(ids, tokenLogprobs(all, logits, encoded.ids.length));
 }
 
-/** {@link ./backend.ts View.rollingLogprobs} */
+/** {@link ../backend.ts View.rollingLogprobs} */
 export async function rollingLogprobs(
   scorer: Scorer,
   adapter: Feeds,
@@ -56,7 +56,7 @@ export async function rollingLogprobs(
   return withTotal(ids, tokenLogprobs(ids, logits, 1));
 }
 
-/** {@link ./backend.ts View.nextToken} */
+/** {@link ../backend.ts View.nextToken} */
 export async function nextToken(
   scorer: Scorer,
   adapter: Feeds,

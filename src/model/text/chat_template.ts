@@ -7,9 +7,9 @@
  */
 
 import { Template } from "@huggingface/jinja";
-import type { ChatMessage } from "./backend.ts";
-import { ModelError } from "./error.ts";
-import type { JsonObject } from "./model_files.ts";
+import type { ChatMessage } from "../backend.ts";
+import { ModelError } from "../error.ts";
+import type { JsonObject } from "../files/model_files.ts";
 
 /** Renders a conversation, ending where the model's turn begins. */
 export type ChatTemplate = (messages: readonly ChatMessage[]) => string;

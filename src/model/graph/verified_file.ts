@@ -5,10 +5,10 @@
  * @module
  */
 
-import { hexOf } from "../runtime/hex.ts";
-import type { OpenFile, Runtime } from "../runtime/runtime.ts";
-import type { ContentFile } from "./backend.ts";
-import { ModelError } from "./error.ts";
+import { hexOf } from "../../runtime/hex.ts";
+import type { OpenFile, Runtime } from "../../runtime/runtime.ts";
+import type { ContentFile } from "../backend.ts";
+import { ModelError } from "../error.ts";
 
 /** Read, checked and remembered at once. */
 const BLOCK_BYTES = 1 << 20;

@@ -4,21 +4,21 @@
  * @module
  */
 
-import type { Runtime } from "../runtime/runtime.ts";
-import { Adapters } from "./adapters.ts";
-import type { ResolvedBase } from "./backend.ts";
-import { readChatTemplate } from "./chat_template.ts";
-import { generate, type Generator } from "./generate.ts";
-import { readModelConfig } from "./model_config.ts";
-import { loadFailure } from "./failure.ts";
-import { readJson, readText } from "./model_files.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import { Adapters } from "../adapter/adapters.ts";
+import type { ResolvedBase } from "../backend.ts";
+import { readChatTemplate } from "../text/chat_template.ts";
+import { generate, type Generator } from "../generation/generate.ts";
+import { readModelConfig } from "../files/model_config.ts";
+import { loadFailure } from "../failure.ts";
+import { readJson, readText } from "../files/model_files.ts";
 import type { OnnxRuntime } from "./ort.ts";
-import { targetModules } from "./peft.ts";
+import { targetModules } from "../adapter/peft.ts";
 import type { ViewTask } from "./protocol.ts";
-import { readTensorNames } from "./safetensors.ts";
-import { completionLogprobs, nextToken, rollingLogprobs } from "./score.ts";
-import { CausalSession } from "./session.ts";
-import { TextTokenizer } from "./tokenizer.ts";
+import { readTensorNames } from "../adapter/safetensors.ts";
+import { completionLogprobs, nextToken, rollingLogprobs } from "../generation/score.ts";
+import { CausalSession } from "../graph/session.ts";
+import { TextTokenizer } from "../text/tokenizer.ts";
 
 /** A base, ready for tasks. */
 export interface LoadedModel extends Generator {

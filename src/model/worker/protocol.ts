@@ -18,8 +18,8 @@ import type {
   ResolvedAdapter,
   ResolvedBase,
   RollingLogprobs,
-} from "./backend.ts";
-import { ModelError, type ModelErrorCode } from "./error.ts";
+} from "../backend.ts";
+import { ModelError, type ModelErrorCode } from "../error.ts";
 
 /** How many values a Worker may send that nobody has taken yet. */
 export const WINDOW = 8;

@@ -4,17 +4,17 @@
  * @module
  */
 
-import type { Runtime } from "../runtime/runtime.ts";
-import type { ResidentAdapter, ResolvedAdapter } from "./backend.ts";
-import type { ModelError } from "./error.ts";
-import { type Feeds, loraFeeds } from "./graph.ts";
-import { nodeName } from "./lora_graph.ts";
-import { loadFailure } from "./failure.ts";
-import { readContent, readJson } from "./model_files.ts";
-import type { OnnxRuntime } from "./ort.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import type { ResidentAdapter, ResolvedAdapter } from "../backend.ts";
+import type { ModelError } from "../error.ts";
+import { type Feeds, loraFeeds } from "../graph/graph.ts";
+import { nodeName } from "../graph/lora_graph.ts";
+import { loadFailure } from "../failure.ts";
+import { readContent, readJson } from "../files/model_files.ts";
+import type { OnnxRuntime } from "../worker/ort.ts";
 import { type LoraAdapter, readAdapter } from "./peft.ts";
 import { readTensors } from "./safetensors.ts";
-import type { CausalSession } from "./session.ts";
+import type { CausalSession } from "../graph/session.ts";
 
 /** Loads adapters once and keeps them. */
 export class Adapters {

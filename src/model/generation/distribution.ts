@@ -5,7 +5,7 @@
  * @module
  */
 
-import { ModelError } from "./error.ts";
+import { ModelError } from "../error.ts";
 
 /** The probabilities of the next token. Logarithms are natural. */
 export class Distribution {

@@ -5,17 +5,17 @@
  * @module
  */
 
-import type { GenerateEvent, GenerateRequest, ScoredToken, Token } from "./backend.ts";
+import type { GenerateEvent, GenerateRequest, ScoredToken, Token } from "../backend.ts";
 import { Distribution } from "./distribution.ts";
-import { ModelError } from "./error.ts";
-import type { Feeds } from "./graph.ts";
+import { ModelError } from "../error.ts";
+import type { Feeds } from "../graph/graph.ts";
 import type { Logits } from "./logits.ts";
-import { checkLength, type EncodedPrompt, encodePrompt } from "./prompt.ts";
+import { checkLength, type EncodedPrompt, encodePrompt } from "../text/prompt.ts";
 import { makeSampler } from "./sampler.ts";
 import type { Scorer } from "./score.ts";
-import type { KeyValueCache } from "./session.ts";
-import { TextStream } from "./text_stream.ts";
-import type { TextTokenizer } from "./tokenizer.ts";
+import type { KeyValueCache } from "../graph/session.ts";
+import { TextStream } from "../text/text_stream.ts";
+import type { TextTokenizer } from "../text/tokenizer.ts";
 
 /** What generating needs of a loaded model. */
 export interface Generator extends Scorer {
@@ -23,7 +23,7 @@ export interface Generator extends Scorer {
 }
 
 /**
- * {@link ./backend.ts View.generate}. A token that ends the text is not reported and not counted; one that completes a
+ * {@link ../backend.ts View.generate}. A token that ends the text is not reported and not counted; one that completes a
  * stop text is. Log-probabilities are the model's own, before temperature and nucleus.
  */
 export async function* generate(

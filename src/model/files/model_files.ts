@@ -4,10 +4,10 @@
  * @module
  */
 
-import { hexOf } from "../runtime/hex.ts";
-import type { Runtime } from "../runtime/runtime.ts";
-import type { ContentFile } from "./backend.ts";
-import { ModelError } from "./error.ts";
+import { hexOf } from "../../runtime/hex.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import type { ContentFile } from "../backend.ts";
+import { ModelError } from "../error.ts";
 
 /** A parsed JSON object. */
 export type JsonObject = Readonly<Record<string, unknown>>;

@@ -5,12 +5,12 @@
  * @module
  */
 
-import type { Runtime } from "../runtime/runtime.ts";
-import type { ResolvedBase } from "./backend.ts";
+import type { Runtime } from "../../runtime/runtime.ts";
+import type { ResolvedBase } from "../backend.ts";
 import { type LinearLayers, linearLayers, loraInputNames, nodeName, withLoraInputs } from "./lora_graph.ts";
 import { outline } from "./onnx_outline.ts";
-import type { OnnxRuntime, Ort } from "./ort.ts";
-import type { LoraMatrices } from "./peft.ts";
+import type { OnnxRuntime, Ort } from "../worker/ort.ts";
+import type { LoraMatrices } from "../adapter/peft.ts";
 import { VerifiedFile } from "./verified_file.ts";
 
 /** Tensors by the graph input they go to. */

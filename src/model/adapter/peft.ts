@@ -6,7 +6,7 @@
  */
 
 import type { FloatTensor } from "./safetensors.ts";
-import type { JsonObject } from "./model_files.ts";
+import type { JsonObject } from "../files/model_files.ts";
 
 /** One module's adapter, the scale as trained folded into B. Row-major. */
 export interface LoraMatrices {

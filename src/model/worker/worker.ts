@@ -4,13 +4,13 @@
  * @module
  */
 
-import { loadRuntime } from "../runtime/load.ts";
-import type { Milliseconds } from "../runtime/runtime.ts";
-import { workerPort } from "../runtime/worker_port.ts";
-import type { ModelDevice } from "./backend.ts";
+import { loadRuntime } from "../../runtime/load.ts";
+import type { Milliseconds } from "../../runtime/runtime.ts";
+import { workerPort } from "../../runtime/worker_port.ts";
+import type { ModelDevice } from "../backend.ts";
 import { type LoadedModel, loadModel, perform } from "./loaded_model.ts";
-import { runFailure } from "./failure.ts";
-import { ModelError } from "./error.ts";
+import { runFailure } from "../failure.ts";
+import { ModelError } from "../error.ts";
 import { findAdapter } from "./gpu.ts";
 import { loadOnnxRuntime, type OnnxRuntime } from "./ort.ts";
 import { Outlet } from "./outlet.ts";

@@ -5,7 +5,7 @@
  */
 
 import { Tokenizer } from "@huggingface/tokenizers";
-import type { JsonObject } from "./model_files.ts";
+import type { JsonObject } from "../files/model_files.ts";
 import { readTokenDecoder, type TokenDecoder } from "./token_bytes.ts";
 
 /** What one token says. */

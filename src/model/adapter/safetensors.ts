@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Files } from "../runtime/runtime.ts";
+import type { Files } from "../../runtime/runtime.ts";
 
 /** A tensor, widened to float32. */
 export interface FloatTensor {

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { JsonObject } from "./model_files.ts";
+import type { JsonObject } from "../files/model_files.ts";
 
 /** From a token as the vocabulary writes it to its bytes in UTF-8. */
 export type TokenDecoder = (token: string) => Uint8Array;

@@ -5,9 +5,9 @@
  * @module
  */
 
-import type { Clock, Milliseconds, WorkerHandle } from "../runtime/runtime.ts";
+import type { Clock, Milliseconds, WorkerHandle } from "../../runtime/runtime.ts";
 import { Call } from "./call.ts";
-import { ModelError, type ModelErrorCode } from "./error.ts";
+import { ModelError, type ModelErrorCode } from "../error.ts";
 import { errorFromData, type FromWorker, type Holding, type Task, type ToWorker, type ValueOf } from "./protocol.ts";
 
 const NOTHING: Holding = { memory: { wasm: 0, gpu: 0 }, adapters: [] };
