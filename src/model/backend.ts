@@ -6,8 +6,14 @@
  * @module
  */
 
-/** Which implementation runs a model. */
-export type ModelKind = "onnx";
+/**
+ * Which implementation runs a model: `onnx` in this process's Workers, `api` behind an OpenAI-compatible endpoint,
+ * `dummy` in tests, or one that a program has registered under a name of its own.
+ */
+export type ModelKind = "onnx" | "api" | "dummy" | (string & Record<never, never>);
+
+/** What a model can be asked: to go on from a text, to say how likely one is, or to place it in a space of meanings. */
+export type Ability = "generate" | "score" | "embed";
 
 /**
  * What runs a model. `wasm`: the CPU. `webgpu`: a real GPU. `webgpu:software`: a GPU that the CPU plays, slower than
@@ -41,7 +47,7 @@ export interface ResidentAdapter {
   readonly bytes: number;
 }
 
-/** A base model, resolved to files whose content is known. */
+/** A base model, resolved to content. */
 export interface ResolvedBase {
   readonly kind: ModelKind;
   /** The name users call it by. */
@@ -51,16 +57,40 @@ export interface ResolvedBase {
   readonly dtype: string;
   /** The device that will run it; `auto` is resolved before this. */
   readonly device: string;
-  /** Files by role. */
-  readonly files: {
-    readonly graph: ContentFile;
-    readonly config: ContentFile;
-    readonly tokenizer: ContentFile;
-    readonly tokenizerConfig?: ContentFile;
-    readonly generationConfig?: ContentFile;
-    /** Takes precedence over the template in `tokenizerConfig`. */
-    readonly chatTemplate?: ContentFile;
-  };
+}
+
+/** A base model of kind `onnx`, resolved to files whose content is known. */
+export interface OnnxBase extends ResolvedBase {
+  readonly kind: "onnx";
+  readonly files: OnnxFiles;
+}
+
+/** The files of an ONNX model in Hugging Face layout, by role. */
+export interface OnnxFiles {
+  readonly graph: ContentFile;
+  /** Files with the graph's weights, which it refers to by the last part of their paths. */
+  readonly externalData?: readonly ContentFile[];
+  readonly config: ContentFile;
+  readonly tokenizer: ContentFile;
+  readonly tokenizerConfig?: ContentFile;
+  readonly generationConfig?: ContentFile;
+  /** Takes precedence over the template in `tokenizerConfig`. */
+  readonly chatTemplate?: ContentFile;
+  /** Of exports by onnxruntime-genai: what their graphs' inputs and outputs are called. */
+  readonly genaiConfig?: ContentFile;
+  /** Of embedding models: `modules.json`, which says what follows the encoder. */
+  readonly modules?: ContentFile;
+  /** Of embedding models: `1_Pooling/config.json`, or what `modules.json` says in its place. */
+  readonly pooling?: ContentFile;
+  /** Of embedding models: `sentence_bert_config.json`, which has the longest text. */
+  readonly sentenceConfig?: ContentFile;
+  /** Of embedding models: `config_sentence_transformers.json`, which has the prompts put before texts. */
+  readonly promptsConfig?: ContentFile;
+}
+
+/** Whether a base is made of files, and run in this process's Workers. */
+export function isOnnxBase(base: ResolvedBase): base is OnnxBase {
+  return base.kind === "onnx";
 }
 
 /** An adapter in PEFT layout, resolved to files whose content is known. */
@@ -77,9 +107,21 @@ export interface AdapterOptions {
   readonly scale?: number;
 }
 
+/** Noise in place of an adapter: what a difference has to stand out from. */
+export interface NullAdapterOptions {
+  /** Unsigned 32-bit integer; the same seed gives the same noise. */
+  readonly seed: number;
+  /** Standard deviation of the weights, both A and B; more than 0. Default: 0.02. */
+  readonly initScale?: number;
+  /** The standard deviation is multiplied by its square root; more than 0. Default: 1. */
+  readonly rankScale?: number;
+}
+
 /** One set of base weights, loaded. */
 export interface Backend {
   readonly base: ResolvedBase;
+  /** What it can be asked. */
+  readonly abilities: ReadonlySet<Ability>;
   /** What the model's Worker holds, last reported; nothing when it is gone. */
   readonly memory: ModelMemory;
   /** The adapters in memory, last reported. */
@@ -90,6 +132,8 @@ export interface Backend {
   baseView(): View;
   /** The base with an adapter; its weights are read on first use and stay resident. */
   adapterView(adapter: ResolvedAdapter, options?: AdapterOptions): View;
+  /** The base with noise of the shape of `adapter` in its place. */
+  nullView(adapter: ResolvedAdapter, options: NullAdapterOptions): View;
   /** Lets go of an adapter in memory; a request that uses it next reads it again. One that is not there is no error. */
   dropAdapter(identity: string): Promise<void>;
   /** Ends the Worker; running requests fail with `worker_failed`. Never throws. Closing twice is no error. */
@@ -113,6 +157,38 @@ export interface View {
   rollingLogprobs(text: string, signal?: AbortSignal): Promise<RollingLogprobs>;
   /** The distribution of the token after `prompt`. */
   nextToken(prompt: Prompt, options: NextTokenOptions, signal?: AbortSignal): Promise<NextToken>;
+  /** Many questions at once, answered in order, each as if it had been asked alone, to the bit. */
+  scoreMany<Q extends ScoreQuestion>(questions: readonly Q[], signal?: AbortSignal): AsyncIterable<ScoreAnswer<Q>>;
+  /**
+   * Places texts in the model's space of meanings, in order, each as if it had been asked alone, to the bit.
+   *
+   * @throws ModelError `invalid_request` from a model that cannot, and for a text that is empty or too long.
+   */
+  embed(inputs: readonly EmbedInput[], signal?: AbortSignal): AsyncIterable<Embedding>;
+}
+
+/** One of the questions of {@link View.scoreMany}, and of its methods for a single one. */
+export type ScoreQuestion =
+  | { readonly kind: "logprobs"; readonly prompt: Prompt; readonly completion: string }
+  | { readonly kind: "rollingLogprobs"; readonly text: string }
+  | { readonly kind: "nextToken"; readonly prompt: Prompt; readonly options: NextTokenOptions };
+
+/** What the answer to a {@link ScoreQuestion} is. */
+export type ScoreAnswer<Q extends ScoreQuestion> = {
+  logprobs: CompletionLogprobs;
+  rollingLogprobs: RollingLogprobs;
+  nextToken: NextToken;
+}[Q["kind"]];
+
+/** A text to embed, or its token ids, special tokens included. */
+export type EmbedInput = string | readonly number[];
+
+/** Where a text lies in a model's space of meanings. */
+export interface Embedding {
+  /** One number per dimension; of length 1 where the model normalises. */
+  readonly vector: Float32Array;
+  /** Tokens the model has read, special tokens included. */
+  readonly tokens: number;
 }
 
 /** What to continue: text, token ids, or a conversation for the model's chat template. */
@@ -132,10 +208,24 @@ export interface GenerateRequest {
   readonly prompt: Prompt;
   /** At most this many tokens; `undefined`: until the context is full. 0 generates nothing (for `echo`). */
   readonly maxTokens: number | undefined;
-  /** 0 is greedy. */
-  readonly temperature: number;
-  /** Nucleus: sample among the likeliest tokens that together reach this probability, in (0, 1]. */
-  readonly topP: number;
+  /** 0 is greedy. Where this and what follows it is `undefined`, the model's generation config speaks, if it does. */
+  readonly temperature?: number | undefined;
+  /** Nucleus: sample among the likeliest tokens that together reach this probability, in (0, 1]; 1 is off. */
+  readonly topP?: number | undefined;
+  /** Sample among so many of the likeliest tokens; 0 is off. */
+  readonly topK?: number | undefined;
+  /** Sample among tokens at least this many times as likely as the likeliest, in [0, 1]; 0 is off. */
+  readonly minP?: number | undefined;
+  /** Divides positive and multiplies negative logits of tokens in prompt and answer; more than 0, 1 is off. */
+  readonly repetitionPenalty?: number | undefined;
+  /** Taken from the logits of tokens that the answer has already, in [-2, 2]; 0 is off. As OpenAI defines it. */
+  readonly presencePenalty?: number | undefined;
+  /** Taken from them once for each time that it has them, in [-2, 2]; 0 is off. As OpenAI defines it. */
+  readonly frequencyPenalty?: number | undefined;
+  /** Added to the logits of tokens, by id, in [-100, 100]. */
+  readonly logitBias?: readonly (readonly [id: number, bias: number])[] | undefined;
+  /** Nothing ends the answer before it has so many tokens. */
+  readonly minTokens?: number | undefined;
   /** Seed of the sampler, an unsigned 32-bit integer; the same seed gives the same text. */
   readonly seed: number;
   /** Texts that end the answer; they are not part of it. */

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { ModelMemory, ResolvedBase } from "./backend.ts";
+import { isOnnxBase, type ModelMemory, type ResolvedBase } from "./backend.ts";
 
 /** What the library has for itself. */
 const LIBRARY_BYTES = 16 * 2 ** 20;
@@ -13,8 +13,10 @@ const LIBRARY_BYTES = 16 * 2 ** 20;
 const GROWTH = 1.07;
 
 /** What a base will take when it is loaded and before it is asked anything; long texts take more. */
-export function predictMemory({ device, files }: ResolvedBase): ModelMemory {
-  const { size } = files.graph;
+export function predictMemory(base: ResolvedBase): ModelMemory {
+  if (!isOnnxBase(base)) return { wasm: 0, gpu: 0 };
+  const { device, files: { graph, externalData = [] } } = base;
+  const size = externalData.reduce((sum, file) => sum + file.size, graph.size);
   return device === "wasm"
     ? { wasm: Math.ceil(LIBRARY_BYTES + GROWTH * size), gpu: 0 }
     : { wasm: LIBRARY_BYTES, gpu: size };

@@ -6,21 +6,29 @@
  */
 
 import type { Milliseconds, Runtime, WorkerHandle } from "../runtime/runtime.ts";
-import type {
-  AdapterOptions,
-  Backend,
-  CompletionLogprobs,
-  GenerateEvent,
-  GenerateRequest,
-  ModelMemory,
-  NextToken,
-  NextTokenOptions,
-  Prompt,
-  ResidentAdapter,
-  ResolvedAdapter,
-  ResolvedBase,
-  RollingLogprobs,
-  View,
+import {
+  type Ability,
+  type AdapterOptions,
+  type Backend,
+  type CompletionLogprobs,
+  type Embedding,
+  type EmbedInput,
+  type GenerateEvent,
+  type GenerateRequest,
+  isOnnxBase,
+  type ModelMemory,
+  type NextToken,
+  type NextTokenOptions,
+  type NullAdapterOptions,
+  type OnnxBase,
+  type Prompt,
+  type ResidentAdapter,
+  type ResolvedAdapter,
+  type ResolvedBase,
+  type RollingLogprobs,
+  type ScoreAnswer,
+  type ScoreQuestion,
+  type View,
 } from "./backend.ts";
 import { spawnModelWorker } from "./device.ts";
 import { ModelError, type ModelErrorCode } from "./error.ts";
@@ -39,7 +47,7 @@ export interface LoadOptions {
   /**
    * How long the model may be busy with one step of one request, and twice as long at most, before it is taken for hung
    * and its Worker ended. 10 minutes when left out. Loading may take that long and a second more for every megabyte of
-   * the graph's file.
+   * its graph and weights.
    */
   readonly runTimeout?: Milliseconds;
 }
@@ -61,10 +69,14 @@ export async function loadOnnxBackend(
   { signal, knownAdapterWeights = [], runTimeout = RUN_TIMEOUT }: LoadOptions = {},
 ): Promise<Backend> {
   signal?.throwIfAborted();
+  if (!isOnnxBase(base)) {
+    const message = `Cannot load ${base.name}: its kind is not onnx: ${base.kind}`;
+    throw new ModelError("model_load_failed", message, { permanent: true });
+  }
   const worker = startWorker(runtime, base);
   const line = new WorkerLine(worker, { clock: runtime.clock, silence: runTimeout });
   const loaded = new AbortController();
-  const patience = runTimeout + base.files.graph.size / BYTES_PER_SECOND * 1000;
+  const patience = runTimeout + bytesOf(base) / BYTES_PER_SECOND * 1000;
   runtime.clock.sleep(patience, { signal: loaded.signal, background: true }).then(() => {
     line.end(new ModelError("run_timeout", `it was not loaded after ${patience / 1000} s`));
   }, () => {});
@@ -79,7 +91,11 @@ export async function loadOnnxBackend(
   }
 }
 
-function startWorker(runtime: Runtime, { name, device }: ResolvedBase): WorkerHandle {
+function bytesOf({ files: { graph, externalData = [] } }: OnnxBase): number {
+  return externalData.reduce((sum, file) => sum + file.size, graph.size);
+}
+
+function startWorker(runtime: Runtime, { name, device }: OnnxBase): WorkerHandle {
   try {
     return spawnModelWorker(runtime, device, `model ${name}`);
   } catch (error) {
@@ -88,13 +104,15 @@ function startWorker(runtime: Runtime, { name, device }: ResolvedBase): WorkerHa
 }
 
 class OnnxBackend implements Backend {
-  readonly base: ResolvedBase;
+  readonly base: OnnxBase;
   readonly contextLength: number;
+  readonly abilities: ReadonlySet<Ability>;
   readonly #line: WorkerLine;
 
-  constructor(base: ResolvedBase, line: WorkerLine, { contextLength }: Loaded) {
+  constructor(base: OnnxBase, line: WorkerLine, { contextLength, abilities }: Loaded) {
     this.base = base;
     this.contextLength = contextLength;
+    this.abilities = abilities;
     this.#line = line;
   }
 
@@ -120,7 +138,18 @@ class OnnxBackend implements Backend {
 
   adapterView(adapter: ResolvedAdapter, { scale = 1 }: AdapterOptions = {}): View {
     if (!Number.isFinite(scale)) throw new RangeError(`An adapter's scale is not a finite number: ${scale}`);
-    return new OnnxView(this.#line, { adapter, scale });
+    return new OnnxView(this.#line, { adapter, as: { scale } });
+  }
+
+  nullView(adapter: ResolvedAdapter, options: NullAdapterOptions): View {
+    const { seed, initScale = 0.02, rankScale = 1 } = options;
+    if (seed >>> 0 !== seed) throw new RangeError(`A null adapter's seed is not an unsigned 32-bit integer: ${seed}`);
+    for (const [name, value] of Object.entries({ initScale, rankScale })) {
+      if (!(Number.isFinite(value) && value > 0)) {
+        throw new RangeError(`A null adapter's ${name} is not a positive number: ${value}`);
+      }
+    }
+    return new OnnxView(this.#line, { adapter, as: { noise: { seed, initScale, rankScale } } });
   }
 
   close(): Promise<void> {
@@ -144,14 +173,29 @@ class OnnxView implements View {
   }
 
   logprobs(prompt: Prompt, completion: string, signal?: AbortSignal): Promise<CompletionLogprobs> {
-    return this.#line.ask({ kind: "logprobs", applied: this.#applied, prompt, completion }, signal);
+    return this.#score({ kind: "logprobs", prompt, completion }, signal);
   }
 
   rollingLogprobs(text: string, signal?: AbortSignal): Promise<RollingLogprobs> {
-    return this.#line.ask({ kind: "rollingLogprobs", applied: this.#applied, text }, signal);
+    return this.#score({ kind: "rollingLogprobs", text }, signal);
   }
 
   nextToken(prompt: Prompt, options: NextTokenOptions, signal?: AbortSignal): Promise<NextToken> {
-    return this.#line.ask({ kind: "nextToken", applied: this.#applied, prompt, options }, signal);
+    return this.#score({ kind: "nextToken", prompt, options }, signal);
+  }
+
+  scoreMany<Q extends ScoreQuestion>(questions: readonly Q[], signal?: AbortSignal): AsyncIterable<ScoreAnswer<Q>> {
+    const start = () => this.#line.open({ kind: "score", applied: this.#applied, questions }, signal);
+    return { [Symbol.asyncIterator]: start as () => AsyncIterator<ScoreAnswer<Q>> };
+  }
+
+  embed(inputs: readonly EmbedInput[], signal?: AbortSignal): AsyncIterable<Embedding> {
+    const start = () => this.#line.open({ kind: "embed", applied: this.#applied, inputs }, signal);
+    return { [Symbol.asyncIterator]: start };
+  }
+
+  #score<Q extends ScoreQuestion>(question: Q, signal?: AbortSignal): Promise<ScoreAnswer<Q>> {
+    const task = { kind: "score", applied: this.#applied, questions: [question] } as const;
+    return this.#line.ask(task, signal) as Promise<ScoreAnswer<Q>>;
   }
 }

@@ -6,7 +6,7 @@
  */
 
 import { LRUCache } from "lru-cache";
-import type { ModelMemory, ResolvedBase } from "../model/backend.ts";
+import { isOnnxBase, type ModelMemory, type ResolvedBase } from "../model/backend.ts";
 import type { ModelError } from "../model/error.ts";
 import { fits, minus, NO_ROOM, plus, type Room } from "./eviction.ts";
 import { inWords, noRoom } from "./refusals.ts";
@@ -62,6 +62,7 @@ export class Budget {
 }
 
 /** What a base will take if it takes as much as its files. */
-export function predictFromFiles({ files }: ResolvedBase): ModelMemory {
-  return { wasm: Object.values(files).reduce((sum, { size }) => sum + size, 0), gpu: 0 };
+export function predictFromFiles(base: ResolvedBase): ModelMemory {
+  const files = isOnnxBase(base) ? Object.values(base.files).flat() : [];
+  return { wasm: files.reduce((sum, { size }) => sum + size, 0), gpu: 0 };
 }

@@ -16,7 +16,7 @@
  * @module
  */
 
-import type { ContentFile, ModelDevice, ResolvedAdapter, ResolvedBase } from "../model/backend.ts";
+import type { ContentFile, ModelDevice, OnnxBase, ResolvedAdapter, ResolvedBase } from "../model/backend.ts";
 import { hexOf } from "../runtime/hex.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import type { Catalogue, LocatedModel } from "./catalogue.ts";
@@ -92,7 +92,7 @@ export class Identifier {
     return { spec, base, ...(adapter === undefined ? {} : { adapter }), scale, identity };
   }
 
-  async #resolveBase(spec: ModelSpec, located: LocatedModel, options: DigestOptions): Promise<ResolvedBase> {
+  async #resolveBase(spec: ModelSpec, located: LocatedModel, options: DigestOptions): Promise<OnnxBase> {
     const files = await this.#digestAll(located.base, options);
     const device = spec.device === "auto" ? await (this.#automaticDevice ??= this.#findDevice()) : spec.device;
     const identity = this.#hash([
@@ -109,7 +109,7 @@ export class Identifier {
       ["device", device],
       ["graph_rewrite", GRAPH_REWRITE_VERSION],
     ]);
-    return { kind: spec.kind, name: spec.base, identity, dtype: spec.dtype, device, files };
+    return { kind: "onnx", name: spec.base, identity, dtype: spec.dtype, device, files };
   }
 
   async #resolveAdapter(

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
 import { before, describe, it } from "node:test";
-import type { ResolvedBase } from "../../src/model/backend.ts";
+import type { OnnxBase } from "../../src/model/backend.ts";
 import { ModelError, type ModelErrorCode } from "../../src/model/error.ts";
 import { loadOnnxBackend, type LoadOptions } from "../../src/model/onnx_backend.ts";
 import { loadRuntime } from "../../src/runtime/load.ts";
@@ -58,7 +58,7 @@ const DEVOUR = [
 let folder: string;
 before(async () => void (folder = await temporaryFolder()));
 
-async function faultyBase(name: string, nodes: typeof HANG): Promise<ResolvedBase> {
+async function faultyBase(name: string, nodes: typeof HANG): Promise<OnnxBase> {
   const base = await resolveBase();
   const path = `${folder}/${name}.onnx`;
   await writeFile(path, withNodes(await readFile(base.files.graph.path), nodes, "logits", "fault_logits"));
@@ -67,7 +67,7 @@ async function faultyBase(name: string, nodes: typeof HANG): Promise<ResolvedBas
 
 /** Asks the fatal question with another one behind it; what both hear, and that the Worker is gone. */
 async function askFatally(
-  base: ResolvedBase,
+  base: OnnxBase,
   options: LoadOptions,
   code: ModelErrorCode,
   words: RegExp,

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import fs from "node:fs/promises";
 import os from "node:os";
 import { after, afterEach, before, describe, it } from "node:test";
-import type { Backend, ResolvedBase } from "../../src/model/backend.ts";
+import type { Backend, OnnxBase, OnnxFiles } from "../../src/model/backend.ts";
 import { ModelError } from "../../src/model/error.ts";
 import { loadOnnxBackend } from "../../src/model/onnx_backend.ts";
 import { loadRuntime } from "../../src/runtime/load.ts";
@@ -14,7 +14,7 @@ import { greedy } from "./requests.ts";
 import { safetensors } from "./safetensors.ts";
 
 let directory: string;
-let base: ResolvedBase;
+let base: OnnxBase;
 let running = 0;
 /** The machine, with an eye on how many Workers are alive. */
 const machine = await loadRuntime();
@@ -41,16 +41,19 @@ const refused = (code: string, message: RegExp) => (error: unknown): boolean => 
 };
 
 /** The base with one file replaced. */
-async function withFile(role: keyof ResolvedBase["files"], content: string | Uint8Array): Promise<ResolvedBase> {
+async function withFile(
+  role: Exclude<keyof OnnxFiles, "externalData">,
+  content: string | Uint8Array,
+): Promise<OnnxBase> {
   const path = `${directory}/${role}`;
   await fs.writeFile(path, content);
   return { ...base, files: { ...base.files, [role]: await contentFile(path) } };
 }
 
 async function edited(
-  role: keyof ResolvedBase["files"],
+  role: Exclude<keyof OnnxFiles, "externalData">,
   changes: Readonly<Record<string, unknown>>,
-): Promise<ResolvedBase> {
+): Promise<OnnxBase> {
   const json = JSON.parse(await fs.readFile(base.files[role]!.path, "utf8"));
   return await withFile(role, JSON.stringify({ ...json, ...changes }));
 }
@@ -155,7 +158,7 @@ describe("loadOnnxBackend", () => {
 
   it("does without generation and tokenizer configuration, and then without chat", async () => {
     const { generationConfig: _, tokenizerConfig: __, ...files } = base.files;
-    const backend = await loadOnnxBackend(runtime, { ...base, files });
+    const backend = await loadOnnxBackend(runtime, { ...base, files } as OnnxBase);
     try {
       const prompt = { messages: [{ role: "user", content: "Hail" }] };
       await assert.rejects(backend.baseView().nextToken(prompt, { topK: 1 }), {

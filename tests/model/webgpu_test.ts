@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import process from "node:process";
 import { after, before, describe, it } from "node:test";
-import type { Backend, ResolvedAdapter } from "../../src/model/backend.ts";
+import type { Backend, OnnxBase, ResolvedAdapter } from "../../src/model/backend.ts";
 import { automaticDevice } from "../../src/model/device.ts";
 import { ModelError, type ModelErrorCode } from "../../src/model/error.ts";
 import { findAdapter } from "../../src/model/worker/gpu.ts";
@@ -90,7 +90,7 @@ describe("a model on webgpu:software", { skip }, () => {
   it("says what it holds on the GPU: the weights at least; keys and values are let go of", async () => {
     await backend.baseView().nextToken(PROMPT, { topK: 1 });
     const { gpu, wasm } = backend.memory;
-    assert.ok(gpu > backend.base.files.graph.size / 2, String(gpu));
+    assert.ok(gpu > (backend.base as OnnxBase).files.graph.size / 2, String(gpu));
     assert.ok(wasm > 0);
     for (let round = 0; round < 5; round++) {
       for await (const event of backend.baseView().generate(greedy({ maxTokens: 8 }))) {

@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { cp, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { ContentFile, ResolvedAdapter, ResolvedBase } from "../../src/model/backend.ts";
+import type { ContentFile, OnnxBase, ResolvedAdapter } from "../../src/model/backend.ts";
 
 /** The folder with the example model. */
 export const MODELS: string = fileURLToPath(new URL("../../models", import.meta.url));
@@ -53,7 +53,7 @@ export async function contentFile(path: string): Promise<ContentFile> {
 }
 
 /** A base in a directory laid out like kjv-tiny. */
-export async function resolveBase(directory: string = KJV_TINY): Promise<ResolvedBase> {
+export async function resolveBase(directory: string = KJV_TINY): Promise<OnnxBase> {
   const graph = await contentFile(`${directory}/onnx/model.onnx`);
   return {
     kind: "onnx",

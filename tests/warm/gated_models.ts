@@ -5,8 +5,10 @@
 
 import { setImmediate } from "node:timers/promises";
 import type {
+  Ability,
   Backend,
   ModelMemory,
+  OnnxBase,
   ResidentAdapter,
   ResolvedAdapter,
   ResolvedBase,
@@ -32,6 +34,7 @@ export class GatedBackend implements Backend {
   memory: ModelMemory = { wasm: 1000, gpu: 0 };
   adapters: readonly ResidentAdapter[] = [];
   readonly contextLength = 256;
+  readonly abilities: ReadonlySet<Ability> = new Set(["generate", "score"]);
   readonly closed: Promise<Error | undefined>;
   readonly #models: GatedModels;
   readonly #end = Promise.withResolvers<Error | undefined>();
@@ -56,6 +59,9 @@ export class GatedBackend implements Backend {
       this.adapters = [...this.adapters, { name, identity, bytes: 10 }];
     }
     return { view: adapter.name } as unknown as View;
+  }
+  nullView(adapter: ResolvedAdapter): View {
+    return { view: `noise like ${adapter.name}` } as unknown as View;
   }
   dropAdapter(identity: string): Promise<void> {
     this.adapters = this.adapters.filter((resident) => resident.identity !== identity);
@@ -135,7 +141,7 @@ export class GatedModels {
   resolve(spec: ModelSpec): ResolvedModel {
     const content = this.contents.get(spec.base) ?? spec.base;
     const file = { path: `/models/${spec.base}`, sha256: content, size: this.fileSizes.get(content) ?? 1000 };
-    const base: ResolvedBase = {
+    const base: OnnxBase = {
       kind: "onnx",
       name: spec.base,
       identity: `base:${content}`,

@@ -3,6 +3,7 @@ import { appendFile, readFile, rename, rm, stat, utimes, writeFile } from "node:
 import { createHash } from "node:crypto";
 import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { OnnxBase } from "../../src/model/backend.ts";
 import type { DigestingRuntime } from "../../src/warm/file_digests.ts";
 import { Identifier, type IdentifierOptions } from "../../src/warm/identity.ts";
 import { modelSpec, parseModelName } from "../../src/warm/spec.ts";
@@ -41,12 +42,12 @@ describe("identify", () => {
     const { spec, base, adapter, scale } = await identifier.identify(parseModelName("kjv-copy+fortunes"));
     assert.equal(spec.base, "kjv-copy");
     assert.partialDeepStrictEqual(base, { kind: "onnx", name: "kjv-copy", dtype: "fp32", device: "wasm" });
-    assert.deepEqual(base.files.graph, {
+    assert.deepEqual((base as OnnxBase).files.graph, {
       path: `${copy}/onnx/model.onnx`,
       sha256: createHash("sha256").update(await readFile(`${copy}/onnx/model.onnx`)).digest("hex"),
       size: (await readFile(`${copy}/onnx/model.onnx`)).length,
     });
-    assert.deepEqual(Object.keys(base.files).sort(), [
+    assert.deepEqual(Object.keys((base as OnnxBase).files).sort(), [
       "config",
       "generationConfig",
       "graph",
@@ -211,7 +212,7 @@ describe("digests", () => {
       },
     };
     const model = await identifier({ runtime: disturbed }).identify(base);
-    assert.equal(model.base.files.graph.sha256, sha256("onnx/model.onnx!"));
+    assert.equal((model.base as OnnxBase).files.graph.sha256, sha256("onnx/model.onnx!"));
     writes = Infinity;
     await assert.rejects(identifier({ runtime: disturbed }).identify(base, { fresh: true }), {
       code: "model_load_failed",

@@ -15,6 +15,7 @@ import type { OnnxRuntime } from "../worker/ort.ts";
 import { type LoraAdapter, readAdapter } from "./peft.ts";
 import { readTensors } from "./safetensors.ts";
 import type { CausalSession } from "../graph/session.ts";
+import type { AppliedAdapter } from "../worker/protocol.ts";
 
 /** Loads adapters once and keeps them. */
 export class Adapters {
@@ -31,12 +32,15 @@ export class Adapters {
   }
 
   /**
-   * An adapter times λ, as inputs for the session's graph.
+   * An adapter times λ, or noise of its shape, as inputs for the session's graph.
    *
    * @throws ModelError `model_load_failed`, `identity_changed`
    */
-  async feeds(adapter: ResolvedAdapter, scale: number): Promise<Feeds> {
-    const modules = Array.from(await this.#read(adapter), ([module, matrices]) => {
+  async feeds({ adapter, as }: AppliedAdapter): Promise<Feeds> {
+    const read = await this.#read(adapter);
+    if ("noise" in as) throw new Error("noise is not there yet");
+    const { scale } = as;
+    const modules = Array.from(read, ([module, matrices]) => {
       const b = scale === 1 ? matrices.b : matrices.b.map((weight) => weight * scale);
       return loraFeeds(this.#onnx, module, { ...matrices, b });
     });

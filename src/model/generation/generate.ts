@@ -36,7 +36,8 @@ export async function* generate(
   const prompt = encodePrompt(model, request.prompt);
   checkLength(model, prompt.ids.length, request.maxTokens ?? 1, prompt.parameter);
   const limit = request.maxTokens ?? model.contextLength - prompt.ids.length;
-  const sample = makeSampler(request);
+  const { temperature = 1, topP = 1, seed } = request;
+  const sample = makeSampler({ temperature, topP, seed });
   const stream = new TextStream(request.stop);
   let finishReason: "stop" | "length" = "length";
   let completionTokens = 0;
@@ -72,7 +73,7 @@ export async function* generate(
   }
 }
 
-function checkRequest({ maxTokens, temperature, topP, seed, stop, topLogprobs }: GenerateRequest): void {
+function checkRequest({ maxTokens, temperature = 1, topP = 1, seed, stop, topLogprobs }: GenerateRequest): void {
   const isCount = (value: number | undefined): boolean =>
     value === undefined || (Number.isSafeInteger(value) && value >= 0);
   const check = (parameter: string, valid: boolean, wanted: string, value: unknown): void => {

@@ -5,7 +5,15 @@
  * @module
  */
 
-import type { CompletionLogprobs, NextToken, NextTokenOptions, Prompt, RollingLogprobs } from "../backend.ts";
+import type {
+  CompletionLogprobs,
+  NextToken,
+  NextTokenOptions,
+  Prompt,
+  RollingLogprobs,
+  ScoreAnswer,
+  ScoreQuestion,
+} from "../backend.ts";
 import { Distribution } from "./distribution.ts";
 import { ModelError } from "../error.ts";
 import type { Feeds } from "../graph/graph.ts";
@@ -25,8 +33,29 @@ export interface Scorer extends PromptEncoder {
   readonly session: CausalSession;
 }
 
+/** {@link ../backend.ts View.scoreMany} */
+export async function* scoreMany(
+  scorer: Scorer,
+  adapter: Feeds,
+  questions: readonly ScoreQuestion[],
+  signal?: AbortSignal,
+): AsyncGenerator<ScoreAnswer<ScoreQuestion>> {
+  for (const question of questions) {
+    switch (question.kind) {
+      case "logprobs":
+        yield await completionLogprobs(scorer, adapter, question.prompt, question.completion, signal);
+        break;
+      case "rollingLogprobs":
+        yield await rollingLogprobs(scorer, adapter, question.text, signal);
+        break;
+      case "nextToken":
+        yield await nextToken(scorer, adapter, question.prompt, question.options, signal);
+    }
+  }
+}
+
 /** {@link ../backend.ts View.logprobs} */
-export async function completionLogprobs(
+async function completionLogprobs(
   scorer: Scorer,
   adapter: Feeds,
   prompt: Prompt,
@@ -43,7 +72,7 @@ export async function completionLogprobs(
 }
 
 /** {@link ../backend.ts View.rollingLogprobs} */
-export async function rollingLogprobs(
+async function rollingLogprobs(
   scorer: Scorer,
   adapter: Feeds,
   text: string,
@@ -57,7 +86,7 @@ export async function rollingLogprobs(
 }
 
 /** {@link ../backend.ts View.nextToken} */
-export async function nextToken(
+async function nextToken(
   scorer: Scorer,
   adapter: Feeds,
   prompt: Prompt,

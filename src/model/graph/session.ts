@@ -4,12 +4,10 @@
  * @module
  */
 
-import type { Runtime } from "../../runtime/runtime.ts";
-import type { ResolvedBase } from "../backend.ts";
 import { Fifo } from "../worker/fifo.ts";
-import { type Feeds, type LoadedGraph, loadGraph, presentName } from "./graph.ts";
+import type { Feeds, GraphLoader, LoadedGraph } from "./graph.ts";
 import { Logits } from "../generation/logits.ts";
-import type { LinearLayers } from "./lora_graph.ts";
+import { type LinearLayers, loraInputNames } from "./lora_graph.ts";
 import type { ModelConfig } from "../files/model_config.ts";
 import type { OnnxRuntime, Ort } from "../worker/ort.ts";
 import { turn } from "../worker/turn.ts";
@@ -20,9 +18,6 @@ export interface KeyValueCache {
   readonly length: number;
   readonly feeds: Feeds;
 }
-
-/** Loads the graph anew, with adapter inputs for these modules. */
-type GraphLoader = (modules: ReadonlySet<string>) => Promise<LoadedGraph>;
 
 /** A loaded model, ready to run. */
 export class CausalSession {
@@ -38,29 +33,18 @@ export class CausalSession {
   #failure: { readonly error: unknown } | undefined;
   #graph: LoadedGraph;
 
-  private constructor(load: GraphLoader, onnx: OnnxRuntime, config: ModelConfig, graph: LoadedGraph) {
+  /**
+   * @param graph What `load` has loaded first.
+   * @throws Error naming what the graph lacks, or has and should not, to be a causal language model's.
+   */
+  constructor(onnx: OnnxRuntime, config: ModelConfig, graph: LoadedGraph, load: GraphLoader) {
+    const cacheInputs = checkGraph(graph);
     this.#load = load;
     this.#onnx = onnx;
     this.#graph = graph;
     const shape = [1, config.keyValueHeads, 0, config.headSize];
-    const empty = graph.cacheInputs.map((name) => [name, new onnx.ort.Tensor("float32", new Float32Array(0), shape)]);
+    const empty = cacheInputs.map((name) => [name, new onnx.ort.Tensor("float32", new Float32Array(0), shape)]);
     this.#noTokens = { length: 0, feeds: Object.fromEntries(empty) };
-  }
-
-  /**
-   * Loads a model with adapter inputs for those of `modules` that it has.
-   *
-   * @throws ModelError `identity_changed`; Error when the graph is broken or is not a causal language model's.
-   */
-  static async open(
-    runtime: Runtime,
-    onnx: OnnxRuntime,
-    base: ResolvedBase,
-    config: ModelConfig,
-    modules: ReadonlySet<string>,
-  ): Promise<CausalSession> {
-    const load: GraphLoader = (wanted) => loadGraph(runtime, onnx, base, wanted);
-    return new CausalSession(load, onnx, config, await load(modules));
   }
 
   /** The linear layers an adapter may target, by node name. */
@@ -155,4 +139,33 @@ async function takeLogits(tensor: Ort.Tensor): Promise<Logits> {
   const logits = new Logits(await tensor.getData() as Float32Array, tensor.dims.at(-1)!);
   tensor.dispose();
   return logits;
+}
+
+/** The output that holds what a cache input takes in the next run. */
+function presentName(cacheInput: string): string {
+  return cacheInput.replace("past_key_values", "present");
+}
+
+const TOKEN_INPUTS: readonly string[] = ["input_ids", "attention_mask", "position_ids"];
+const CACHE_INPUT = /^past_key_values\.\d+\.(key|value)$/;
+
+/** Refuses a graph that cannot be run as a causal language model with a cache; returns its cache inputs. */
+function checkGraph({ session, modules }: LoadedGraph): string[] {
+  const { inputNames, outputNames, inputMetadata } = session;
+  const cacheInputs = inputNames.filter((name) => CACHE_INPUT.test(name));
+  if (cacheInputs.length === 0) throw new Error(`the graph has no past_key_values inputs: ${inputNames.join(", ")}`);
+  if (!inputNames.includes("input_ids")) throw new Error(`the graph has no input_ids: ${inputNames.join(", ")}`);
+  for (const output of ["logits", ...cacheInputs.map(presentName)]) {
+    if (!outputNames.includes(output)) throw new Error(`the graph has no output ${output}: ${outputNames.join(", ")}`);
+  }
+  const adapterInputs = [...modules].flatMap((module) => Object.values(loraInputNames(module)));
+  const known = new Set([...TOKEN_INPUTS, ...cacheInputs, ...adapterInputs]);
+  for (const input of inputMetadata) {
+    if (!known.has(input.name)) throw new Error(`the graph has an input that is not known: ${input.name}`);
+    const type = TOKEN_INPUTS.includes(input.name) ? "int64" : "float32";
+    if (!input.isTensor || input.type !== type) {
+      throw new Error(`input ${input.name} of the graph is not ${type}: ${input.isTensor ? input.type : "no tensor"}`);
+    }
+  }
+  return cacheInputs;
 }

@@ -1,85 +1,70 @@
 /**
- * A base in its Worker: session, tokenizer and adapters together, doing tasks.
+ * A base in its Worker, whatever kind of model it is.
  *
  * @module
  */
 
 import type { Runtime } from "../../runtime/runtime.ts";
-import { Adapters } from "../adapter/adapters.ts";
-import type { ResolvedBase } from "../backend.ts";
-import { readChatTemplate } from "../text/chat_template.ts";
-import { generate, type Generator } from "../generation/generate.ts";
-import { readModelConfig } from "../files/model_config.ts";
-import { loadFailure } from "../failure.ts";
-import { readJson, readText } from "../files/model_files.ts";
-import type { OnnxRuntime } from "./ort.ts";
+import type { Adapters } from "../adapter/adapters.ts";
 import { targetModules } from "../adapter/peft.ts";
-import type { ViewTask } from "./protocol.ts";
 import { readTensorNames } from "../adapter/safetensors.ts";
-import { completionLogprobs, nextToken, rollingLogprobs } from "../generation/score.ts";
-import { CausalSession } from "../graph/session.ts";
-import { TextTokenizer } from "../text/tokenizer.ts";
+import type { Ability, OnnxBase } from "../backend.ts";
+import { loadEmbeddingModel } from "../embedding/embedding_model.ts";
+import { ModelError } from "../error.ts";
+import { loadFailure } from "../failure.ts";
+import { loadCausalModel } from "../generation/causal_model.ts";
+import { type GraphLoader, type LoadedGraph, loadGraph } from "../graph/graph.ts";
+import type { OnnxRuntime } from "./ort.ts";
+import type { ViewTask } from "./protocol.ts";
 
 /** A base, ready for tasks. */
-export interface LoadedModel extends Generator {
+export interface LoadedModel {
+  readonly abilities: ReadonlySet<Ability>;
+  /** Longest text it reads, in tokens; an answer counts with its prompt. */
+  readonly contextLength: number;
   readonly adapters: Adapters;
+  /**
+   * Does a task; each value is part of the answer.
+   *
+   * @throws ModelError
+   */
+  perform(task: ViewTask, signal: AbortSignal): AsyncGenerator<unknown>;
 }
 
 /**
- * Loads a base and runs one token through it, so that a graph that does not fit its configuration fails here and not in
- * every request.
+ * Loads a base.
  *
  * @throws ModelError `model_load_failed`, `identity_changed`
  */
 export async function loadModel(
   runtime: Runtime,
   onnx: OnnxRuntime,
-  base: ResolvedBase,
+  base: OnnxBase,
   knownAdapterWeights: readonly string[],
 ): Promise<LoadedModel> {
   try {
-    const { files } = base;
-    const tokenizerConfig = files.tokenizerConfig ? await readJson(runtime, files.tokenizerConfig) : {};
-    const generation = files.generationConfig && await readJson(runtime, files.generationConfig);
-    const config = readModelConfig(await readJson(runtime, files.config), generation);
-    const tokenizer = new TextTokenizer(await readJson(runtime, files.tokenizer), tokenizerConfig);
-    const template = files.chatTemplate && await readText(runtime, files.chatTemplate);
-    const chatTemplate = readChatTemplate(tokenizerConfig, template);
-    const modules = knownModules(runtime, knownAdapterWeights);
-    const session = await CausalSession.open(runtime, onnx, base, config, modules);
-    const { vocabularySize } = await session.score([0], {});
-    return {
-      session,
-      tokenizer,
-      chatTemplate,
-      vocabularySize,
-      contextLength: config.contextLength,
-      endOfText: config.endOfText,
-      adapters: new Adapters(runtime, onnx, session),
-    };
+    const load: GraphLoader = (wanted) => loadGraph(runtime, onnx, base, wanted);
+    const graph = await load(knownModules(runtime, knownAdapterWeights));
+    const loadKind = isEmbeddingModel(base, graph) ? loadEmbeddingModel : loadCausalModel;
+    return await loadKind(runtime, onnx, base, graph, load);
   } catch (error) {
     throw loadFailure(base.name, error);
   }
 }
 
-/** Does a task; each value is part of the answer. */
-export async function* perform(
-  model: LoadedModel,
-  task: ViewTask,
-  signal: AbortSignal,
-): AsyncGenerator<unknown> {
-  const { applied } = task;
-  const adapter = applied === undefined ? {} : await model.adapters.feeds(applied.adapter, applied.scale);
-  switch (task.kind) {
-    case "generate":
-      return yield* generate(model, adapter, task.request, signal);
-    case "logprobs":
-      return yield await completionLogprobs(model, adapter, task.prompt, task.completion, signal);
-    case "rollingLogprobs":
-      return yield await rollingLogprobs(model, adapter, task.text, signal);
-    case "nextToken":
-      return yield await nextToken(model, adapter, task.prompt, task.options, signal);
-  }
+/** What an encoder gives, by the names in use; a causal language model has logits. */
+const EMBEDDING_OUTPUTS: readonly string[] = ["last_hidden_state", "token_embeddings", "sentence_embedding"];
+
+function isEmbeddingModel({ files }: OnnxBase, { session: { outputNames } }: LoadedGraph): boolean {
+  if (outputNames.includes("logits")) return false;
+  if (outputNames.some((name) => EMBEDDING_OUTPUTS.includes(name))) return true;
+  const outputs = `${files.graph.path}: its outputs are ${outputNames.join(", ")}`;
+  throw new Error(`the graph has neither logits nor one of ${EMBEDDING_OUTPUTS.join(", ")}: ${outputs}`);
+}
+
+/** The refusal of a task that a model was not made for. */
+export function cannot(ability: Ability, instead: string): ModelError {
+  return new ModelError("invalid_request", `The model cannot ${ability}: ${instead}`, { parameter: "model" });
 }
 
 /** Modules of the adapters that lie beside the base. A broken one does not concern the base; it fails when it is used. */

@@ -6,28 +6,29 @@
  */
 
 import type {
-  CompletionLogprobs,
+  Ability,
+  Embedding,
+  EmbedInput,
   GenerateEvent,
   GenerateRequest,
   ModelDevice,
   ModelMemory,
-  NextToken,
-  NextTokenOptions,
-  Prompt,
+  NullAdapterOptions,
+  OnnxBase,
   ResidentAdapter,
   ResolvedAdapter,
-  ResolvedBase,
-  RollingLogprobs,
+  ScoreAnswer,
+  ScoreQuestion,
 } from "../backend.ts";
 import { ModelError, type ModelErrorCode } from "../error.ts";
 
 /** How many values a Worker may send that nobody has taken yet. */
 export const WINDOW = 8;
 
-/** An adapter and its λ. */
+/** An adapter and its λ, or noise of its shape. */
 export interface AppliedAdapter {
   readonly adapter: ResolvedAdapter;
-  readonly scale: number;
+  readonly as: { readonly scale: number } | { readonly noise: NullAdapterOptions };
 }
 
 /** Which view of the base a task is for: alone, or with an adapter. */
@@ -52,7 +53,7 @@ export interface DropTask {
 /** Load a base. */
 export interface LoadTask {
   readonly kind: "load";
-  readonly base: ResolvedBase;
+  readonly base: OnnxBase;
   readonly knownAdapterWeights: readonly string[];
 }
 
@@ -61,9 +62,8 @@ export type ViewTask =
   & ForView
   & (
     | { readonly kind: "generate"; readonly request: GenerateRequest }
-    | { readonly kind: "logprobs"; readonly prompt: Prompt; readonly completion: string }
-    | { readonly kind: "rollingLogprobs"; readonly text: string }
-    | { readonly kind: "nextToken"; readonly prompt: Prompt; readonly options: NextTokenOptions }
+    | { readonly kind: "score"; readonly questions: readonly ScoreQuestion[] }
+    | { readonly kind: "embed"; readonly inputs: readonly EmbedInput[] }
   );
 
 /** What each value of the answer to a task is. */
@@ -72,14 +72,14 @@ export type ValueOf<T extends Task> = {
   device: ModelDevice;
   drop: undefined;
   generate: GenerateEvent;
-  logprobs: CompletionLogprobs;
-  rollingLogprobs: RollingLogprobs;
-  nextToken: NextToken;
+  score: ScoreAnswer<ScoreQuestion>;
+  embed: Embedding;
 }[T["kind"]];
 
 /** What is known of a model once it is loaded. */
 export interface Loaded {
   readonly contextLength: number;
+  readonly abilities: ReadonlySet<Ability>;
 }
 
 /** To the Worker. */

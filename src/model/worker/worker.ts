@@ -8,7 +8,7 @@ import { loadRuntime } from "../../runtime/load.ts";
 import type { Milliseconds } from "../../runtime/runtime.ts";
 import { workerPort } from "../../runtime/worker_port.ts";
 import type { ModelDevice } from "../backend.ts";
-import { type LoadedModel, loadModel, perform } from "./loaded_model.ts";
+import { type LoadedModel, loadModel } from "./loaded_model.ts";
 import { runFailure } from "../failure.ts";
 import { ModelError } from "../error.ts";
 import { findAdapter } from "./gpu.ts";
@@ -77,7 +77,7 @@ function values(task: Task, signal: AbortSignal): AsyncGenerator<unknown> {
     case "drop":
       return drop(task);
     default:
-      return perform(model!, task, signal);
+      return model!.perform(task, signal);
   }
 }
 
@@ -113,5 +113,5 @@ async function* load({ base, knownAdapterWeights }: LoadTask): AsyncGenerator<Lo
   // Of no call in particular: nothing more can be asked of this Worker.
   void onnx.lost?.then((reason) => send(0, { type: "error", error: errorToData(deviceLost(reason)) }));
   model = await loadModel(await loadRuntime(), onnx, base, knownAdapterWeights);
-  yield { contextLength: model.contextLength };
+  yield { contextLength: model.contextLength, abilities: model.abilities };
 }
