@@ -5,7 +5,7 @@
 
 import type { ChildProcess } from "node:child_process";
 import { execFileSync, spawn } from "node:child_process";
-import { rmSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, truncateSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import process from "node:process";
@@ -116,6 +116,21 @@ export class RedisServer {
     child.ref();
     child.kill("SIGKILL");
     await gone;
+  }
+
+  /**
+   * Cuts the end off its append-only file, while it is down, as a kill in the midst of a write does: of the last
+   * transaction there, `commands` are left, and a piece of the next.
+   */
+  tear(commands: number): void {
+    // Before Redis 7 it is one file.
+    const parts = join(this.directory, "appendonlydir", "appendonly.aof.1.incr.aof");
+    const path = existsSync(parts) ? parts : join(this.directory, "appendonly.aof");
+    const log = readFileSync(path, "latin1");
+    let end = log.lastIndexOf("*1\r\n$5\r\nMULTI\r\n");
+    // Its own first line, and the command itself.
+    for (let left = 1 + commands; left > 0; left--) end += takeCommand(log.slice(end))!.length;
+    truncateSync(path, end + "*1".length);
   }
 
   /** {@link kill}s it and removes what it left. */

@@ -14,7 +14,7 @@ import type { Command, Reply } from "./driver.ts";
 import type { Keys } from "./keys.ts";
 import type { Link } from "./link.ts";
 import { Refusal } from "./refusal.ts";
-import { HEAD_BYTES, readAnswer } from "./values.ts";
+import { HEAD_BYTES, idOf, readAnswer } from "./values.ts";
 
 const TRIED = "look up answers";
 /** Where answers begin in a list. */
@@ -94,6 +94,10 @@ export class Lookups {
     if (!Array.isArray(elements)) return { entries: [], stale: false, expired: false, corrupt: true };
     const [fresh, late]: [StoredRow[], StoredRow[]] = [[], []];
     const broken: Uint8Array[] = [];
+    // A server that was killed while it wrote a transaction to its log keeps half of it there, and carries that half out
+    // when it is started the time after next (https://github.com/valkey-io/valkey/pull/4342): what it lost and was sent
+    // again is there twice then, until the next write puts the list in order.
+    const seen = new Set<bigint>();
     let [stale, expired] = [false, false];
     for (const element of elements) {
       // A copy, since the library's bytes are part of all that came with them.
@@ -101,9 +105,14 @@ export class Lookups {
       const answer = readAnswer(bytes, model, key, this.#tools);
       if (answer === "stale") stale = true;
       else if (answer === "corrupt") broken.push(bytes);
-      else if (isFresh(answer, now)) fresh.push(answer);
-      else if (isFresh(answer, now - grace)) late.push(answer);
-      else expired = true;
+      else {
+        const id = idOf(bytes);
+        if (seen.has(id)) continue;
+        seen.add(id);
+        if (isFresh(answer, now)) fresh.push(answer);
+        else if (isFresh(answer, now - grace)) late.push(answer);
+        else expired = true;
+      }
       if (fresh.length >= samples) break;
     }
     // The next write sees for itself what is shorter than a head.

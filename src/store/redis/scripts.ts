@@ -180,7 +180,7 @@ if long and placement ~= 'replace_all' then
   push(added, next)
   redis.call('LSET', key, 0, writeLabel(label))
 else
-  local answers = {}
+  local answers, seen = {}, {}
   local kept = (placement ~= 'replace_all' or since < math.huge) and length > 0
   for _, element in ipairs(kept and redis.call('LRANGE', key, 0, -1) or {}) do
     local it = head(element)
@@ -189,6 +189,11 @@ else
       if string.sub(element, 1, #start) == start then sound = false end
     end
     if placement == 'replace_all' and sound and (it == true or gives(it)) then sound = false end
+    if sound and it ~= true then
+      local id = string.sub(element, 2, 9)
+      sound = not seen[id]
+      seen[id] = true
+    end
     if sound then answers[#answers + 1] = element end
   end
   local next = 1
@@ -206,7 +211,8 @@ else
   if kind ~= 'list' and kind ~= 'none' then redis.call('DEL', key) end
   push({writeLabel(label), ARGV[8]})
   push(answers)
-  if length > 0 then redis.call('LTRIM', key, length, -1) end
+  -- Counted from the end, so that the same holds where a torn log has more in front of it: see lookups.ts.
+  if length > 0 then redis.call('LTRIM', key, -(2 + #answers), -1) end
 end
 if label.last < math.huge and keep < math.huge then
   local remaining = math.max(label.last - now, 0) + keep + ${MARGIN}

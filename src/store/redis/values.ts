@@ -117,6 +117,11 @@ export function readAnswer(element: Uint8Array, model: string, key: Key, tools: 
   return found instanceof StoredRow ? found : found === "stale" ? "stale" : "corrupt";
 }
 
+/** What tells a verified answer's element from all others, and is the same however often it was sent. */
+export function idOf(element: Uint8Array): bigint {
+  return new DataView(element.buffer, element.byteOffset, element.byteLength).getBigUint64(ID, true);
+}
+
 /** A request as an element. */
 export function requestElement(request: RequestRecord, created: number, tools: RowTools): Uint8Array {
   const row = packRow(requestRow(request, created, tools));

@@ -8,7 +8,7 @@ import { CacheError } from "../../../src/store/error.ts";
 import type { RedisConnection } from "../../../src/store/redis/options.ts";
 import { requirePart } from "../../support/parts.ts";
 import { makeCertificate, RedisServer, requireRedis, startCluster } from "../../support/redis_server.ts";
-import { keyOf, MODEL, openStore, put, texts } from "./fixture.ts";
+import { entryOf, keyOf, MODEL, openStore, put, requestOf, texts } from "./fixture.ts";
 
 const PATIENT = { timeout: 60_000 };
 const SECRET = "s3cret-of-the-test";
@@ -40,7 +40,14 @@ async function useAll(connection: RedisConnection): Promise<void> {
   assert.equal((await store.nearest(new Uint8Array(16), 1)).length, 1);
   assert.equal((await Array.fromAsync(store.list())).length, 1);
   assert.equal((await store.remove({ createdBefore: 1 })).entries, 0);
-  assert.equal((await store.remove({})).entries, 2);
+  const old = { ...entryOf("old"), created: 1 };
+  await store.put(MODEL, requestOf(1), [old], "append");
+  assert.equal((await store.remove({ createdBefore: 2 })).entries, 1);
+  // Of a list this long, what has expired is taken out by itself.
+  const expired = { ...entryOf("expired"), expires: 1 };
+  await store.put(MODEL, requestOf(2), [expired, ...new Array(40).fill(entryOf("c"))], "append");
+  await put(store, 2, "d");
+  assert.equal((await store.remove({})).entries, 43);
   await store.close();
   assert.deepEqual(faults, []);
 }
