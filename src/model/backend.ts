@@ -21,6 +21,15 @@ export type Ability = "generate" | "score" | "embed";
  */
 export type ModelDevice = "wasm" | "webgpu" | "webgpu:software";
 
+/** What is known of a device before a model is loaded on it. */
+export interface DeviceFacts {
+  readonly device: ModelDevice;
+  /** Whether it computes in float16 itself; on the CPU every operation goes by way of float32. */
+  readonly float16: boolean;
+  /** Why `auto` is not a real GPU here, or why the GPU that was named cannot be used. */
+  readonly reason?: string;
+}
+
 /** A file and the content that was promised. */
 export interface ContentFile {
   readonly path: string;
@@ -32,7 +41,7 @@ export interface ContentFile {
 
 /** Bytes that a model takes, or will take. */
 export interface ModelMemory {
-  /** WASM memory, on this machine's RAM. */
+  /** WASM memory and what is kept beside it, on this machine's RAM. */
   readonly wasm: number;
   /** Buffers on the GPU. */
   readonly gpu: number;
@@ -57,6 +66,8 @@ export interface ResolvedBase {
   readonly dtype: string;
   /** The device that will run it; `auto` is resolved before this. */
   readonly device: string;
+  /** Under whose name the response cache keeps its answers; `local` when left out. */
+  readonly provider?: string;
 }
 
 /** A base model of kind `onnx`, resolved to files whose content is known. */
@@ -86,6 +97,15 @@ export interface OnnxFiles {
   readonly sentenceConfig?: ContentFile;
   /** Of embedding models: `config_sentence_transformers.json`, which has the prompts put before texts. */
   readonly promptsConfig?: ContentFile;
+}
+
+/** A base model of kind `api`: whatever an OpenAI-compatible endpoint answers with under a name. */
+export interface ApiBase extends ResolvedBase {
+  readonly kind: "api";
+  /** Base URL as OpenAI's clients take it, which ends with `/v1` nearly always. */
+  readonly endpoint: string;
+  /** What the endpoint calls the model. */
+  readonly model: string;
 }
 
 /** Whether a base is made of files, and run in this process's Workers. */
@@ -162,9 +182,9 @@ export interface View {
   /**
    * Places texts in the model's space of meanings, in order, each as if it had been asked alone, to the bit.
    *
-   * @throws ModelError `invalid_request` from a model that cannot, and for a text that is empty or too long.
+   * @throws ModelError `invalid_request` from a model that cannot, and for a text that is empty; `prompt_too_long`
    */
-  embed(inputs: readonly EmbedInput[], signal?: AbortSignal): AsyncIterable<Embedding>;
+  embed(inputs: readonly EmbedInput[], options?: EmbedOptions, signal?: AbortSignal): AsyncIterable<Embedding>;
 }
 
 /** One of the questions of {@link View.scoreMany}, and of its methods for a single one. */
@@ -183,6 +203,15 @@ export type ScoreAnswer<Q extends ScoreQuestion> = {
 /** A text to embed, or its token ids, special tokens included. */
 export type EmbedInput = string | readonly number[];
 
+/** What embeddings are to be like. */
+export interface EmbedOptions {
+  /**
+   * Keep only so many numbers of each vector, the first ones; all when left out. Only models that were trained for it
+   * (Matryoshka representation learning, https://arxiv.org/abs/2205.13147) can give fewer than they have.
+   */
+  readonly dimensions?: number | undefined;
+}
+
 /** Where a text lies in a model's space of meanings. */
 export interface Embedding {
   /** One number per dimension; of length 1 where the model normalises. */
@@ -195,12 +224,24 @@ export interface Embedding {
 export type Prompt =
   | { readonly text: string }
   | { readonly ids: readonly number[] }
-  | { readonly messages: readonly ChatMessage[] };
+  | { readonly messages: readonly ChatMessage[]; readonly template?: TemplateOptions | undefined };
 
-/** One turn of a conversation. */
+/** One turn of a conversation. The model's chat template is given it as it is, further fields included. */
 export interface ChatMessage {
   readonly role: string;
-  readonly content: string;
+  /** `null`, or left out, where a turn has something else: calls of tools, say. */
+  readonly content?: string | null;
+  readonly [field: string]: unknown;
+}
+
+/** How a conversation becomes text. */
+export interface TemplateOptions {
+  /** Whether the text ends where the model's next turn begins. Default: true, unless the last turn is to go on. */
+  readonly addGenerationPrompt?: boolean | undefined;
+  /** Whether the answer goes on with the last message, which then has no end. Default: false. */
+  readonly continueFinalMessage?: boolean | undefined;
+  /** Further variables of the template, `enable_thinking` for one. */
+  readonly variables?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** What to generate, and how. */
@@ -240,8 +281,8 @@ export interface GenerateRequest {
 export type GenerateEvent =
   | {
     readonly type: "prompt";
-    /** Tokens in the prompt. */
-    readonly promptTokens: number;
+    /** Tokens in the prompt; `null` from an endpoint that says it at the end only. */
+    readonly promptTokens: number | null;
     /** The prompt's tokens, when `echo` was asked for, else empty. */
     readonly tokens: readonly ScoredToken[];
     /** The prompt as text, when `echo` was asked for, else empty. */
@@ -257,6 +298,8 @@ export type GenerateEvent =
     readonly type: "end";
     readonly finishReason: "stop" | "length";
     readonly completionTokens: number;
+    /** Tokens in the prompt, where that was not known when the generation began. */
+    readonly promptTokens?: number;
     /** Text held back until now. */
     readonly text: string;
   };
@@ -303,7 +346,11 @@ export interface NextToken {
   /** Likeliest first. */
   readonly ids: readonly number[];
   readonly logprobs: readonly number[];
-  readonly vocabularySize: number;
-  /** Logarithm of what the rest has together; `null` when nothing was cut. */
+  /** How many tokens there are; `null` from an endpoint, none of which says so. */
+  readonly vocabularySize: number | null;
+  /**
+   * Logarithm of what the rest has together; `null` when nothing was cut. Never `null` where the vocabulary is unknown:
+   * there nobody can tell that nothing was.
+   */
   readonly tailLogprob: number | null;
 }

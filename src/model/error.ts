@@ -16,6 +16,7 @@
  * - `out_of_memory`: the model, or what it was asked for, does not fit into memory.
  * - `device_lost`: the GPU went away while the model worked; the next request gets a new Worker.
  * - `run_timeout`: the model took too long over one request, and its Worker was ended; the next request gets a new one.
+ * - `endpoint_failed`: the endpoint that runs the model cannot be reached, refuses, or answers with what cannot be used.
  * - `not_warm`: the caller asked for a warm model only.
  * - `no_room`: the limits leave no place for the model: it is too large, or what is pinned takes all.
  * - `closed`: the server is shutting down.
@@ -30,6 +31,7 @@ export type ModelErrorCode =
   | "out_of_memory"
   | "device_lost"
   | "run_timeout"
+  | "endpoint_failed"
   | "not_warm"
   | "no_room"
   | "closed";

@@ -13,6 +13,7 @@ import {
   type CompletionLogprobs,
   type Embedding,
   type EmbedInput,
+  type EmbedOptions,
   type GenerateEvent,
   type GenerateRequest,
   isOnnxBase,
@@ -189,8 +190,12 @@ class OnnxView implements View {
     return { [Symbol.asyncIterator]: start as () => AsyncIterator<ScoreAnswer<Q>> };
   }
 
-  embed(inputs: readonly EmbedInput[], signal?: AbortSignal): AsyncIterable<Embedding> {
-    const start = () => this.#line.open({ kind: "embed", applied: this.#applied, inputs }, signal);
+  embed(
+    inputs: readonly EmbedInput[],
+    options: EmbedOptions = {},
+    signal?: AbortSignal,
+  ): AsyncIterable<Embedding> {
+    const start = () => this.#line.open({ kind: "embed", applied: this.#applied, inputs, options }, signal);
     return { [Symbol.asyncIterator]: start };
   }
 

@@ -3,10 +3,11 @@
 import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
 import { before, describe, it } from "node:test";
-import { linearLayers } from "../../src/model/graph/lora_graph.ts";
+import { readGraph } from "../../src/model/graph/onnx_graph.ts";
 import { outline } from "../../src/model/graph/onnx_outline.ts";
 import { type Field, fieldsOf, join, text, varint } from "../../src/model/graph/onnx_wire.ts";
 import { VerifiedFile } from "../../src/model/graph/verified_file.ts";
+import { WeightFiles } from "../../src/model/graph/weight_files.ts";
 import { loadRuntime } from "../../src/runtime/load.ts";
 import { contentFile, KJV_TINY } from "../support/models.ts";
 import { temporaryFolder } from "../support/temporary.ts";
@@ -30,16 +31,18 @@ function references(tensor: Uint8Array): Record<string, string> {
 let path: string;
 let model: Uint8Array;
 let file: VerifiedFile;
+let files: WeightFiles;
 before(async () => {
   path = `${KJV_TINY}/onnx/model.onnx`;
   model = await readFile(path);
   file = await VerifiedFile.open(runtime, await contentFile(path));
+  files = await WeightFiles.open(runtime, { graph: await contentFile(path) });
 });
 
 describe("outline", () => {
   it("says of every large tensor where its bytes are, and keeps the small ones", () => {
     const tensors = tensorsOf(model);
-    const outlined = tensorsOf(outline(file, "weights"));
+    const outlined = tensorsOf(outline(files));
     assert.equal(outlined.length, tensors.length);
     let large = 0;
     tensors.forEach(({ payload }, index) => {
@@ -47,7 +50,7 @@ describe("outline", () => {
       const { location, offset, length } = references(outlined[index]!.payload);
       if (offset === undefined) return assert.deepEqual(outlined[index]!.payload, new Uint8Array(payload));
       large++;
-      assert.equal(location, "weights");
+      assert.equal(location, "model.onnx");
       assert.deepEqual(file.read(Number(offset), Number(offset) + Number(length)), new Uint8Array(raw!.payload));
       assert.deepEqual(only(outlined[index]!.payload, RAW_DATA), []);
     });
@@ -55,9 +58,9 @@ describe("outline", () => {
   });
 
   it("leaves little of the file, and all that adapters are fitted to", () => {
-    const outlined = outline(file, "weights");
+    const outlined = outline(files);
     assert.ok(outlined.length < model.length / 20, `${outlined.length} of ${model.length}`);
-    assert.deepEqual(linearLayers(outlined), linearLayers(model));
+    assert.deepEqual(readGraph(outlined).tensors, readGraph(model).tensors);
   });
 
   it("refuses what is no protobuf, and what is cut short, whatever its length", async () => {
@@ -73,8 +76,8 @@ describe("outline", () => {
     ] as const;
     for (const [name, bytes, words] of cases) {
       await writeFile(`${folder}/${name}`, bytes);
-      const broken = await VerifiedFile.open(runtime, await contentFile(`${folder}/${name}`));
-      assert.throws(() => outline(broken, "weights"), words, name);
+      const broken = await WeightFiles.open(runtime, { graph: await contentFile(`${folder}/${name}`) });
+      assert.throws(() => outline(broken), words, name);
       broken.close();
     }
   });

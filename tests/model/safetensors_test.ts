@@ -2,16 +2,21 @@ import assert from "node:assert/strict";
 import fs from "node:fs/promises";
 import os from "node:os";
 import { after, before, describe, it } from "node:test";
-import { readTensorNames, readTensors } from "../../src/model/adapter/safetensors.ts";
+import { type FloatTensor, readTensorNames, readTensors } from "../../src/model/adapter/safetensors.ts";
 import { loadRuntime } from "../../src/runtime/load.ts";
 import { KJV_TINY } from "../support/models.ts";
 import { safetensors } from "./safetensors.ts";
 
 const { files } = await loadRuntime();
 
+/** The tensors of a file of these bytes, which may be shorter than it says. */
+function tensorsIn(bytes: Uint8Array, size = bytes.length): Map<string, FloatTensor> {
+  return new Map(readTensors({ size, read: (start, end) => bytes.slice(start, end) }));
+}
+
 describe("readTensors", () => {
   it("reads float32 as it is", () => {
-    const tensors = readTensors(
+    const tensors = tensorsIn(
       safetensors({ w: { dtype: "F32", shape: [2, 2], bytes: new Float32Array([1, -2, 0.1, 4]) } }),
     );
     assert.deepEqual(tensors.get("w"), { shape: [2, 2], data: new Float32Array([1, -2, 0.1, 4]) });
@@ -19,14 +24,28 @@ describe("readTensors", () => {
 
   it("widens float16, with its zeros, subnormals and infinities", () => {
     const halves = new Uint16Array([0x3c00, 0xc000, 0x0001, 0x8000, 0x7bff, 0x7c00, 0x7e00]);
-    const tensors = readTensors(safetensors({ w: { dtype: "F16", shape: [7], bytes: halves } }));
+    const tensors = tensorsIn(safetensors({ w: { dtype: "F16", shape: [7], bytes: halves } }));
     assert.deepEqual([...tensors.get("w")!.data], [1, -2, 2 ** -24, -0, 65504, Infinity, NaN]);
   });
 
   it("widens bfloat16", () => {
     const halves = new Uint16Array([0x3f80, 0xc000, 0x3dcd, 0xff80]);
-    const tensors = readTensors(safetensors({ w: { dtype: "BF16", shape: [4], bytes: halves } }));
+    const tensors = tensorsIn(safetensors({ w: { dtype: "BF16", shape: [4], bytes: halves } }));
     assert.deepEqual([...tensors.get("w")!.data], [1, -2, 0.10009765625, -Infinity]);
+  });
+
+  it("reads them one at a time, and no more of the file than the next one takes", () => {
+    const bytes = safetensors({
+      first: { dtype: "F32", shape: [2], bytes: new Float32Array([1, 2]) },
+      second: { dtype: "F32", shape: [3], bytes: new Float32Array([3, 4, 5]) },
+    });
+    const reads: number[] = [];
+    const read = (start: number, end: number): Uint8Array => (reads.push(end - start), bytes.slice(start, end));
+    const tensors = readTensors({ size: bytes.length, read });
+    tensors.next();
+    assert.deepEqual(reads.slice(2), [8]);
+    tensors.next();
+    assert.deepEqual(reads.slice(2), [8, 12]);
   });
 
   it("reads tensors at any offset, and none of the metadata", () => {
@@ -35,8 +54,8 @@ describe("readTensors", () => {
       second: { dtype: "F32", shape: [1], bytes: new Float32Array([7]) },
     });
     const shifted = new Uint8Array([0, ...bytes]).subarray(1);
-    assert.deepEqual([...readTensors(shifted).keys()], ["first", "second"]);
-    assert.deepEqual([...readTensors(shifted).get("second")!.data], [7]);
+    assert.deepEqual([...tensorsIn(shifted).keys()], ["first", "second"]);
+    assert.deepEqual([...tensorsIn(shifted).get("second")!.data], [7]);
   });
 
   const good = safetensors({ w: { dtype: "F32", shape: [2], bytes: new Float32Array(2) } });
@@ -78,9 +97,18 @@ describe("readTensors", () => {
     ] as const
   ) {
     it(`refuses ${what}`, () => {
-      assert.throws(() => readTensors(bytes), message);
+      assert.throws(() => tensorsIn(bytes), message);
     });
   }
+});
+
+describe("a header as long as is said", () => {
+  it("is not read when it has more than 100 MB, even in a file of that size", () => {
+    const prefix = new Uint8Array(8);
+    new DataView(prefix.buffer).setBigUint64(0, 40_000_000_000n, true);
+    assert.throws(() => tensorsIn(prefix, 50_000_000_000), /more than 100000000 bytes: 40000000000/);
+    assert.throws(() => tensorsIn(prefix, 10_000), /does not fit the file: 40000000000 of 10000 bytes/);
+  });
 });
 
 describe("readTensorNames", () => {

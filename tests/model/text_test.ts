@@ -52,6 +52,13 @@ describe("TextStream", () => {
     assert.deepEqual(shown(stops, [..."xabcd"].map(utf8)).join(""), "xa");
   });
 
+  it("lets a stop text pass while it may not stop, and stops at one that is complete later", () => {
+    const stream = new TextStream(["END"]);
+    assert.deepEqual(stream.push(utf8("a END b E"), false), { text: "a END b ", stopped: false });
+    assert.deepEqual(stream.push(utf8("ND c"), true), { text: "", stopped: true });
+    assert.equal(stream.end(), "");
+  });
+
   it("shows nothing of what follows a stop text in the same token", () => {
     assert.deepEqual(shown(["."], [new Uint8Array([...utf8("a.b"), 0xc3])]), ["a", ""]);
   });
@@ -145,6 +152,88 @@ describe("readChatTemplate", () => {
       chat_template: [{ name: "tools", template: "no" }, { name: "default", template: "{{ messages[0].content }}" }],
     })!;
     assert.equal(render(messages), "Hail");
+  });
+
+  it("takes tool_use of several for conversations with tools, default where there is none", () => {
+    const named = (...names: string[]) => ({ chat_template: names.map((name) => ({ name, template: name })) });
+    const tools = { variables: { tools: [{ type: "function" }] } };
+    assert.equal(readChatTemplate(named("default", "tool_use"))!(messages, tools), "tool_use");
+    assert.equal(readChatTemplate(named("default", "tool_use"))!(messages, { variables: { tools: [] } }), "default");
+    assert.equal(readChatTemplate(named("default", "rag"))!(messages, tools), "default");
+    assert.throws(() => readChatTemplate(named("rag", "other"))!(messages), {
+      code: "invalid_request",
+      parameter: "messages",
+      message: /rag, other/,
+    });
+  });
+
+  it("refuses a conversation, and not the model, when it is tool_use that is no template", () => {
+    const both = [{ name: "default", template: "fine" }, { name: "tool_use", template: "{% if %}" }];
+    const render = readChatTemplate({ chat_template: both })!;
+    assert.equal(render(messages), "fine");
+    assert.throws(() => render(messages, { variables: { tools: [{}] } }), { code: "invalid_request" });
+    assert.throws(() => readChatTemplate({ chat_template: "{% if %}" }));
+  });
+
+  it("hands messages to the template as they are, with names, tools' answers and calls", () => {
+    const template = "{% for m in messages %}{{ m | tojson }}{% endfor %}";
+    const conversation = [
+      { role: "user", content: "Hail", name: "Ann" },
+      { role: "assistant", content: null, tool_calls: [{ id: "1", function: { name: "f", arguments: "{}" } }] },
+      { role: "tool", content: "42", tool_call_id: "1" },
+    ];
+    const rendered = readChatTemplate({}, template)!(conversation);
+    assert.deepEqual(JSON.parse(`[${rendered.replaceAll("}{", "},{")}]`), conversation);
+  });
+
+  it("gives the template further variables, but none that it is told otherwise", () => {
+    const render = readChatTemplate({}, "{% if enable_thinking %}<think>{% endif %}{{ bos_token }}")!;
+    assert.equal(render(messages, { variables: { enable_thinking: true, bos_token: "<b>" } }), "<think><b>");
+    for (const name of ["messages", "add_generation_prompt", "strftime_now"]) {
+      assert.throws(() => render(messages, { variables: { [name]: 1 } }), {
+        code: "invalid_request",
+        parameter: "variables",
+        message: new RegExp(name),
+      });
+    }
+  });
+
+  it("does not begin the model's turn where that is not wanted", () => {
+    const render = readChatTemplate(
+      {},
+      "{{ messages[0].content }}{% if add_generation_prompt %}[assistant]{% endif %}",
+    )!;
+    assert.equal(render(messages, { addGenerationPrompt: false }), "Hail");
+    assert.equal(render(messages, { addGenerationPrompt: true }), "Hail[assistant]");
+  });
+
+  describe("with a last message to go on with", () => {
+    const going = { continueFinalMessage: true };
+    const said = (content: string | null) => [...messages, { role: "assistant", content }];
+    const source = (content: string) =>
+      `{% for m in messages %}[{{ m.role }}]${content}</s>\n{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}`;
+
+    it("ends where that message's text ends, spaces included", () => {
+      const render = readChatTemplate({}, source("{{ m.content }}"))!;
+      assert.equal(render(said("To be, or "), going), "[user]Hail</s>\n[assistant]To be, or ");
+      assert.equal(render(said("Hail"), going), "[user]Hail</s>\n[assistant]Hail");
+    });
+
+    it("ends without spaces where the template trims messages", () => {
+      const render = readChatTemplate({}, source("{{ m.content | trim }}"))!;
+      assert.equal(render(said("To be, or "), going), "[user]Hail</s>\n[assistant]To be, or");
+    });
+
+    it("refuses a message without text, a template that drops it, and a turn to be begun as well", () => {
+      const render = readChatTemplate({}, source("{{ m.content }}"))!;
+      assert.throws(() => render(said(null), going), { parameter: "messages", message: /no text to go on with: null/ });
+      assert.throws(() => readChatTemplate({}, "nothing")!(said("a"), going), {
+        message: /leaves out the last message/,
+      });
+      assert.throws(() => render(said("a"), { ...going, addGenerationPrompt: true }), {
+        parameter: "continueFinalMessage",
+      });
+    });
   });
 
   it("is undefined for a model without one", () => {

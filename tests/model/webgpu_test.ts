@@ -4,33 +4,37 @@
  */
 
 import assert from "node:assert/strict";
-import process from "node:process";
 import { after, before, describe, it } from "node:test";
-import type { Backend, OnnxBase, ResolvedAdapter } from "../../src/model/backend.ts";
-import { automaticDevice } from "../../src/model/device.ts";
+import type { Backend, OnnxBase, ResolvedAdapter, View } from "../../src/model/backend.ts";
+import { automaticDevice, deviceFacts } from "../../src/model/device.ts";
 import { ModelError, type ModelErrorCode } from "../../src/model/error.ts";
-import { findAdapter } from "../../src/model/worker/gpu.ts";
 import { loadOnnxBackend, type LoadOptions } from "../../src/model/onnx_backend.ts";
 import { loadRuntime } from "../../src/runtime/load.ts";
 import { type Clock, FileError, type WorkerHandle } from "../../src/runtime/runtime.ts";
-import { referenceCases, resolveAdapter, resolveBase } from "../support/models.ts";
+import { REFERENCE_MAX_TOKENS, referenceCases, resolveAdapter, resolveBase } from "../support/models.ts";
 import { HERE } from "../support/runtimes.ts";
+import type { Traffic } from "./counting_gpu_worker.ts";
 import { greedy } from "./requests.ts";
+import { skipWithoutGpu } from "./software_gpu.ts";
 
 const runtime = await loadRuntime();
 const cases = await referenceCases();
 const TOLERANCE = 1e-4;
+/** The example model tells 2048 tokens apart. */
+const LOGITS_BYTES = 2048 * 4;
 const PROMPT = { text: "In the beginning God" };
 
-/** Where everything is installed that tests need, nothing may be left out. */
-const isComplete = process.env.CI === "true";
-const hasGpu = HERE === "deno" && (isComplete || await findAdapter("software") !== undefined);
-const skip = !hasGpu &&
-  (HERE === "deno" ? "no software WebGPU adapter: install mesa-vulkan-drivers" : "WebGPU needs Deno");
-const hasHardware = HERE === "deno" && await findAdapter("hardware") !== undefined;
+const skip = skipWithoutGpu;
+const hasHardware = (await deviceFacts(runtime, "webgpu")).reason === undefined;
 
 async function baseOn(device: string) {
   return { ...await resolveBase(), device };
+}
+
+async function greedyIds(view: View, prompt: string): Promise<number[]> {
+  const request = greedy({ prompt: { text: prompt }, maxTokens: REFERENCE_MAX_TOKENS });
+  const events = await Array.fromAsync(view.generate(request));
+  return events.flatMap((event) => event.type === "token" ? [event.token.id] : []);
 }
 
 const failed = (code: ModelErrorCode, words: RegExp) => (error: unknown): boolean => {
@@ -50,13 +54,17 @@ describe("a model on webgpu:software", { skip }, () => {
   });
   after(() => backend?.close());
 
-  it("scores as the reference does, base and adapter", async () => {
-    const views = [
+  /** Every view that the reference has, by the reference's name for it. */
+  const views = () =>
+    [
       ["base", backend.baseView()],
       ["fortunes", backend.adapterView(adapter)],
+      ["fortunes_scaled_0.5", backend.adapterView(adapter, { scale: 0.5 })],
       ["fortunes_scaled_2", backend.adapterView(adapter, { scale: 2 })],
     ] as const;
-    for (const [name, view] of views) {
+
+  it("scores as the reference does, every view", async () => {
+    for (const [name, view] of views()) {
       for (const { prompt, completion, [name]: expected } of cases) {
         const { logprobs } = await view.rollingLogprobs(prompt + completion);
         assert.equal(logprobs.length, expected.token_logprobs.length);
@@ -67,16 +75,34 @@ describe("a model on webgpu:software", { skip }, () => {
     }
   });
 
-  it("generates the reference's tokens, with keys and values that stay on the GPU", async () => {
-    const [{ prompt, base, fortunes }] = cases as [(typeof cases)[number]];
-    const views = [[base, backend.baseView()], [fortunes, backend.adapterView(adapter)]] as const;
-    const answers = await Promise.all(views.map(async ([, view]) => {
-      return await Array.fromAsync(view.generate(greedy({ prompt: { text: prompt } })));
-    }));
-    answers.forEach((events, index) => {
-      const ids = events.flatMap((event) => event.type === "token" ? [event.token.id] : []);
-      assert.deepEqual(ids, views[index]![0].greedy_ids);
-    });
+  it("says what may follow as the reference does, every view at once", async () => {
+    await Promise.all(
+      views().flatMap(([name, view]) =>
+        cases.map(async ({ prompt, [name]: expected }) => {
+          const { ids, logprobs } = await view.nextToken({ text: prompt }, { topK: 10 });
+          assert.deepEqual(ids, expected.next_top10_ids);
+          logprobs.forEach((logprob, index) => {
+            const wanted = expected.next_top10_logprobs[index]!;
+            assert.ok(Math.abs(logprob - wanted) < TOLERANCE, `${name}: ${logprob} at ${index}, not ${wanted}`);
+          });
+        })
+      ),
+    );
+  });
+
+  it("generates the reference's tokens, one request alone", async () => {
+    const [{ prompt, base }] = cases as [(typeof cases)[number]];
+    assert.deepEqual(await greedyIds(backend.baseView(), prompt), base.greedy_ids);
+  });
+
+  it("generates the reference's tokens, every view and several prompts at once", async () => {
+    await Promise.all(
+      views().flatMap(([name, view]) =>
+        cases.slice(0, 3).map(async ({ prompt, [name]: expected }) => {
+          assert.deepEqual(await greedyIds(view, prompt), expected.greedy_ids, name);
+        })
+      ),
+    );
   });
 
   it("answers with the same bits whatever runs beside it", async () => {
@@ -108,6 +134,56 @@ describe("a model on webgpu:software", { skip }, () => {
     controller.abort(new Error("client went away"));
     await assert.rejects(reader.next(), /client went away/);
     await backend.baseView().nextToken(PROMPT, { topK: 1 });
+  });
+});
+
+describe("what goes over to a GPU and back", { skip }, () => {
+  let backend: Backend;
+  let adapter: ResolvedAdapter;
+  let traffic: () => Promise<Traffic>;
+  before(async () => {
+    const counted: ((traffic: Traffic) => void)[] = [];
+    const spawnProcess = (_: URL, name: string): WorkerHandle => {
+      const handle = runtime.spawnProcess!(new URL("./counting_gpu_worker.ts", import.meta.url), name);
+      traffic = () =>
+        new Promise((resolve) => {
+          counted.push(resolve);
+          handle.post({ type: "count" });
+        });
+      const onMessage: WorkerHandle["onMessage"] = (handler) =>
+        handle.onMessage((message) => {
+          const { type, traffic } = message as { readonly type: string; readonly traffic: Traffic };
+          if (type === "counted") counted.shift()!(traffic);
+          else handler(message);
+        });
+      return { ...handle, onMessage };
+    };
+    adapter = await resolveAdapter();
+    const knownAdapterWeights = [adapter.files.weights.path];
+    const base = await baseOn("webgpu:software");
+    backend = await loadOnnxBackend({ ...runtime, spawnProcess }, base, { knownAdapterWeights });
+  });
+  after(() => backend?.close());
+
+  /** What an answer of so many tokens moves, after one that was asked for the same before. */
+  async function moved(view: View, maxTokens: number): Promise<Traffic> {
+    const answer = () => Array.fromAsync(view.generate(greedy({ maxTokens, minTokens: maxTokens })));
+    await answer();
+    const before = await traffic();
+    await answer();
+    const after = await traffic();
+    return { up: after.up - before.up, down: after.down - before.down };
+  }
+
+  it("is, of a step, the token and its logits: keys, values and adapters stay there", async () => {
+    const steps = 8;
+    for (const view of [backend.baseView(), backend.adapterView(adapter)]) {
+      const [few, more] = [await moved(view, 4), await moved(view, 4 + steps)];
+      assert.equal((more.down - few.down) / steps, LOGITS_BYTES);
+      assert.ok((more.up - few.up) / steps < 50_000, `${(more.up - few.up) / steps} bytes a step`);
+    }
+    const { bytes } = backend.adapters[0]!;
+    assert.ok(bytes > 300_000, `${bytes} bytes of an adapter would be seen`);
   });
 });
 
@@ -162,10 +238,13 @@ describe("a GPU that fails", { skip }, () => {
 
 describe("the device webgpu", () => {
   it("is a real GPU and never one that a CPU plays", {
-    skip: (!hasGpu || hasHardware) && "there is none, or a real one",
+    skip: skip || (hasHardware && "there is one"),
   }, async () => {
     const loading = loadOnnxBackend(runtime, await baseOn("webgpu"));
-    await assert.rejects(loading, failed("model_load_failed", /no hardware WebGPU adapter: use the device wasm/));
+    await assert.rejects(
+      loading,
+      failed("model_load_failed", /no hardware WebGPU adapter, only .+; use another device/),
+    );
   });
 
   it("needs the permission to start a process", async () => {
@@ -187,14 +266,49 @@ describe("the device webgpu", () => {
 });
 
 describe("automaticDevice", () => {
-  it("is webgpu where there is a real GPU, else wasm", async () => {
-    assert.equal(await automaticDevice(runtime), hasHardware ? "webgpu" : "wasm");
+  it("is webgpu where there is a real GPU, else wasm, with what there is in its place", async () => {
+    const facts = await automaticDevice(runtime);
+    assert.equal(facts.device, hasHardware ? "webgpu" : "wasm");
+    if (hasHardware) return assert.equal(facts.reason, undefined);
+    assert.equal(facts.float16, false);
+    assert.match(facts.reason!, HERE === "deno" ? /no hardware WebGPU adapter/ : /WebGPU needs Deno, and this is/);
   });
 
   it("is wasm where no process can be started to look", async () => {
     const spawnProcess = (): WorkerHandle => {
-      throw new Error("not allowed");
+      throw new FileError("Cannot start process: allow it with --allow-run", "EACCES");
     };
-    assert.equal(await automaticDevice({ ...runtime, spawnProcess }), "wasm");
+    const { device, reason } = await automaticDevice({ ...runtime, spawnProcess });
+    assert.equal(device, "wasm");
+    assert.match(reason!, /the search for a GPU failed: .*--allow-run/);
+  });
+
+  it("is wasm where looking ends the process", async () => {
+    const spawnProcess = (_: URL, name: string): WorkerHandle =>
+      runtime.spawnWorker(new URL("./no_such_worker.ts", import.meta.url), name);
+    const { device, reason } = await automaticDevice({ ...runtime, spawnProcess });
+    assert.equal(device, "wasm");
+    assert.match(reason!, /the search for a GPU failed: /);
+  });
+
+  it("is wasm where the drivers never answer", async () => {
+    const spawnProcess = (): WorkerHandle => ({ post() {}, onMessage() {}, onFailure() {}, terminate() {} });
+    const sleep: Clock["sleep"] = () => Promise.resolve();
+    const { device, reason } = await automaticDevice({ ...runtime, spawnProcess, clock: { ...runtime.clock, sleep } });
+    assert.equal(device, "wasm");
+    assert.match(reason!, /the search for a GPU failed: it has got no further for 10 s/);
+  });
+});
+
+describe("deviceFacts", () => {
+  it("of wasm: computes in float32 alone", async () => {
+    assert.deepEqual(await deviceFacts(runtime, "wasm"), { device: "wasm", float16: false });
+  });
+
+  it("of webgpu:software: whether it computes in float16", { skip }, async () => {
+    const { device, float16, reason } = await deviceFacts(runtime, "webgpu:software");
+    assert.equal(device, "webgpu:software");
+    assert.equal(float16, true, "lavapipe does, from Mesa 22 on");
+    assert.equal(reason, undefined);
   });
 });

@@ -1,12 +1,12 @@
 /**
- * LoRA adapters in PEFT layout, made into the matrices that the rewritten graph takes.
+ * LoRA adapters in PEFT layout, made into the matrices that go beside a model's modules.
  * What changes the answer and is not implemented is refused by name: an adapter applied half gives wrong answers.
  *
  * @module
  */
 
+import type { Scales } from "./peft_config.ts";
 import type { FloatTensor } from "./safetensors.ts";
-import type { JsonObject } from "../files/model_files.ts";
 
 /** One module's adapter, the scale as trained folded into B. Row-major. */
 export interface LoraMatrices {
@@ -17,6 +17,8 @@ export interface LoraMatrices {
   /** [rank, outputSize]. */
   readonly b: Float32Array;
   readonly outputSize: number;
+  /** What B was multiplied by: alpha by the rank, or what the configuration has in its place. */
+  readonly scale: number;
 }
 
 /** An adapter's matrices by module. */
@@ -33,104 +35,75 @@ export function targetModules(tensorNames: Iterable<string>): Set<string> {
 }
 
 /**
- * Puts an adapter together from its configuration and its tensors.
+ * Puts an adapter together from what its configuration says and its tensors. The tensors say which modules it is for, as in PEFT's
+ * own files they are those of `target_modules`.
  *
  * @throws Error naming the first thing that is unsupported, missing or broken.
  */
-export function readAdapter(config: JsonObject, tensors: ReadonlyMap<string, FloatTensor>): LoraAdapter {
-  const scaleOf = readScale(config);
-  for (const [name, { data }] of tensors) {
-    if (readTensorName(name) === undefined) throw new Error(`tensor is not supported: ${name}`);
-    const broken = data.find((weight) => !Number.isFinite(weight));
-    if (broken !== undefined) throw new Error(`tensor ${name} holds a weight that is not a number: ${broken}`);
+export function readAdapter(scaleOf: Scales, tensors: Iterable<readonly [string, FloatTensor]>): LoraAdapter {
+  const halves = new Map<string, { A?: FloatTensor; B?: FloatTensor }>();
+  for (const [name, tensor] of tensors) {
+    const target = readTensorName(name);
+    if (target === undefined) throw new Error(unsupportedTensor(name));
+    const { module, matrix } = target;
+    const half = halves.get(module) ?? {};
+    if (half[matrix] !== undefined) throw new Error(`${module} has lora_${matrix} twice: ${name}`);
+    if (tensor.shape.length !== 2) throw new Error(`tensor ${name} is not a matrix: [${tensor.shape}]`);
+    checkFinite(name, tensor.data);
+    halves.set(module, { ...half, [matrix]: tensor });
   }
-  const modules = targetModules(tensors.keys());
-  if (modules.size === 0) throw new Error(`the adapter has no LoRA tensors: ${tensors.size} tensors`);
-  return new Map(Array.from(modules, (module) => [module, readMatrices(module, tensors, scaleOf)]));
+  if (halves.size === 0) throw new Error("the adapter has no LoRA tensors");
+  return new Map(Array.from(halves, ([module, { A, B }]) => [module, readMatrices(module, A, B, scaleOf)]));
 }
 
 const PREFIX = "base_model.model.";
 
-function readTensorName(name: string): { readonly module: string; readonly matrix: string } | undefined {
-  const match = /^(?<module>.+)\.lora_(?<matrix>[AB])\.weight$/.exec(name);
-  if (match === null || !name.startsWith(PREFIX)) return undefined;
-  const { module, matrix } = match.groups as { module: string; matrix: string };
-  return { module: module.slice(PREFIX.length), matrix };
+/** PEFT's own files leave out the adapter's name, `default`; a model's state dictionary has it, and may lack the prefix. */
+function readTensorName(name: string): { readonly module: string; readonly matrix: "A" | "B" } | undefined {
+  const match = /^(?<module>.+)\.lora_(?<matrix>[AB])(?:\.default)?\.weight$/.exec(name);
+  if (match === null) return undefined;
+  const { module, matrix } = match.groups as { module: string; matrix: "A" | "B" };
+  return { module: module.startsWith(PREFIX) ? module.slice(PREFIX.length) : module, matrix };
 }
 
-/** Settings of PEFT's `LoraConfig` that change what the tensors mean, beyond A, B and a scale. */
-const UNSUPPORTED_WHEN_SET = [
-  "use_dora",
-  "use_qalora",
-  "use_bdlora",
-  "lora_bias",
-  "fan_in_fan_out",
-  "modules_to_save",
-  "alpha_pattern",
-  "layer_replication",
-  "target_parameters",
-  "trainable_token_indices",
-  "alora_invocation_tokens",
-  "arrow_config",
+/** What tensors belong to that are no LoRA of a linear layer, by what their names have in them. */
+const UNSUPPORTED_TENSORS: readonly (readonly [RegExp, string])[] = [
+  [/\.lora_embedding_[AB]\b/, "adapters of embeddings"],
+  [/\.lora_magnitude_vector\b/, "DoRA (use_dora)"],
+  [/\.lora_[AB](\.default)?\.bias$/, "biases of adapters (lora_bias)"],
+  [/\.lora_[AB]\b/, "adapters of another name than default"],
+  [/\.trainable_tokens_/, "tokens trained by themselves (trainable_token_indices)"],
+  [/\.bias$/, "trained biases (bias)"],
+  [/\.weight$/, "trained copies of modules (modules_to_save)"],
 ];
 
-/** Initialisations after which the base's own weights are the ones to use; PiSSA, OLoRA, LoftQ and CorDA change them. */
-const BASE_KEEPING_INITIALISATIONS: readonly unknown[] = [
-  undefined,
-  null,
-  true,
-  false,
-  "gaussian",
-  "eva",
-  "orthogonal",
-];
-
-/** Scale for a rank: alpha / r, or alpha / sqrt(r) with rsLoRA (https://arxiv.org/abs/2312.03732). */
-function readScale(config: JsonObject): (rank: number) => number {
-  if (config.peft_type !== "LORA") throw new Error(`peft_type is not LORA: ${JSON.stringify(config.peft_type)}`);
-  for (const name of UNSUPPORTED_WHEN_SET) {
-    if (isSet(config[name])) throw new Error(`${name} is not supported: ${JSON.stringify(config[name])}`);
-  }
-  if ((config.bias ?? "none") !== "none") throw new Error(`bias is not supported: ${JSON.stringify(config.bias)}`);
-  if (!BASE_KEEPING_INITIALISATIONS.includes(config.init_lora_weights)) {
-    throw new Error(`init_lora_weights is not supported: ${JSON.stringify(config.init_lora_weights)}`);
-  }
-  const { r, lora_alpha: alpha, use_rslora: stabilised } = config;
-  if (typeof alpha !== "number" || !Number.isFinite(alpha)) {
-    throw new Error(`lora_alpha is not a number: ${JSON.stringify(alpha)}`);
-  }
-  return (rank) => {
-    if (rank !== r && !isSet(config.rank_pattern)) {
-      throw new Error(`r is not the rank of the tensors, ${rank}: ${JSON.stringify(r)}`);
-    }
-    return alpha / (stabilised === true ? Math.sqrt(rank) : rank);
-  };
+function unsupportedTensor(name: string): string {
+  const [, what] = UNSUPPORTED_TENSORS.find(([pattern]) => pattern.test(name)) ?? [];
+  return `tensor is not supported: ${name}${what === undefined ? "" : `; ${what} are not`}`;
 }
 
-function isSet(value: unknown): boolean {
-  if (typeof value === "object" && value !== null) return Object.keys(value).length > 0;
-  return Boolean(value);
+function checkFinite(name: string, data: Float32Array): void {
+  for (const weight of data) {
+    if (!Number.isFinite(weight)) throw new Error(`tensor ${name} holds a weight that is not a number: ${weight}`);
+  }
 }
 
 function readMatrices(
   module: string,
-  tensors: ReadonlyMap<string, FloatTensor>,
-  scaleOf: (rank: number) => number,
+  down: FloatTensor | undefined,
+  up: FloatTensor | undefined,
+  scaleOf: Scales,
 ): LoraMatrices {
-  const [down, up] = ["A", "B"].map((matrix) => {
-    const name = `${PREFIX}${module}.lora_${matrix}.weight`;
-    const tensor = tensors.get(name);
-    if (tensor === undefined) throw new Error(`tensor is missing: ${name}`);
-    if (tensor.shape.length !== 2) throw new Error(`tensor ${name} is not a matrix: [${tensor.shape}]`);
-    return tensor;
-  }) as [FloatTensor, FloatTensor];
+  if (down === undefined || up === undefined) {
+    throw new Error(`tensor is missing: lora_${down === undefined ? "A" : "B"} of ${module}`);
+  }
   const [rank, inputSize] = down.shape as [number, number];
   const [outputSize, upRank] = up.shape as [number, number];
   if (rank !== upRank || rank === 0) {
     throw new Error(`lora_A and lora_B of ${module} do not fit: [${down.shape}] and [${up.shape}]`);
   }
-  const scale = scaleOf(rank);
-  return { rank, inputSize, outputSize, a: transpose(down, 1), b: transpose(up, scale) };
+  const scale = scaleOf(module, rank);
+  return { rank, inputSize, outputSize, a: transpose(down, 1), b: transpose(up, scale), scale };
 }
 
 function transpose({ shape, data }: FloatTensor, scale: number): Float32Array {

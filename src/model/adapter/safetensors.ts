@@ -6,6 +6,7 @@
  */
 
 import type { Files } from "../../runtime/runtime.ts";
+import { widened } from "./float16.ts";
 
 /** A tensor, widened to float32. */
 export interface FloatTensor {
@@ -13,16 +14,23 @@ export interface FloatTensor {
   readonly data: Float32Array;
 }
 
+/** A file that is read in parts. */
+export interface ReadableFile {
+  /** How many bytes it has. */
+  readonly size: number;
+  /** A copy of the bytes from `start` to `end`, which are in it. */
+  read(start: number, end: number): Uint8Array;
+}
+
 /**
- * All tensors of a file, by name.
+ * The tensors of a file, with their names, read one by one.
  *
  * @throws Error when the bytes are not what their header says, or a type is not one of F32, F16, BF16.
  */
-export function readTensors(bytes: Uint8Array): Map<string, FloatTensor> {
-  const headerSize = readHeaderSize(bytes, bytes.length);
-  const header = parseHeader(bytes.subarray(PREFIX_SIZE, PREFIX_SIZE + headerSize));
-  const data = bytes.subarray(PREFIX_SIZE + headerSize);
-  return new Map(Array.from(header, ([name, info]) => [name, readTensor(name, info, data)]));
+export function* readTensors(file: ReadableFile): Generator<[name: string, tensor: FloatTensor]> {
+  const start = PREFIX_SIZE + readHeaderSize(file);
+  const header = parseHeader(file.read(PREFIX_SIZE, start));
+  for (const [name, info] of header) yield [name, readTensor(name, info, file, start)];
 }
 
 /**
@@ -31,19 +39,24 @@ export function readTensors(bytes: Uint8Array): Map<string, FloatTensor> {
  * @throws Error when the file cannot be read or its header is broken.
  */
 export function readTensorNames(files: Files, path: string): string[] {
-  const file = files.open(path, "read");
+  const open = files.open(path, "read");
   try {
-    const prefix = new Uint8Array(PREFIX_SIZE);
-    const headerSize = readHeaderSize(prefix.subarray(0, file.read(prefix, 0)), file.size());
-    const header = new Uint8Array(headerSize);
-    file.read(header, PREFIX_SIZE);
-    return [...parseHeader(header).keys()];
+    const file: ReadableFile = {
+      size: open.size(),
+      read(start, end) {
+        const bytes = new Uint8Array(end - start);
+        return bytes.subarray(0, open.read(bytes, start));
+      },
+    };
+    return [...parseHeader(file.read(PREFIX_SIZE, PREFIX_SIZE + readHeaderSize(file))).keys()];
   } finally {
-    file.close();
+    open.close();
   }
 }
 
 const PREFIX_SIZE = 8;
+/** What the format's own library allows. */
+const LARGEST_HEADER = 100_000_000;
 
 interface TensorInfo {
   readonly dtype: string;
@@ -58,16 +71,18 @@ interface ElementType {
 
 const ELEMENT_TYPES: Readonly<Record<string, ElementType>> = {
   F32: { size: 4, read: (view, position) => view.getFloat32(position, true) },
-  F16: { size: 2, read: (view, position) => widenHalf(view.getUint16(position, true)) },
+  F16: { size: 2, read: (view, position) => widened(view.getUint16(position, true)) },
   BF16: { size: 2, read: (view, position) => widenBrain(view.getUint16(position, true)) },
 };
 
-function readHeaderSize(bytes: Uint8Array, fileSize: number): number {
-  if (bytes.length < PREFIX_SIZE) throw new Error(`safetensors file is cut short: ${bytes.length} bytes`);
-  const size = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
-  if (size > fileSize - PREFIX_SIZE) {
-    throw new Error(`safetensors header does not fit the file: ${size} of ${fileSize} bytes`);
+function readHeaderSize(file: ReadableFile): number {
+  if (file.size < PREFIX_SIZE) throw new Error(`safetensors file is cut short: ${file.size} bytes`);
+  const prefix = file.read(0, PREFIX_SIZE);
+  const size = Number(new DataView(prefix.buffer, prefix.byteOffset).getBigUint64(0, true));
+  if (size > file.size - PREFIX_SIZE) {
+    throw new Error(`safetensors header does not fit the file: ${size} of ${file.size} bytes`);
   }
+  if (size > LARGEST_HEADER) throw new Error(`safetensors header has more than ${LARGEST_HEADER} bytes: ${size}`);
   return size;
 }
 
@@ -95,29 +110,26 @@ function isSizes(value: unknown): value is number[] {
   return Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
 }
 
-function readTensor(name: string, { dtype, shape, offsets: [start, end] }: TensorInfo, data: Uint8Array): FloatTensor {
+/** @param origin Where in the file the offsets count from. */
+function readTensor(name: string, info: TensorInfo, file: ReadableFile, origin: number): FloatTensor {
+  const { dtype, shape, offsets: [start, end] } = info;
   const type = Object.hasOwn(ELEMENT_TYPES, dtype) ? ELEMENT_TYPES[dtype]! : undefined;
   if (type === undefined) {
     throw new Error(`tensor ${name} has a type other than ${Object.keys(ELEMENT_TYPES).join(", ")}: ${dtype}`);
   }
   const length = shape.reduce((product, size) => product * size, 1);
-  if (end > data.length) {
-    throw new Error(`safetensors file is cut short: ${name} ends at byte ${end} of ${data.length}`);
+  const available = file.size - origin;
+  if (end > available) {
+    throw new Error(`safetensors file is cut short: ${name} ends at byte ${end} of ${available}`);
   }
   if (end - start !== length * type.size) {
     throw new Error(`tensor ${name} does not fill its shape [${shape}]: ${end - start} bytes`);
   }
-  const view = new DataView(data.buffer, data.byteOffset + start, end - start);
-  return { shape, data: Float32Array.from({ length }, (_, index) => type.read(view, index * type.size)) };
-}
-
-/** IEEE 754 binary16. */
-function widenHalf(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = bits >> 10 & 0x1f;
-  const fraction = bits & 0x3ff;
-  if (exponent === 0x1f) return fraction === 0 ? sign * Infinity : NaN;
-  return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1024 + fraction) * 2 ** (exponent - 25);
+  const bytes = file.read(origin + start, origin + end);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const data = new Float32Array(length);
+  for (let index = 0; index < length; index++) data[index] = type.read(view, index * type.size);
+  return { shape, data };
 }
 
 /** bfloat16: the upper half of a float32. */

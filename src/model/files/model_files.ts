@@ -12,6 +12,11 @@ import { ModelError } from "../error.ts";
 /** A parsed JSON object. */
 export type JsonObject = Readonly<Record<string, unknown>>;
 
+/** Whether a parsed value is an object, and no list. */
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
 /**
  * The bytes of a file whose content was promised.
  *
@@ -48,8 +53,6 @@ export async function readJson(runtime: Runtime, file: ContentFile): Promise<Jso
   } catch (error) {
     throw new Error(`${file.path} is not JSON: ${(error as Error).message}`, { cause: error });
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    throw new Error(`${file.path} holds no JSON object: ${JSON.stringify(value).slice(0, 100)}`);
-  }
-  return value as JsonObject;
+  if (!isObject(value)) throw new Error(`${file.path} holds no JSON object: ${JSON.stringify(value).slice(0, 100)}`);
+  return value;
 }

@@ -6,62 +6,61 @@
  */
 
 import { ModelError } from "../error.ts";
+import { likeliest } from "./likeliest.ts";
+import { exp, log } from "./portable_math.ts";
 
 /** The probabilities of the next token. Logarithms are natural. */
 export class Distribution {
   readonly #logits: Float32Array;
   readonly #highest: number;
-  readonly #logSum: number;
+  #logSum: number | undefined;
 
   /** @throws ModelError `invalid_request` when the logits are not numbers: the request overflowed the model. */
   constructor(logits: Float32Array) {
     let highest = -Infinity;
-    for (const logit of logits) if (logit > highest) highest = logit;
-    let sum = 0;
-    for (const logit of logits) sum += Math.exp(logit - highest);
-    this.#logits = logits;
-    // Kept apart: added together, large logits would swallow the sum's digits.
-    this.#highest = highest;
-    this.#logSum = Math.log(sum);
-    if (!Number.isFinite(this.#logSum)) {
+    for (const logit of logits) {
+      if (logit <= highest) continue;
+      highest = logit;
+      if (Number.isNaN(logit)) break;
+    }
+    if (!Number.isFinite(highest)) {
       throw new ModelError("invalid_request", `The model's answer to this request is not a number: ${highest}`);
     }
+    this.#logits = logits;
+    this.#highest = highest;
   }
 
   get vocabularySize(): number {
     return this.#logits.length;
   }
 
-  /** Log-probability of a token. */
+  /** Log-probability of a token; minus infinity for one that cannot come. */
   logprob(id: number): number {
+    this.#logSum ??= logSumOfExp(this.#logits, this.#highest);
+    // Kept apart: added together, large logits would swallow the sum's digits.
     return this.#logits[id]! - this.#highest - this.#logSum;
   }
 
-  /** The `count` likeliest tokens (all, if there are fewer), likeliest first; the lower id first where they are equal. */
+  /**
+   * The `count` likeliest tokens (all, if there are fewer), likeliest first; the lower id first where they are equal.
+   * Tokens that cannot come are not among them.
+   */
   likeliest(count: number): number[] {
-    const logits = this.#logits;
-    const byLikelihood = (one: number, other: number): number => logits[other]! - logits[one]! || one - other;
-    let kept: number[] = [];
-    let atLeast = -Infinity;
-    for (let id = 0; id < logits.length && count > 0; id++) {
-      if (logits[id]! <= atLeast) continue;
-      kept.push(id);
-      if (kept.length < 2 * count + CUT_SLACK) continue;
-      kept = kept.sort(byLikelihood).slice(0, count);
-      atLeast = logits[kept.at(-1)!]!;
-    }
-    return kept.sort(byLikelihood).slice(0, count);
+    return likeliest(this.#logits, count);
   }
 
-  /** Log-probability of all tokens but `ids` together; `null` when there are no others. */
+  /** Log-probability of all tokens but `ids` together; `null` when there are no others that can come. */
   tailLogprob(ids: readonly number[]): number | null {
-    if (ids.length >= this.vocabularySize) return null;
-    const cut = new Set(ids);
-    let sum = 0;
-    for (let id = 0; id < this.#logits.length; id++) if (!cut.has(id)) sum += Math.exp(this.logprob(id));
-    return Math.log(sum);
+    const rest = this.#logits.slice();
+    for (const id of ids) rest[id] = -Infinity;
+    const first = likeliest(rest, 1)[0];
+    return first === undefined ? null : this.logprob(first) + logSumOfExp(rest, rest[first]!);
   }
 }
 
-/** Candidates gathered beyond twice the count before they are sorted and cut. */
-const CUT_SLACK = 64;
+/** Logarithm of the sum of what e is to the power of, each number less the highest. */
+function logSumOfExp(logits: Float32Array, highest: number): number {
+  let sum = 0;
+  for (const logit of logits) sum += exp(logit - highest);
+  return log(sum);
+}

@@ -6,110 +6,110 @@
  */
 
 import type { GenerateEvent, GenerateRequest, ScoredToken, Token } from "../backend.ts";
-import { Distribution } from "./distribution.ts";
-import { ModelError } from "../error.ts";
-import type { Feeds } from "../graph/graph.ts";
-import type { Logits } from "./logits.ts";
+import type { CausalSession } from "../graph/session.ts";
 import { checkLength, type EncodedPrompt, encodePrompt } from "../text/prompt.ts";
-import { makeSampler } from "./sampler.ts";
-import type { Scorer } from "./score.ts";
-import type { KeyValueCache } from "../graph/session.ts";
 import { TextStream } from "../text/text_stream.ts";
 import type { TextTokenizer } from "../text/tokenizer.ts";
+import { Distribution } from "./distribution.ts";
+import { LogitsProcessor } from "./logits_processor.ts";
+import { pace } from "./pace.ts";
+import { makeSampler } from "./sampler.ts";
+import { refuseUnless, resolveSampling, type SamplingDefaults } from "./sampling.ts";
+import type { Scorer } from "./score.ts";
+import { type Reader, Sequence } from "./sequence.ts";
 
-/** What generating needs of a loaded model. */
-export interface Generator extends Scorer {
+/** What generating needs of a loaded model and one of its views. */
+export interface Generator extends Scorer, Reader {
+  readonly session: CausalSession;
   readonly endOfText: ReadonlySet<number>;
+  readonly sampling: SamplingDefaults;
 }
 
 /**
  * {@link ../backend.ts View.generate}. A token that ends the text is not reported and not counted; one that completes a
- * stop text is. Log-probabilities are the model's own, before temperature and nucleus.
+ * stop text is. Log-probabilities are the model's own, before everything that the request changes about them.
  */
 export async function* generate(
   model: Generator,
-  adapter: Feeds,
   request: GenerateRequest,
   signal?: AbortSignal,
 ): AsyncGenerator<GenerateEvent> {
-  checkRequest(request);
+  const sampling = resolveSampling(request, model.sampling, model.vocabularySize);
+  checkRequest(request, sampling.minTokens);
+  const { topLogprobs } = request;
   const prompt = encodePrompt(model, request.prompt);
-  checkLength(model, prompt.ids.length, request.maxTokens ?? 1, prompt.parameter);
+  checkLength(model, prompt.ids.length, request.maxTokens ?? Math.max(1, sampling.minTokens), prompt.parameter);
   const limit = request.maxTokens ?? model.contextLength - prompt.ids.length;
-  const { temperature = 1, topP = 1, seed } = request;
-  const sample = makeSampler({ temperature, topP, seed });
+  const processor = new LogitsProcessor(sampling, prompt.ids);
+  const sample = makeSampler(sampling);
   const stream = new TextStream(request.stop);
+  const sequence = new Sequence(model);
   let finishReason: "stop" | "length" = "length";
   let completionTokens = 0;
-  let logits: Logits | undefined;
-  let cache: KeyValueCache | undefined;
   try {
-    if (limit > 0 || scoresPrompt(request)) {
-      ({ logits, cache } = await model.session.step(prompt.ids, undefined, adapter, signal));
-    }
-    yield promptEvent(model.tokenizer, prompt, request, logits);
+    let { event, next } = await begin(model, prompt, request, signal);
+    yield event;
     while (completionTokens < limit) {
-      const distribution = new Distribution(logits!.last());
-      const id = sample(distribution);
-      if (model.endOfText.has(id)) {
+      next ??= await sequence.read(prompt.ids, signal);
+      const distribution = new Distribution(next);
+      const mayEnd = completionTokens >= sampling.minTokens;
+      const id = sample(processor.process(next, mayEnd ? NONE : model.endOfText));
+      if (mayEnd && model.endOfText.has(id)) {
         finishReason = "stop";
         break;
       }
       completionTokens++;
-      const token = describe(model.tokenizer, id, distribution, request.topLogprobs);
-      const { text, stopped } = stream.push(model.tokenizer.token(id).bytes);
+      processor.took(id);
+      const token = describe(model.tokenizer, id, distribution, topLogprobs);
+      const { text, stopped } = stream.push(model.tokenizer.token(id).bytes, completionTokens >= sampling.minTokens);
       yield { type: "token", token, text };
       if (stopped) {
         finishReason = "stop";
         break;
       }
       if (completionTokens < limit) {
-        ({ logits, cache } = await model.session.step([id], cache, adapter, signal));
+        if (sequence.length === 0) await sequence.read(prompt.ids, signal);
+        next = await sequence.append([id], signal);
       }
     }
     yield { type: "end", finishReason, completionTokens, text: stream.end() };
   } finally {
-    if (cache !== undefined) model.session.release(cache);
+    sequence.release();
   }
 }
 
-function checkRequest({ maxTokens, temperature = 1, topP = 1, seed, stop, topLogprobs }: GenerateRequest): void {
+const NONE: ReadonlySet<number> = new Set();
+
+function checkRequest({ maxTokens, stop, topLogprobs }: GenerateRequest, minTokens: number): void {
   const isCount = (value: number | undefined): boolean =>
     value === undefined || (Number.isSafeInteger(value) && value >= 0);
-  const check = (parameter: string, valid: boolean, wanted: string, value: unknown): void => {
-    if (valid) return;
-    throw new ModelError("invalid_request", `${parameter} is not ${wanted}: ${JSON.stringify(value)}`, { parameter });
-  };
-  check("maxTokens", isCount(maxTokens), "a number of tokens", maxTokens);
-  check("temperature", Number.isFinite(temperature) && temperature >= 0, "0 or more", temperature);
-  check("topP", topP > 0 && topP <= 1, "above 0 and at most 1", topP);
-  check("seed", seed >>> 0 === seed, "an unsigned 32-bit integer", seed);
-  check("stop", stop.every((text) => text !== "" && text.isWellFormed()), "a list of texts", stop);
-  check("topLogprobs", isCount(topLogprobs), "a number of tokens", topLogprobs);
+  refuseUnless(isCount(maxTokens), "maxTokens", "a number of tokens", maxTokens);
+  refuseUnless(minTokens <= (maxTokens ?? Infinity), "minTokens", `at most maxTokens, ${maxTokens}`, minTokens);
+  refuseUnless(stop.every((text) => text !== "" && text.isWellFormed()), "stop", "a list of texts", stop);
+  refuseUnless(isCount(topLogprobs), "topLogprobs", "a number of tokens", topLogprobs);
 }
 
-/** Whether the prompt's own tokens are to be scored. */
-function scoresPrompt({ echo, topLogprobs }: GenerateRequest): boolean {
-  return echo && topLogprobs !== undefined;
-}
-
-function promptEvent(
-  tokenizer: TextTokenizer,
+/**
+ * What is reported of the prompt. Where its tokens are to be scored, that is done as everywhere, in one run over all of
+ * them, which also says what may follow the last one.
+ */
+async function begin(
+  { session, adapter, tokenizer }: Generator,
   { ids, text }: EncodedPrompt,
-  request: GenerateRequest,
-  logits: Logits | undefined,
-): GenerateEvent {
-  if (!request.echo) return { type: "prompt", promptTokens: ids.length, tokens: [], text: "" };
-  const tokens = ids.map((id, index) => {
-    const scored = scoresPrompt(request) && index > 0;
-    return describe(
-      tokenizer,
-      id,
-      scored ? new Distribution(logits!.after(index - 1)) : undefined,
-      request.topLogprobs,
-    );
-  });
-  return { type: "prompt", promptTokens: ids.length, tokens, text };
+  { echo, topLogprobs }: GenerateRequest,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly event: GenerateEvent; readonly next: Float32Array | undefined }> {
+  const event = { type: "prompt", promptTokens: ids.length } as const;
+  if (!echo) return { event: { ...event, tokens: [], text: "" }, next: undefined };
+  const scored = topLogprobs === undefined ? undefined : await session.score(ids, adapter, signal);
+  const worked = pace(signal);
+  const tokens: ScoredToken[] = [];
+  for (const [index, id] of ids.entries()) {
+    const row = index === 0 ? undefined : scored?.after(index - 1);
+    tokens.push(describe(tokenizer, id, row && new Distribution(row), topLogprobs));
+    await worked(row?.length ?? 0);
+  }
+  return { event: { ...event, tokens, text }, next: scored?.last().slice() };
 }
 
 function describe(

@@ -1,9 +1,11 @@
 /**
- * The sampler's randomness: sfc32, "small fast chaotic", by Chris Doty-Humphrey (PractRand, public domain). 128 bits of
- * state, passes PractRand, and is nothing but 32-bit integer arithmetic, so a seed gives the same numbers everywhere.
+ * Randomness that a seed determines, the same everywhere: sfc32, "small fast chaotic", by Chris Doty-Humphrey (PractRand,
+ * public domain). 128 bits of state, passes PractRand, and is nothing but 32-bit integer arithmetic.
  *
  * @module
  */
+
+import { log } from "./portable_math.ts";
 
 /** Numbers in [0, 1) with 53 random bits, from an unsigned 32-bit seed. */
 export function seededRandom(seed: number): () => number {
@@ -25,3 +27,32 @@ export function seededRandom(seed: number): () => number {
 
 /** After this many rounds every bit of the seed has reached all of the state. */
 const MIXING_ROUNDS = 15;
+
+/**
+ * Numbers of the standard normal distribution, from an unsigned 32-bit seed, to the bit the same in every engine: by
+ * Marsaglia's polar method (SIAM Review 6, 1964), which takes IEEE 754's arithmetic and square root, and a logarithm
+ * that is made of the former.
+ */
+export function seededNormal(seed: number): () => number {
+  const random = seededRandom(seed);
+  let spare: number | undefined;
+  return () => {
+    if (spare !== undefined) {
+      const number = spare;
+      spare = undefined;
+      return number;
+    }
+    for (;;) {
+      const x = 2 * random() - 1;
+      const y = 2 * random() - 1;
+      const square = x * x + y * y;
+      if (square >= 1 || square < SMALLEST_SQUARE) continue;
+      const factor = Math.sqrt(2 * log(1 / square) / square);
+      spare = y * factor;
+      return x * factor;
+    }
+  };
+}
+
+/** The logarithm above takes its inverse. No number is further from 0 than 6.6, as one in 10^10 would be. */
+const SMALLEST_SQUARE = 2 ** -31;

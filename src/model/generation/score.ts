@@ -18,6 +18,7 @@ import { Distribution } from "./distribution.ts";
 import { ModelError } from "../error.ts";
 import type { Feeds } from "../graph/graph.ts";
 import type { Logits } from "./logits.ts";
+import { pace } from "./pace.ts";
 import {
   checkLength,
   checkTokens,
@@ -33,7 +34,10 @@ export interface Scorer extends PromptEncoder {
   readonly session: CausalSession;
 }
 
-/** {@link ../backend.ts View.scoreMany} */
+/**
+ * {@link ../backend.ts View.scoreMany}. Each question is read when the one before it has been answered and its answer
+ * taken up, so ten thousand take no more memory than one, and end where their reader does.
+ */
 export async function* scoreMany(
   scorer: Scorer,
   adapter: Feeds,
@@ -67,8 +71,8 @@ async function completionLogprobs(
   checkTokens(scorer, ids, "completion");
   checkLength(scorer, encoded.ids.length, ids.length, encoded.parameter);
   const all = [...encoded.ids, ...ids];
-  const logits = await scorer.session.score(all, adapter, signal);
-  return withTotal(ids, tokenLogprobs(all, logits, encoded.ids.length));
+  const logits = await scorer.session.score(all, adapter, signal, ids.length + 1);
+  return withTotal(ids, await tokenLogprobs(all, logits, encoded.ids.length, signal), "completion");
 }
 
 /** {@link ../backend.ts View.rollingLogprobs} */
@@ -82,7 +86,7 @@ async function rollingLogprobs(
   checkTokens(scorer, ids, "text");
   checkLength(scorer, ids.length, 0, "text");
   const logits = await scorer.session.score(ids, adapter, signal);
-  return withTotal(ids, tokenLogprobs(ids, logits, 1));
+  return withTotal(ids, await tokenLogprobs(ids, logits, 1, signal), "text");
 }
 
 /** {@link ../backend.ts View.nextToken} */
@@ -98,7 +102,7 @@ async function nextToken(
   }
   const { ids: promptIds, parameter } = encodePrompt(scorer, prompt);
   checkLength(scorer, promptIds.length, 0, parameter);
-  const logits = await scorer.session.score(promptIds, adapter, signal);
+  const logits = await scorer.session.score(promptIds, adapter, signal, 1);
   const distribution = new Distribution(logits.last());
   const ids = distribution.likeliest(topK);
   return {
@@ -120,10 +124,28 @@ function encodeCompletion(scorer: Scorer, prompt: EncodedPrompt, completion: str
   return begins ? together.slice(prompt.ids.length) : encodeText(scorer, completion, false, "completion");
 }
 
-function tokenLogprobs(ids: readonly number[], logits: Logits, from: number): number[] {
-  return ids.slice(from).map((id, index) => new Distribution(logits.after(from + index - 1)).logprob(id));
+async function tokenLogprobs(
+  ids: readonly number[],
+  logits: Logits,
+  from: number,
+  signal: AbortSignal | undefined,
+): Promise<number[]> {
+  const worked = pace(signal);
+  const logprobs: number[] = [];
+  for (let index = from; index < ids.length; index++) {
+    logprobs.push(new Distribution(logits.after(index - 1)).logprob(ids[index]!));
+    await worked(logits.vocabularySize);
+  }
+  return logprobs;
 }
 
-function withTotal(ids: readonly number[], logprobs: readonly number[]): CompletionLogprobs {
+function withTotal(ids: readonly number[], logprobs: readonly number[], parameter: string): CompletionLogprobs {
+  const impossible = logprobs.findIndex((logprob) => !Number.isFinite(logprob));
+  if (impossible >= 0) {
+    const id = ids[ids.length - logprobs.length + impossible];
+    throw new ModelError("invalid_request", `A token in ${parameter} is one that the model can never say: ${id}`, {
+      parameter,
+    });
+  }
   return { ids, logprobs, total: logprobs.reduce((sum, logprob) => sum + logprob, 0) };
 }

@@ -1,171 +1,182 @@
 /**
- * A causal language model in onnxruntime: key/value cache in and out, adapters as inputs, one run at a time.
+ * A causal language model in onnxruntime, of whatever layout: the next token's numbers for given ones, and what the
+ * model remembers of them. One run at a time.
  *
  * @module
  */
 
-import { Fifo } from "../worker/fifo.ts";
-import type { Feeds, GraphLoader, LoadedGraph } from "./graph.ts";
-import { Logits } from "../generation/logits.ts";
-import { type LinearLayers, loraInputNames } from "./lora_graph.ts";
-import type { ModelConfig } from "../files/model_config.ts";
+import type { TensorNames } from "../files/genai_config.ts";
+import type { CacheShape } from "../files/model_config.ts";
+import { Logits, takeFloats } from "../generation/logits.ts";
 import type { OnnxRuntime, Ort } from "../worker/ort.ts";
-import { turn } from "../worker/turn.ts";
+import { type CausalLayout, emptyCache, readLayout, tokenFeeds } from "./causal_layout.ts";
+import type { Feeds, LoadedGraph } from "./graph.ts";
+import type { LiveGraph } from "./live_graph.ts";
 
-/** Keys and values of the tokens so far, as inputs of the next run, which consumes them. */
+/** Keys and values of the tokens so far, as inputs of the next run. */
 export interface KeyValueCache {
   /** How many tokens it holds. */
   readonly length: number;
+  /** How much memory it takes. */
+  readonly bytes: number;
   readonly feeds: Feeds;
+  /** The tokens themselves, for a graph that remembers nothing and reads them again each time; else empty. */
+  readonly ids: readonly number[];
+}
+
+/** What else a run is told. */
+export interface StepOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** The cache that goes in stays usable afterwards; else the run consumes it. */
+  readonly keepPast?: boolean;
+}
+
+/** What a step leads to. */
+export interface Step {
+  /** Of the last token alone. */
+  readonly logits: Logits;
+  readonly cache: KeyValueCache;
 }
 
 /** A loaded model, ready to run. */
 export class CausalSession {
-  readonly #load: GraphLoader;
   readonly #onnx: OnnxRuntime;
+  readonly #live: LiveGraph;
+  readonly #layout: CausalLayout;
   readonly #noTokens: KeyValueCache;
-  /** One change of the graph at a time. */
-  readonly #targeting = new Fifo();
-  /**
-   * Why a run failed, if one did. The library may have been left holding a lock of its own, which the next call would
-   * wait for, with this thread, for ever; seen when a GPU is lost.
-   */
-  #failure: { readonly error: unknown } | undefined;
-  #graph: LoadedGraph;
 
   /**
-   * @param graph What `load` has loaded first.
+   * @param graph What `live` runs.
    * @throws Error naming what the graph lacks, or has and should not, to be a causal language model's.
    */
-  constructor(onnx: OnnxRuntime, config: ModelConfig, graph: LoadedGraph, load: GraphLoader) {
-    const cacheInputs = checkGraph(graph);
-    this.#load = load;
+  constructor(onnx: OnnxRuntime, live: LiveGraph, graph: LoadedGraph, names: TensorNames, shape: CacheShape) {
     this.#onnx = onnx;
-    this.#graph = graph;
-    const shape = [1, config.keyValueHeads, 0, config.headSize];
-    const empty = cacheInputs.map((name) => [name, new onnx.ort.Tensor("float32", new Float32Array(0), shape)]);
-    this.#noTokens = { length: 0, feeds: Object.fromEntries(empty) };
+    this.#live = live;
+    this.#layout = readLayout(graph, names, shape);
+    this.#noTokens = cacheOf(0, emptyCache(onnx, this.#layout));
   }
 
-  /** The linear layers an adapter may target, by node name. */
-  get layers(): LinearLayers {
-    return this.#graph.layers;
+  /**
+   * Whether several tokens may follow a cache in one run, so that prompts may be read in blocks and their beginnings
+   * shared. Not without a cache; and not in merged decoders, whose branch with a cache was traced with one token, and
+   * lets several see each other.
+   */
+  get supportsCache(): boolean {
+    return this.#layout.cache.length > 0 && !this.#layout.cacheSwitch;
   }
 
-  /** Gives `modules` adapter inputs. If some have none yet, a new session is built beside the old and takes its place. */
-  async target(modules: Iterable<string>): Promise<void> {
-    await this.#targeting.run(async () => {
-      const wanted = new Set([...this.#graph.modules, ...modules]);
-      if (wanted.size === this.#graph.modules.size) return;
-      const graph = await this.#load(wanted);
-      await this.#onnx.lock.run(async () => {
-        const { session: old } = this.#graph;
-        this.#graph = graph;
-        await old.release();
-      });
+  /**
+   * Runs a whole text at once, with no cache in or out: equal bits whatever runs beside it.
+   *
+   * @param rows Of how many last tokens logits are wanted.
+   */
+  score(ids: readonly number[], adapter: Feeds, signal?: AbortSignal, rows: number = ids.length): Promise<Logits> {
+    return this.#run(ids, this.#noTokens, adapter, {
+      outputs: [],
+      rows,
+      take: (results) => this.#takeLogits(results, ids.length, rows),
+      signal,
     });
   }
 
-  /** Runs a whole text at once, with no cache in or out: equal bits whatever runs beside it. */
-  async score(ids: readonly number[], adapter: Feeds, signal?: AbortSignal): Promise<Logits> {
-    const { logits } = await this.#run(ids, this.#noTokens, adapter, [], signal);
-    return logits;
-  }
-
-  /** Runs the tokens that follow those in `cache`, or the first ones. A run that fails leaves the cache as it was. */
+  /**
+   * Runs the tokens that follow those in `cache`, or the first ones; only one at a time where {@link supportsCache} says
+   * so. A run that fails leaves the cache as it was.
+   */
   async step(
     ids: readonly number[],
     cache: KeyValueCache | undefined,
     adapter: Feeds,
-    signal?: AbortSignal,
-  ): Promise<{ readonly logits: Logits; readonly cache: KeyValueCache }> {
+    { signal, keepPast = false }: StepOptions = {},
+  ): Promise<Step> {
     const past = cache ?? this.#noTokens;
-    const inputs = Object.keys(past.feeds);
-    const { logits, results } = await this.#run(ids, past, adapter, inputs.map(presentName), signal);
-    const feeds = inputs.map((input) => [input, results[presentName(input)]]);
-    return { logits, cache: { length: past.length + ids.length, feeds: Object.fromEntries(feeds) } };
+    if (this.#layout.cache.length === 0) {
+      const all = [...past.ids, ...ids];
+      return { logits: await this.score(all, adapter, signal, 1), cache: rememberedIds(all) };
+    }
+    if (past.length > 0 && ids.length > 1 && !this.supportsCache) {
+      throw new RangeError(`Cannot run several tokens after a cache of this graph: ${ids.length} after ${past.length}`);
+    }
+    const step = await this.#advance(ids, past, adapter, signal);
+    if (!keepPast) this.release(past);
+    return step;
+  }
+
+  /** A new cache with the first `length` tokens of another, which stays; where {@link supportsCache} says so. */
+  trim({ feeds }: KeyValueCache, length: number): Promise<KeyValueCache> {
+    return this.#onnx.lock.run(async () => {
+      const trimmed: Record<string, Ort.Tensor> = {};
+      for (const [name, tensor] of Object.entries(feeds)) trimmed[name] = await this.#onnx.trimmed(tensor, length);
+      return cacheOf(length, trimmed);
+    });
   }
 
   /** Lets go of a cache that no run will consume, when the library has time for it. */
   release(cache: KeyValueCache): void {
-    void this.#onnx.lock.run(() => Promise.resolve(this.#dispose(cache)));
+    if (cache === this.#noTokens) return;
+    void this.#onnx.lock.run(() => {
+      if (!this.#live.hasFailed) { for (const tensor of Object.values(cache.feeds)) tensor.dispose(); }
+      return Promise.resolve();
+    });
   }
 
-  #run(
+  #advance(
     ids: readonly number[],
     past: KeyValueCache,
     adapter: Feeds,
-    outputs: readonly string[],
     signal: AbortSignal | undefined,
-  ): Promise<{ readonly logits: Logits; readonly results: Feeds }> {
-    return this.#onnx.lock.run(async () => {
-      signal?.throwIfAborted();
-      const { session, noAdapter } = this.#graph;
-      const feeds = { ...noAdapter, ...adapter, ...past.feeds, ...this.#tokenFeeds(ids, past.length) };
-      if (this.#failure !== undefined) throw this.#failure.error;
-      try {
-        const results = await session.run(feeds, ["logits", ...outputs]);
-        const logits = await takeLogits(results.logits!);
-        this.#dispose(past);
-        await turn();
-        return { logits, results };
-      } catch (error) {
-        this.#failure = { error };
-        throw error;
-      }
+  ): Promise<Step> {
+    const { cache } = this.#layout;
+    return this.#run(ids, past, adapter, {
+      outputs: cache.map(({ output }) => output),
+      rows: 1,
+      signal,
+      take: async (results) => {
+        const logits = await this.#takeLogits(results, ids.length, 1);
+        const feeds = cache.map(({ input, output }) => [input, results[output]!] as const);
+        return { logits, cache: cacheOf(past.length + ids.length, Object.fromEntries(feeds)) };
+      },
     });
   }
 
-  #dispose(cache: KeyValueCache): void {
-    if (cache === this.#noTokens || this.#failure !== undefined) return;
-    for (const tensor of Object.values(cache.feeds)) tensor.dispose();
-  }
-
-  #tokenFeeds(ids: readonly number[], past: number): Feeds {
-    const values: Readonly<Record<string, readonly number[]>> = {
-      input_ids: ids,
-      attention_mask: new Array(past + ids.length).fill(1),
-      position_ids: ids.map((_, index) => past + index),
-    };
-    const { inputNames } = this.#graph.session;
-    const feeds = Object.entries(values).filter(([name]) => inputNames.includes(name)).map(([name, integers]) => {
-      return [name, new this.#onnx.ort.Tensor("int64", BigInt64Array.from(integers, BigInt), [1, integers.length])];
+  #run<T>(
+    ids: readonly number[],
+    past: KeyValueCache,
+    adapter: Feeds,
+    { outputs, rows, take, signal }: {
+      readonly outputs: readonly string[];
+      /** How many of the last tokens logits are wanted for. */
+      readonly rows: number;
+      readonly take: (results: Feeds) => Promise<T>;
+      readonly signal: AbortSignal | undefined;
+    },
+  ): Promise<T> {
+    return this.#live.run({
+      feeds: { ...past.feeds, ...tokenFeeds(this.#onnx, this.#layout, ids, past.length, rows) },
+      adapter,
+      outputs: [this.#layout.logits, ...outputs],
+      take,
+      signal,
     });
-    return Object.fromEntries(feeds);
   }
-}
 
-async function takeLogits(tensor: Ort.Tensor): Promise<Logits> {
-  const logits = new Logits(await tensor.getData() as Float32Array, tensor.dims.at(-1)!);
-  tensor.dispose();
-  return logits;
-}
-
-/** The output that holds what a cache input takes in the next run. */
-function presentName(cacheInput: string): string {
-  return cacheInput.replace("past_key_values", "present");
-}
-
-const TOKEN_INPUTS: readonly string[] = ["input_ids", "attention_mask", "position_ids"];
-const CACHE_INPUT = /^past_key_values\.\d+\.(key|value)$/;
-
-/** Refuses a graph that cannot be run as a causal language model with a cache; returns its cache inputs. */
-function checkGraph({ session, modules }: LoadedGraph): string[] {
-  const { inputNames, outputNames, inputMetadata } = session;
-  const cacheInputs = inputNames.filter((name) => CACHE_INPUT.test(name));
-  if (cacheInputs.length === 0) throw new Error(`the graph has no past_key_values inputs: ${inputNames.join(", ")}`);
-  if (!inputNames.includes("input_ids")) throw new Error(`the graph has no input_ids: ${inputNames.join(", ")}`);
-  for (const output of ["logits", ...cacheInputs.map(presentName)]) {
-    if (!outputNames.includes(output)) throw new Error(`the graph has no output ${output}: ${outputNames.join(", ")}`);
-  }
-  const adapterInputs = [...modules].flatMap((module) => Object.values(loraInputNames(module)));
-  const known = new Set([...TOKEN_INPUTS, ...cacheInputs, ...adapterInputs]);
-  for (const input of inputMetadata) {
-    if (!known.has(input.name)) throw new Error(`the graph has an input that is not known: ${input.name}`);
-    const type = TOKEN_INPUTS.includes(input.name) ? "int64" : "float32";
-    if (!input.isTensor || input.type !== type) {
-      throw new Error(`input ${input.name} of the graph is not ${type}: ${input.isTensor ? input.type : "no tensor"}`);
+  async #takeLogits(results: Feeds, tokens: number, rows: number): Promise<Logits> {
+    const tensor = results[this.#layout.logits]!;
+    const [batch, given, vocabularySize = 0] = tensor.dims;
+    if (batch !== 1 || given! < rows || vocabularySize === 0) {
+      throw new Error(`${this.#layout.logits} has not a row for each token: [${tensor.dims}] for ${rows}`);
     }
+    return new Logits(await takeFloats(tensor, rows * vocabularySize), vocabularySize, tokens);
   }
-  return cacheInputs;
 }
+
+function cacheOf(length: number, feeds: Feeds): KeyValueCache {
+  const bytes = Object.values(feeds).reduce((sum, { size, type }) => sum + size * (type === "float16" ? 2 : 4), 0);
+  return { length, bytes, feeds, ids: [] };
+}
+
+function rememberedIds(ids: readonly number[]): KeyValueCache {
+  return { length: ids.length, bytes: ids.length * BYTES_PER_ID, feeds: {}, ids };
+}
+
+const BYTES_PER_ID = 8;

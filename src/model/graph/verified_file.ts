@@ -15,10 +15,10 @@ const BLOCK_BYTES = 1 << 20;
 
 /** An open file whose content is known. */
 export class VerifiedFile {
+  readonly path: string;
   /** How many bytes it has. */
   readonly size: number;
   readonly #runtime: Runtime;
-  readonly #path: string;
   readonly #file: OpenFile;
   /** Digests of its blocks, taken when the digest of the whole was. */
   readonly #digests: readonly string[];
@@ -29,7 +29,7 @@ export class VerifiedFile {
 
   private constructor(runtime: Runtime, path: string, file: OpenFile, size: number, digests: readonly string[]) {
     this.#runtime = runtime;
-    this.#path = path;
+    this.path = path;
     this.#file = file;
     this.size = size;
     this.#digests = digests;
@@ -98,7 +98,7 @@ export class VerifiedFile {
     this.#inMemory = -1;
     const count = this.#file.read(block, start);
     if (count < block.length || hexOf(this.#runtime.sha256(block)) !== this.#digests[index]) {
-      this.#failure ??= new ModelError("identity_changed", `${this.#path} changed while it was read: at byte ${start}`);
+      this.#failure ??= new ModelError("identity_changed", `${this.path} changed while it was read: at byte ${start}`);
       throw this.#failure;
     }
     this.#inMemory = index;

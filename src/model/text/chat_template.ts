@@ -7,38 +7,63 @@
  */
 
 import { Template } from "@huggingface/jinja";
-import type { ChatMessage } from "../backend.ts";
+import type { ChatMessage, TemplateOptions } from "../backend.ts";
 import { ModelError } from "../error.ts";
 import type { JsonObject } from "../files/model_files.ts";
 
-/** Renders a conversation, ending where the model's turn begins. */
-export type ChatTemplate = (messages: readonly ChatMessage[]) => string;
+/**
+ * Renders a conversation.
+ *
+ * @throws ModelError `invalid_request` when the template refuses it, or cannot do what is asked.
+ */
+export type ChatTemplate = (messages: readonly ChatMessage[], options?: TemplateOptions) => string;
 
 /**
- * Reads a chat template: that of `chat_template.jinja` where there is one, else of `tokenizer_config.json`, its only one
- * or the one named `default`.
+ * Reads a model's chat templates: that of `chat_template.jinja` where there is one, else those of
+ * `tokenizer_config.json`. Of several, `tool_use` is for conversations with tools and `default` for all others, as in
+ * transformers.
  *
  * @param config The contents of `tokenizer_config.json`.
  * @param file The contents of `chat_template.jinja`.
  * @returns `undefined` when the model has none.
- * @throws Error when it is not a template.
+ * @throws Error when the `default` one is not a template.
  */
 export function readChatTemplate(config: JsonObject, file?: string): ChatTemplate | undefined {
-  const source = file ?? templateSource(config.chat_template);
-  if (source === undefined) return undefined;
-  const template = new Template(WITHOUT_DATE + source);
+  const sources = new Map(templateSources(file ?? config.chat_template));
+  if (sources.size === 0) return undefined;
+  const templates = new Map<string, Template>();
+  const read = (name: string): Template => {
+    const template = templates.get(name) ?? new Template(WITHOUT_DATE + sources.get(name)!);
+    templates.set(name, template);
+    return template;
+  };
+  if (sources.has("default")) read("default");
+  const usesDate = [...sources.values()].some((source) => source.includes("strftime_now"));
   const specialTokens = Object.fromEntries(SPECIAL_TOKENS.map((name) => [name, tokenContent(config[name])]));
-  return (messages) => {
-    try {
-      return template.render({ ...specialTokens, messages, add_generation_prompt: true });
-    } catch (error) {
-      const hint = source.includes("strftime_now") ? " (strftime_now is not there: answers are kept)" : "";
-      const reason = `${(error as Error).message}${hint}`;
-      throw new ModelError("invalid_request", `The model's chat template refuses these messages: ${reason}`, {
-        parameter: "messages",
-        cause: error,
+  return (messages, { addGenerationPrompt, continueFinalMessage = false, variables = {} } = {}) => {
+    checkVariables(variables);
+    if (continueFinalMessage && addGenerationPrompt) {
+      throw refusal("A conversation cannot go on with its last message and begin another: leave out one of the two", {
+        parameter: "continueFinalMessage",
       });
     }
+    const hasTools = Array.isArray(variables.tools) && variables.tools.length > 0;
+    const name = hasTools && sources.has("tool_use") ? "tool_use" : "default";
+    if (!sources.has(name)) {
+      const names = [...sources.keys()].join(", ");
+      throw refusal(`The model has no chat template for this conversation; those it has are named ${names}`);
+    }
+    const render = (conversation: readonly ChatMessage[]): string => {
+      const asked = { messages: conversation, add_generation_prompt: addGenerationPrompt ?? !continueFinalMessage };
+      try {
+        return read(name).render({ ...specialTokens, ...variables, ...asked });
+      } catch (error) {
+        const reason = (error as Error).message;
+        const hint = usesDate ? " (strftime_now is not there: answers are kept)" : "";
+        throw refusal(`The model's chat template refuses these messages: ${reason}${hint}`, { cause: error });
+      }
+    };
+    return continueFinalMessage ? withoutEnd(messages, render) : render(messages);
   };
 }
 
@@ -47,11 +72,53 @@ const WITHOUT_DATE = "{% set strftime_now = undefined %}{{ '' }}";
 
 const SPECIAL_TOKENS = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
-function templateSource(value: unknown): string | undefined {
-  if (typeof value === "string") return value;
-  if (!Array.isArray(value)) return undefined;
-  const named = value.find((one: JsonObject) => one?.name === "default") as JsonObject | undefined;
-  return typeof named?.template === "string" ? named.template : undefined;
+/** What a template is told by other names, and must not be told twice. */
+const TAKEN: readonly string[] = ["messages", "add_generation_prompt", "continue_final_message", "strftime_now"];
+
+function checkVariables(variables: Readonly<Record<string, unknown>>): void {
+  const taken = TAKEN.find((name) => Object.hasOwn(variables, name));
+  if (taken !== undefined) {
+    throw refusal(`A variable of the chat template is not for a request to set: ${taken}`, { parameter: "variables" });
+  }
+}
+
+/**
+ * Marks the end of a message while its template is rendered. In a private use area, so that no text has it; the space
+ * at its end shows whether the template trims messages.
+ */
+const END_MARK = "\u{F0E4D} ";
+
+/** A conversation up to the end of its last message's text, without what the template puts after it. */
+function withoutEnd(
+  messages: readonly ChatMessage[],
+  render: (conversation: readonly ChatMessage[]) => string,
+): string {
+  const last = messages.at(-1);
+  if (typeof last?.content !== "string") {
+    throw refusal(`The last message has no text to go on with: ${JSON.stringify(last?.content)}`);
+  }
+  const text = render([...messages.slice(0, -1), { ...last, content: last.content + END_MARK }]);
+  const end = text.lastIndexOf(END_MARK.trimEnd());
+  if (end < 0) throw refusal("The model's chat template leaves out the last message, which was to go on");
+  const rendered = text.slice(0, end);
+  return text.startsWith(END_MARK, end) ? rendered : rendered.trimEnd();
+}
+
+function refusal(
+  message: string,
+  { parameter = "messages", cause }: { readonly parameter?: string; readonly cause?: unknown } = {},
+): ModelError {
+  return new ModelError("invalid_request", message, { parameter, cause });
+}
+
+/** Templates by name. A model that has one alone has no name for it. */
+function templateSources(value: unknown): (readonly [name: string, source: string])[] {
+  if (typeof value === "string") return [["default", value]];
+  if (!Array.isArray(value)) return [];
+  return value.flatMap((one: JsonObject | null) => {
+    const { name, template } = one ?? {};
+    return typeof name === "string" && typeof template === "string" ? [[name, template] as const] : [];
+  });
 }
 
 /** Special tokens are strings, or added tokens with their content. */

@@ -9,12 +9,16 @@ import type { ChatTemplate } from "./chat_template.ts";
 import { ModelError } from "../error.ts";
 import type { TextTokenizer } from "./tokenizer.ts";
 
-/** What limits and encodes a prompt. */
-export interface PromptEncoder {
-  readonly tokenizer: TextTokenizer;
-  readonly chatTemplate: ChatTemplate | undefined;
+/** What limits a text. */
+export interface TextLimits {
   readonly vocabularySize: number;
   readonly contextLength: number;
+}
+
+/** What limits and encodes a prompt. */
+export interface PromptEncoder extends TextLimits {
+  readonly tokenizer: TextTokenizer;
+  readonly chatTemplate: ChatTemplate | undefined;
 }
 
 /** A prompt in tokens. */
@@ -51,7 +55,7 @@ function encodeByKind(encoder: PromptEncoder, prompt: Prompt): EncodedPrompt {
       parameter: "messages",
     });
   }
-  const text = chatTemplate(prompt.messages);
+  const text = chatTemplate(prompt.messages, prompt.template);
   return { ids: encodeText(encoder, text, false, "messages"), text, parameter: "messages" };
 }
 
@@ -65,7 +69,9 @@ const MOST_CHARACTERS_A_TOKEN = 256;
  * @throws ModelError `prompt_too_long`
  */
 export function encodeText(
-  { tokenizer, contextLength }: PromptEncoder,
+  { tokenizer, contextLength }: Pick<TextLimits, "contextLength"> & {
+    readonly tokenizer: Pick<TextTokenizer, "encode">;
+  },
   text: string,
   addSpecialTokens: boolean,
   parameter: string,
@@ -82,7 +88,11 @@ export function encodeText(
  *
  * @throws ModelError `invalid_request`
  */
-export function checkTokens({ vocabularySize }: PromptEncoder, ids: readonly number[], parameter: string): void {
+export function checkTokens(
+  { vocabularySize }: Pick<TextLimits, "vocabularySize">,
+  ids: readonly number[],
+  parameter: string,
+): void {
   if (ids.length === 0) {
     throw new ModelError("invalid_request", `No tokens in ${parameter}: it is empty`, { parameter });
   }
@@ -100,7 +110,7 @@ export function checkTokens({ vocabularySize }: PromptEncoder, ids: readonly num
  * @throws ModelError `prompt_too_long`
  */
 export function checkLength(
-  { contextLength }: PromptEncoder,
+  { contextLength }: Pick<TextLimits, "contextLength">,
   promptTokens: number,
   answerTokens: number,
   parameter: string,

@@ -17,10 +17,14 @@ export class TextStream {
     this.#stops = stops;
   }
 
-  /** Takes the next token's bytes. Returns the text that is certain now; `stopped` when a stop text ended the stream. */
-  push(bytes: Uint8Array): { readonly text: string; readonly stopped: boolean } {
+  /**
+   * Takes the next token's bytes. Returns the text that is certain now; `stopped` when a stop text ended the stream.
+   *
+   * @param mayStop Whether a stop text that is complete with this token ends the stream; else it is text like any other.
+   */
+  push(bytes: Uint8Array, mayStop = true): { readonly text: string; readonly stopped: boolean } {
     this.#held += this.#decoder.decode(bytes, { stream: true });
-    const stop = this.#findStop();
+    const stop = mayStop ? this.#findStop() : undefined;
     this.#stopped = stop !== undefined;
     return { text: this.#take(stop ?? this.#held.length - this.#possibleStop()), stopped: this.#stopped };
   }

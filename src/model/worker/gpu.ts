@@ -31,25 +31,13 @@ const LIMITS = [
 ] as const satisfies readonly (keyof GPUSupportedLimits)[];
 const FEATURES: readonly GPUFeatureName[] = ["shader-f16", "subgroups"];
 
-/** The adapter of a kind; `undefined` when this machine has none. */
-export async function findAdapter(kind: GpuKind): Promise<GPUAdapter | undefined> {
-  if (!("gpu" in navigator)) return undefined;
-  const isSoftware = kind === "software";
-  const adapter = await navigator.gpu.requestAdapter({
-    powerPreference: "high-performance",
-    forceFallbackAdapter: isSoftware,
-  });
-  return adapter?.info.isFallbackAdapter === isSoftware ? adapter : undefined;
-}
-
 /**
  * Opens the device of a kind.
  *
- * @throws Error when this machine has none.
+ * @throws Error when this machine has none, with what it has in its place.
  */
 export async function openGpu(kind: GpuKind): Promise<Gpu> {
   const adapter = await findAdapter(kind);
-  if (adapter === undefined) throw new Error(`this machine has no ${kind} WebGPU adapter: use the device wasm`);
   const device = await adapter.requestDevice({
     requiredFeatures: FEATURES.filter((feature) => adapter.features.has(feature)),
     requiredLimits: Object.fromEntries(LIMITS.map((limit) => [limit, adapter.limits[limit]])),
@@ -60,6 +48,16 @@ export async function openGpu(kind: GpuKind): Promise<Gpu> {
     bytes: countBytes(device),
     lost: device.lost.then(({ reason, message }) => `${reason}: ${message}`),
   };
+}
+
+async function findAdapter(kind: GpuKind): Promise<GPUAdapter> {
+  const isSoftware = kind === "software";
+  const options = { powerPreference: "high-performance", forceFallbackAdapter: isSoftware } as const;
+  const adapter = "gpu" in navigator ? await navigator.gpu.requestAdapter(options) : null;
+  if (adapter?.info.isFallbackAdapter === isSoftware) return adapter;
+  // What was asked for need not be what one gets.
+  const found = adapter === null ? "" : `, only ${adapter.info.description || adapter.info.vendor}`;
+  throw new Error(`this machine has no ${kind} WebGPU adapter${found}`);
 }
 
 /** Deno 2.9 panics where nothing is written: https://github.com/denoland/deno, ext/webgpu/queue.rs, line 153. */

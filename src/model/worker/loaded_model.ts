@@ -9,6 +9,7 @@ import type { Adapters } from "../adapter/adapters.ts";
 import { targetModules } from "../adapter/peft.ts";
 import { readTensorNames } from "../adapter/safetensors.ts";
 import type { Ability, OnnxBase } from "../backend.ts";
+import { ENCODER_OUTPUTS } from "../embedding/encoder_session.ts";
 import { loadEmbeddingModel } from "../embedding/embedding_model.ts";
 import { ModelError } from "../error.ts";
 import { loadFailure } from "../failure.ts";
@@ -23,6 +24,8 @@ export interface LoadedModel {
   /** Longest text it reads, in tokens; an answer counts with its prompt. */
   readonly contextLength: number;
   readonly adapters: Adapters;
+  /** Bytes it keeps from one request to the next, on this machine and outside the WASM memory. */
+  readonly keptBytes: number;
   /**
    * Does a task; each value is part of the answer.
    *
@@ -52,14 +55,11 @@ export async function loadModel(
   }
 }
 
-/** What an encoder gives, by the names in use; a causal language model has logits. */
-const EMBEDDING_OUTPUTS: readonly string[] = ["last_hidden_state", "token_embeddings", "sentence_embedding"];
-
 function isEmbeddingModel({ files }: OnnxBase, { session: { outputNames } }: LoadedGraph): boolean {
   if (outputNames.includes("logits")) return false;
-  if (outputNames.some((name) => EMBEDDING_OUTPUTS.includes(name))) return true;
+  if (outputNames.some((name) => ENCODER_OUTPUTS.includes(name))) return true;
   const outputs = `${files.graph.path}: its outputs are ${outputNames.join(", ")}`;
-  throw new Error(`the graph has neither logits nor one of ${EMBEDDING_OUTPUTS.join(", ")}: ${outputs}`);
+  throw new Error(`the graph has neither logits nor one of ${ENCODER_OUTPUTS.join(", ")}: ${outputs}`);
 }
 
 /** The refusal of a task that a model was not made for. */

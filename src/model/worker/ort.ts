@@ -9,11 +9,12 @@ import type * as Ort from "onnxruntime-web";
 import type { ModelDevice, ModelMemory } from "../backend.ts";
 import { Fifo } from "./fifo.ts";
 import { type GpuKind, openGpu } from "./gpu.ts";
+import { gpuTensors, hostTensors, type Tensors } from "./tensors.ts";
 
 export type { Ort };
 
 /** The library, set up for one device. */
-export interface OnnxRuntime {
+export interface OnnxRuntime extends Tensors {
   readonly ort: typeof Ort;
   /** How to make sessions that run on the device. */
   readonly sessionOptions: Ort.InferenceSession.SessionOptions;
@@ -51,6 +52,7 @@ async function enterWasm(): Promise<OnnxRuntime> {
   const ort = await import("onnxruntime-web");
   useOneThread(ort);
   return {
+    ...hostTensors(ort),
     ort,
     sessionOptions: { executionProviders: ["wasm"] },
     lowestRank: 0,
@@ -65,6 +67,7 @@ async function enterWebGpu(kind: GpuKind): Promise<OnnxRuntime> {
   const ort = await import("onnxruntime-web/webgpu");
   useOneThread(ort);
   return {
+    ...gpuTensors(ort, device),
     ort,
     // Keys and values go from one run into the next, and have no business outside.
     sessionOptions: { executionProviders: [{ name: "webgpu", device }], preferredOutputLocation: "gpu-buffer" },

@@ -7,11 +7,12 @@
 
 import type {
   Ability,
+  DeviceFacts,
   Embedding,
   EmbedInput,
+  EmbedOptions,
   GenerateEvent,
   GenerateRequest,
-  ModelDevice,
   ModelMemory,
   NullAdapterOptions,
   OnnxBase,
@@ -21,6 +22,7 @@ import type {
   ScoreQuestion,
 } from "../backend.ts";
 import { ModelError, type ModelErrorCode } from "../error.ts";
+import type { GpuKind } from "./gpu.ts";
 
 /** How many values a Worker may send that nobody has taken yet. */
 export const WINDOW = 8;
@@ -39,9 +41,10 @@ interface ForView {
 /** What a Worker can be asked. The first task of all is to load. */
 export type Task = LoadTask | DeviceTask | DropTask | ViewTask;
 
-/** Say what `auto` is on this machine. Nothing else is asked of that Worker. */
+/** Open a GPU and say what it can do. Nothing else is asked of that Worker. */
 export interface DeviceTask {
   readonly kind: "device";
+  readonly gpu: GpuKind;
 }
 
 /** Let go of an adapter. */
@@ -63,13 +66,13 @@ export type ViewTask =
   & (
     | { readonly kind: "generate"; readonly request: GenerateRequest }
     | { readonly kind: "score"; readonly questions: readonly ScoreQuestion[] }
-    | { readonly kind: "embed"; readonly inputs: readonly EmbedInput[] }
+    | { readonly kind: "embed"; readonly inputs: readonly EmbedInput[]; readonly options: EmbedOptions }
   );
 
 /** What each value of the answer to a task is. */
 export type ValueOf<T extends Task> = {
   load: Loaded;
-  device: ModelDevice;
+  device: Pick<DeviceFacts, "float16">;
   drop: undefined;
   generate: GenerateEvent;
   score: ScoreAnswer<ScoreQuestion>;

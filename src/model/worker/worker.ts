@@ -7,15 +7,15 @@
 import { loadRuntime } from "../../runtime/load.ts";
 import type { Milliseconds } from "../../runtime/runtime.ts";
 import { workerPort } from "../../runtime/worker_port.ts";
-import type { ModelDevice } from "../backend.ts";
 import { type LoadedModel, loadModel } from "./loaded_model.ts";
 import { runFailure } from "../failure.ts";
 import { ModelError } from "../error.ts";
-import { findAdapter } from "./gpu.ts";
+import { openGpu } from "./gpu.ts";
 import { loadOnnxRuntime, type OnnxRuntime } from "./ort.ts";
 import { Outlet } from "./outlet.ts";
 import {
   type Answer,
+  type DeviceTask,
   type DropTask,
   errorToData,
   type FromWorker,
@@ -23,6 +23,7 @@ import {
   type LoadTask,
   type Task,
   type ToWorker,
+  type ValueOf,
 } from "./protocol.ts";
 
 const port = workerPort();
@@ -47,7 +48,8 @@ port.onMessage((message) => {
 });
 
 function send(call: number, answer: Answer): void {
-  const memory = onnx?.memory() ?? { wasm: 0, gpu: 0 };
+  const { wasm, gpu } = onnx?.memory() ?? { wasm: 0, gpu: 0 };
+  const memory = { wasm: wasm + (model?.keptBytes ?? 0), gpu };
   const message: FromWorker = { ...answer, call, memory, adapters: model?.adapters.resident ?? [] };
   port.post(message);
 }
@@ -73,7 +75,7 @@ function values(task: Task, signal: AbortSignal): AsyncGenerator<unknown> {
     case "load":
       return load(task);
     case "device":
-      return device();
+      return device(task);
     case "drop":
       return drop(task);
     default:
@@ -93,8 +95,13 @@ function deviceLost(reason: string): ModelError {
   return new ModelError("device_lost", `The GPU went away: ${reason}`);
 }
 
-async function* device(): AsyncGenerator<ModelDevice> {
-  yield await findAdapter("hardware") === undefined ? "wasm" : "webgpu";
+async function* device({ gpu }: DeviceTask): AsyncGenerator<ValueOf<DeviceTask>> {
+  try {
+    const { device } = await openGpu(gpu);
+    yield { float16: device.features.has("shader-f16") };
+  } catch (error) {
+    throw new ModelError("model_load_failed", (error as Error).message, { cause: error });
+  }
 }
 
 async function* drop({ identity }: DropTask): AsyncGenerator<undefined> {
@@ -107,7 +114,7 @@ async function* load({ base, knownAdapterWeights }: LoadTask): AsyncGenerator<Lo
     onnx = await loadOnnxRuntime(base.device);
   } catch (error) {
     // Another machine, or this one later, may have the device.
-    const message = `Cannot load ${base.name}: ${(error as Error).message}`;
+    const message = `Cannot load ${base.name}: ${(error as Error).message}; use another device`;
     throw new ModelError("model_load_failed", message, { cause: error });
   }
   // Of no call in particular: nothing more can be asked of this Worker.

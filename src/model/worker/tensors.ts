@@ -1,0 +1,139 @@
+/**
+ * Tensors that lie where the model runs, so that what is used again and again is not carried there each time.
+ *
+ * @module
+ */
+
+import type * as Ort from "onnxruntime-web";
+
+/** Element types of activations: what adapters and caches are made of. */
+export type FloatType = "float32" | "float16";
+
+/** Makes tensors on one device. Neither method calls into the library, so neither needs a turn of its lock. */
+export interface Tensors {
+  /**
+   * A tensor that stays on the device until its owner disposes it.
+   *
+   * @param data Numbers of 32 bits, or the bits of those of 16.
+   * @throws Error when the device has no room for it.
+   */
+  resident(type: FloatType, data: Float32Array | Uint16Array, dims: readonly number[]): Promise<Ort.Tensor>;
+  /**
+   * A new tensor of the first `length` positions of one of shape [batch, heads, positions, size], made where that one
+   * lies. It must not be disposed before this resolves.
+   *
+   * @throws RangeError when it has another shape, or fewer positions; Error when the device has no room.
+   */
+  trimmed(tensor: Ort.Tensor, length: number): Promise<Ort.Tensor>;
+}
+
+/** Tensors in WASM's reach: plain arrays. */
+export function hostTensors(ort: typeof Ort): Tensors {
+  return {
+    // deno-lint-ignore require-await -- a tensor that cannot be made is a rejection
+    async resident(type, data, dims) {
+      return new ort.Tensor(type, data, dims);
+    },
+    // deno-lint-ignore require-await -- the same
+    async trimmed(tensor, length) {
+      return trimOnHost(ort, tensor, length);
+    },
+  };
+}
+
+/** Tensors in buffers of a GPU; one that lies on the host, as the library gives some, is trimmed there. */
+export function gpuTensors(ort: typeof Ort, device: GPUDevice): Tensors {
+  return {
+    async resident(type, data, dims) {
+      const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+      const buffer = await filledBuffer(device, bytes.length, (upload) => {
+        // Whole words, as the GPU writes them: what follows the data is never read.
+        const words = new Uint8Array(wordsOf(bytes.length));
+        words.set(bytes);
+        device.queue.writeBuffer(upload, 0, words);
+      });
+      return ofBuffer(ort, buffer, type, dims);
+    },
+    async trimmed(tensor, length) {
+      if (tensor.location !== "gpu-buffer") return trimOnHost(ort, tensor, length);
+      const { rows, row, kept, dims } = trimming(tensor, length);
+      const type = tensor.type as FloatType;
+      const size = BYTES[type];
+      if (row * size % WORD !== 0 || kept * size % WORD !== 0) {
+        throw new RangeError(
+          `Cannot trim a tensor of ${type} and shape ${shapeOf(tensor)}: its rows are no whole words`,
+        );
+      }
+      const source = tensor.gpuBuffer as GPUBuffer;
+      const buffer = await filledBuffer(device, rows * kept * size, (copy) => {
+        const commands = device.createCommandEncoder();
+        for (let index = 0; index < rows; index++) {
+          commands.copyBufferToBuffer(source, index * row * size, copy, index * kept * size, kept * size);
+        }
+        device.queue.submit([commands.finish()]);
+      });
+      return ofBuffer(ort, buffer, type, dims);
+    },
+  };
+}
+
+const BYTES: Readonly<Record<FloatType, number>> = { float32: 4, float16: 2 };
+/** What GPUs copy and write, in bytes. */
+const WORD = 4;
+/** What onnxruntime's shaders read at once, in bytes. */
+const VECTOR = 16;
+
+function wordsOf(bytes: number): number {
+  return Math.ceil(bytes / WORD) * WORD;
+}
+
+/** A buffer on the GPU. */
+async function filledBuffer(device: GPUDevice, bytes: number, fill: (buffer: GPUBuffer) => void): Promise<GPUBuffer> {
+  const size = Math.max(Math.ceil(bytes / VECTOR), 1) * VECTOR;
+  const { STORAGE, COPY_SRC, COPY_DST } = GPUBufferUsage;
+  device.pushErrorScope("validation");
+  device.pushErrorScope("out-of-memory");
+  const buffer = device.createBuffer({ size, usage: STORAGE | COPY_SRC | COPY_DST });
+  fill(buffer);
+  // Both before anybody else can have a turn: scopes are a stack.
+  const errors = await Promise.all([device.popErrorScope(), device.popErrorScope()]);
+  const error = errors.find((error) => error !== null);
+  if (error === undefined) return buffer;
+  buffer.destroy();
+  throw new Error(`Cannot put ${bytes} bytes on the GPU: ${error!.message}`);
+}
+
+function ofBuffer(ort: typeof Ort, buffer: GPUBuffer, dataType: FloatType, dims: readonly number[]): Ort.Tensor {
+  return ort.Tensor.fromGpuBuffer(buffer, { dataType, dims, dispose: () => buffer.destroy() });
+}
+
+/** Where the parts to keep lie, counted in elements. */
+function trimming(tensor: Ort.Tensor, length: number): {
+  readonly rows: number;
+  readonly row: number;
+  readonly kept: number;
+  readonly dims: readonly number[];
+} {
+  const [batch, heads, positions, size, ...rest] = tensor.dims;
+  const isCache = size !== undefined && rest.length === 0;
+  if (!isCache || !(Number.isSafeInteger(length) && length >= 0 && length <= positions!)) {
+    throw new RangeError(`Cannot trim a tensor of shape ${shapeOf(tensor)} to ${length} positions`);
+  }
+  const kept = length * size;
+  return { rows: batch! * heads!, row: positions! * size, kept, dims: [batch!, heads!, length, size] };
+}
+
+function trimOnHost(ort: typeof Ort, tensor: Ort.Tensor, length: number): Ort.Tensor {
+  const { rows, row, kept, dims } = trimming(tensor, length);
+  const whole = tensor.data as Float32Array;
+  // An array of the same kind, every part of which is written over.
+  const trimmed = whole.slice(0, rows * kept);
+  for (let index = 0; index < rows; index++) {
+    trimmed.set(whole.subarray(index * row, index * row + kept), index * kept);
+  }
+  return new ort.Tensor(tensor.type as FloatType, trimmed, dims);
+}
+
+function shapeOf({ dims }: Ort.Tensor): string {
+  return `[${dims.join(", ")}]`;
+}
