@@ -6,6 +6,7 @@
 
 import { loadRuntime } from "../runtime/load.ts";
 import { ps } from "./ps.ts";
+import { pull } from "./pull.ts";
 import { serve } from "./serve.ts";
 import { readCommandLine } from "./settings.ts";
 
@@ -14,5 +15,6 @@ export async function main(): Promise<void> {
   const runtime = await loadRuntime();
   const { task, settings } = await readCommandLine(runtime, runtime.args);
   if (task.command === "ps") await ps(runtime, settings, task.url);
+  else if (task.command === "pull") await pull(runtime, settings, task.model, task.options);
   else await serve(runtime, settings);
 }

@@ -7,6 +7,7 @@
 import type { Health } from "../http/health.ts";
 import type { Milliseconds } from "../runtime/runtime.ts";
 import type { LoadedModel } from "../warm/backend_cache.ts";
+import { size } from "./size.ts";
 
 /** How to print. */
 export interface TableOptions {
@@ -111,11 +112,6 @@ function summary(health: Health): string {
       : [],
   ];
   return parts.join(", ");
-}
-
-function size(bytes: number): string {
-  const mebibytes = bytes / 2 ** 20;
-  return mebibytes < 1024 ? `${mebibytes.toFixed(0)} MiB` : `${(mebibytes / 1024).toFixed(1)} GiB`;
 }
 
 /** Two clocks may differ by a little: what should be past is never ahead. */

@@ -10,6 +10,7 @@ import { LOG_LEVELS, type LogLevel } from "../compose/log.ts";
 import { VERSION } from "../compose/version.ts";
 import { parseByteSize } from "../runtime/byte_size.ts";
 import type { Runtime } from "../runtime/runtime.ts";
+import { type Dtype, DTYPES } from "../warm/dtype.ts";
 import { parseKeepAlive } from "../warm/keep_alive.ts";
 
 /** Exit status for a command line that cannot be followed. */
@@ -20,6 +21,8 @@ export interface Settings {
   readonly host: string;
   readonly port: number;
   readonly models: string;
+  /** `false` without one. */
+  readonly hub?: string | false;
   readonly cache: string;
   readonly locking?: "shared" | "exclusive";
   readonly maxLoadedModels: number;
@@ -30,7 +33,12 @@ export interface Settings {
   readonly keepAlive?: string;
   readonly preload?: readonly string[];
   readonly pin?: readonly string[];
-  readonly apiKey?: string;
+  readonly apiKey?: readonly string[];
+  readonly sharedCache?: boolean;
+  /** `name=url`. */
+  readonly upstream?: readonly string[];
+  /** What the settings file says of them, by name: JSON, read where no message would show the credentials in it. */
+  readonly upstreams?: string;
   /** Seconds. */
   readonly drainTimeout: number;
   readonly config?: string;
@@ -41,7 +49,16 @@ export interface Settings {
 export type Task =
   | { readonly command: "serve" }
   /** Prints what a running server has in memory: the one at `url`, else the one of these settings. */
-  | { readonly command: "ps"; readonly url: string | undefined };
+  | { readonly command: "ps"; readonly url: string | undefined }
+  /** Fetches a model into the hub's cache. */
+  | { readonly command: "pull"; readonly model: string; readonly options: PullFlags };
+
+/** What only `pull` is told. */
+export interface PullFlags {
+  readonly revision?: string;
+  readonly dtype?: "auto" | Dtype;
+  readonly endpoint: string;
+}
 
 /** Reads the command line. One that cannot be followed, or only asks for help, ends the process. */
 export async function readCommandLine(
@@ -53,6 +70,22 @@ export async function readCommandLine(
   program.command("ps [url]").description("Prints what a running server has in memory.").action((url?: string) => {
     task = { command: "ps", url };
   });
+  program.command("pull <model>")
+    .description("Fetches a model, or an adapter, from Hugging Face into its cache on this machine.")
+    .addOption(new Option("--revision <name>", "branch, tag or commit (default: main)"))
+    .addOption(
+      new Option("--dtype <name>", "which export (default: what serves this machine best)").choices([
+        "auto",
+        ...DTYPES,
+      ]),
+    )
+    .addOption(
+      new Option("--endpoint <url>", "a mirror of the hub").env("HF_ENDPOINT").default("https://huggingface.co"),
+    )
+    .addHelpText("after", "\nHF_TOKEN, if set, is sent to the endpoint.")
+    .action((model: string, options: PullFlags) => {
+      task = { command: "pull", model, options };
+    });
   try {
     program.parse(args, { from: "user" });
     await addFile(runtime, program);
@@ -81,6 +114,14 @@ function serverProgram(): Command {
     .addOption(
       option("--models <folder>", "folder with models in Hugging Face layout", "WARMCACHE_MODELS").default("models"),
     )
+    .addOption(
+      option(
+        "--hub <folder>",
+        "Hugging Face's cache (default: by HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME)",
+        "WARMCACHE_HUB",
+      ).argParser(hubFolder),
+    )
+    .addOption(new Option("--no-hub", "serve nothing from Hugging Face's cache"))
     .addOption(option("--cache <folder>", "folder of the response cache", "WARMCACHE_DIR").default(".warmcache"))
     .addOption(
       option(
@@ -120,7 +161,28 @@ function serverProgram(): Command {
     .addOption(
       option("--pin <names...>", "models to load at once and never to evict", "WARMCACHE_PIN").argParser(names),
     )
-    .addOption(option("--api-key <key>", "bearer token that requests have to carry", "WARMCACHE_API_KEY"))
+    .addOption(
+      option(
+        "--api-key <key>",
+        "bearer token that requests have to carry; one of several, each a key or id=key",
+        "WARMCACHE_API_KEY",
+      ).argParser(names),
+    )
+    .addOption(
+      option(
+        "--shared-cache [boolean]",
+        "whether callers with different keys share the proxy's entries",
+        "WARMCACHE_SHARED_CACHE",
+      ).argParser(yesOrNo),
+    )
+    .addOption(
+      option("--upstream <name=url>", "a provider that the proxy reaches; one of several", "WARMCACHE_UPSTREAM")
+        .argParser(names),
+    )
+    .addOption(
+      option("--upstreams <json>", "the same as in the settings file, with credentials", "WARMCACHE_UPSTREAMS")
+        .hideHelp(),
+    )
     .addOption(
       option("--drain-timeout <seconds>", "how long running requests may take to end", "WARMCACHE_DRAIN_TIMEOUT")
         .default(30).argParser(integerBetween(0, 86400)),
@@ -156,7 +218,8 @@ async function addFile(runtime: Runtime, command: Command): Promise<void> {
     if (!["default", undefined].includes(command.getOptionValueSource(name))) continue;
     const parse = option.parseArg as ((value: string, previous: unknown) => unknown) | undefined;
     try {
-      command.setOptionValueWithSource(name, parse ? parse(String(value), undefined) : String(value), "config");
+      const text = isTable(value) ? JSON.stringify(value) : String(value);
+      command.setOptionValueWithSource(name, parse ? parse(text, undefined) : text, "config");
     } catch (error) {
       return fail(`${name}: ${(error as Error).message}`);
     }
@@ -169,6 +232,11 @@ function integerBetween(least: number, most: number): (value: string) => number 
     if (Number.isInteger(number) && number >= least && number <= most) return number;
     throw new InvalidArgumentError(`expected a whole number from ${least} to ${most}: ${value}`);
   };
+}
+
+/** In the environment and in the settings file, `false` is what `--no-hub` is on the command line. */
+function hubFolder(value: string): string | false {
+  return value === "false" ? false : value;
 }
 
 function byteSize(value: string): number {
@@ -184,6 +252,16 @@ function keepAlive(value: string): string {
   } catch (error) {
     throw new InvalidArgumentError((error as Error).message);
   }
+}
+
+function isTable(value: unknown): boolean {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function yesOrNo(value: string): boolean {
+  if (["", "1", "true"].includes(value)) return true;
+  if (["0", "false"].includes(value)) return false;
+  throw new InvalidArgumentError(`expected true or false: ${value}`);
 }
 
 /** One more name, or several with commas between, as in the environment and in lists of the settings file. */

@@ -80,6 +80,15 @@ export const nodeFiles: Files = {
       throw toFileError(`replace ${path}`, error);
     }
   },
+  rename(from, to) {
+    return attemptLater(`rename ${from} to ${to}`, () => fsp.rename(from, to));
+  },
+  link(target, path) {
+    return attemptLater(`link ${path} to ${target}`, () => fsp.symlink(target, path));
+  },
+  copy(from, to) {
+    return attemptLater(`copy ${from} to ${to}`, () => fsp.copyFile(from, to));
+  },
   async sync(path) {
     try {
       await sync(path);
@@ -190,6 +199,14 @@ function toFileStat(stat: fs.BigIntStats): FileStat {
 function attempt<T>(action: string, run: () => T): T {
   try {
     return run();
+  } catch (error) {
+    throw toFileError(action, error);
+  }
+}
+
+async function attemptLater<T>(action: string, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run();
   } catch (error) {
     throw toFileError(action, error);
   }

@@ -144,6 +144,24 @@ export interface Files {
    */
   replace(path: string, bytes: Uint8Array, options?: { readonly synchronous?: boolean }): Promise<void>;
   /**
+   * Gives a file another name on the same disk, in place of what has that name.
+   *
+   * @throws FileError
+   */
+  rename(from: string, to: string): Promise<void>;
+  /**
+   * Makes `path` a symbolic link to `target`, which is relative to the directory of `path` unless it is absolute.
+   *
+   * @throws FileError `EEXIST` when something is there; `EPERM` where this user, or this disk, may have no links.
+   */
+  link(target: string, path: string): Promise<void>;
+  /**
+   * Copies a file, in place of what is there.
+   *
+   * @throws FileError
+   */
+  copy(from: string, to: string): Promise<void>;
+  /**
    * Waits until a file's bytes, or the names in a directory, are on the disk (fsync), without blocking the thread.
    *
    * @throws FileError

@@ -233,7 +233,9 @@ export class BackendCache {
       () => undefined,
     );
     this.unpin(spec);
-    const slots = [...this.#slots.values()].filter(({ base }) => base.name === spec.base || base.identity === identity);
+    const isMeant = ({ name, dtype }: ResolvedBase): boolean =>
+      name === spec.base && (spec.dtype === "auto" || dtype === spec.dtype);
+    const slots = [...this.#slots.values()].filter(({ base }) => isMeant(base) || base.identity === identity);
     for (const slot of slots) {
       if (slot.state === "loading" && slot.waiting.size > 0 && !force) slot.goesOnceLoaded = true;
       else this.#retire(slot, "unload");

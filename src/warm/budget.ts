@@ -39,7 +39,7 @@ export class Budget {
 
   /** {@link expected}, as room. */
   need(base: ResolvedBase): Room {
-    return roomFor(this.expected(base));
+    return roomFor(base, this.expected(base));
   }
 
   /** What is left beside these; less than nothing where they take too much. */

@@ -1,32 +1,46 @@
 /**
- * The models that lie in a directory: Hugging Face layout for bases, PEFT layout for their adapters. The only place
+ * The models on this machine: those in the models directory, and after them those in the hub's cache. The only place
  * that turns a model's name into paths. It looks anew on every call, so that what is added or removed shows at once.
  *
  * ```text
- * <directory>/<base>/                  or <directory>/<organisation>/<base>/
- *   config.json  tokenizer.json  onnx/model.onnx
- *   tokenizer_config.json  generation_config.json  chat_template.jinja          (these may be missing)
- *   adapters/<adapter>/adapter_config.json  adapter_model.safetensors
+ * <directory>/<base>/                    or <directory>/<organisation>/<base>/          {@link ./layout.ts}
+ * <directory>/<base>/adapters/<adapter>  or <directory>/[<organisation>/]<adapter>/
+ * <hub>/models--<organisation>--<name>/snapshots/<commit>/                              {@link ./hub/hub_cache.ts}
  * ```
  *
  * @module
  */
 
-import type { ModelKind } from "../model/backend.ts";
+import type { DeviceFacts, ModelKind, OnnxFiles, ResolvedAdapter } from "../model/backend.ts";
 import { ModelError } from "../model/error.ts";
-import type { Files, FileStat, Runtime } from "../runtime/runtime.ts";
 import { refuseUnknownOptions } from "../runtime/options.ts";
-import { type LocatedFile, stateOf } from "./file_digests.ts";
-import { checkName, formatModelName, isAdapterName, isBaseName, type ModelName } from "./spec.ts";
+import { automaticDtype, type Dtype, DTYPES } from "./dtype.ts";
+import { DEFAULT_REVISION, isCommit, repositoryFolder, repositoryOf } from "./hub/hub_cache.ts";
+import { ADAPTER, isTrainedFor, REQUIRED, trainedFrom } from "./layout.ts";
+import {
+  adapterBeside,
+  type AdapterFolder,
+  type BaseFolder,
+  gather,
+  gatherAll,
+  type Located,
+  look,
+  rolesOf,
+  toFiles,
+} from "./model_folder.ts";
+import { checkName, formatModelName, isName, type ModelName } from "./spec.ts";
+import { WatchedFolder, type WatchingRuntime } from "./watched_folder.ts";
 
 /** Where to look, and with what. */
 export interface CatalogueOptions {
-  readonly runtime: Pick<Runtime, "files">;
+  readonly runtime: WatchingRuntime;
   /** The models directory; a missing one is empty. */
   readonly directory: string;
+  /** The hub's cache, if it is looked at; a missing one is empty. */
+  readonly hub?: string;
 }
 
-/** Something in the models directory that is a model or an adapter, or tries to be. */
+/** Something that is a model or an adapter, or tries to be. */
 export interface Listing {
   /** The name to ask for: `base` or `base+adapter`. */
   readonly id: string;
@@ -34,6 +48,8 @@ export interface Listing {
   readonly kind: ModelKind | "adapter";
   /** An adapter's base. */
   readonly parent?: string;
+  /** Which exports of a base there are. */
+  readonly dtypes?: readonly Dtype[];
   /** When the newest of its files was last written, in seconds since 1970. */
   readonly created: number;
   /** Why it cannot be used, for people; absent when it can. */
@@ -42,193 +58,258 @@ export interface Listing {
 
 /** Where a model's files are. */
 export interface LocatedModel {
-  readonly base: FilesOf<typeof BASE>;
+  /** The dtype of the graph, `auto` resolved. */
+  readonly dtype: Dtype;
+  readonly base: Located<OnnxFiles>;
   /** Present when an adapter was named. */
-  readonly adapter?: FilesOf<typeof ADAPTER>;
+  readonly adapter?: Located<ResolvedAdapter["files"]>;
 }
 
-/** Files by role, as paths inside the folder of a base or an adapter. */
-interface Layout {
-  readonly required: Readonly<Record<string, string>>;
-  readonly optional: Readonly<Record<string, string>>;
-}
+/** Where device facts are not known: as on a machine without a GPU. */
+const ON_CPU: DeviceFacts = { device: "wasm", float16: false };
 
-type FilesOf<L extends Layout> =
-  & { readonly [Role in keyof L["required"]]: LocatedFile }
-  & { readonly [Role in keyof L["optional"]]?: LocatedFile };
-
-const BASE = {
-  required: { graph: "onnx/model.onnx", config: "config.json", tokenizer: "tokenizer.json" },
-  optional: {
-    tokenizerConfig: "tokenizer_config.json",
-    generationConfig: "generation_config.json",
-    chatTemplate: "chat_template.jinja",
-  },
-} as const;
-
-const ADAPTER = {
-  required: { config: "adapter_config.json", weights: "adapter_model.safetensors" },
-  optional: {},
-} as const;
-
-/** A folder that is a base or an adapter, or tries to be. */
-interface Folder<L extends Layout> {
-  readonly name: string;
-  /** Its files, when nothing is wrong with it. */
-  readonly files?: FilesOf<L>;
-  readonly created: number;
-  readonly problem?: string;
-}
-
-/** The models in one directory. */
+/** The models on this machine. */
 export class Catalogue {
   /** The models directory. */
   readonly directory: string;
-  readonly #files: Files;
-  /** Files that were found inside the directory, by path, in this state: following links anew would show nothing else. */
-  readonly #inside = new Map<string, string>();
+  readonly #models: WatchedFolder;
+  readonly #hub: WatchedFolder | undefined;
 
   constructor(options: CatalogueOptions) {
-    refuseUnknownOptions("open a catalogue", options, ["runtime", "directory"]);
-    this.directory = options.directory;
-    this.#files = options.runtime.files;
+    refuseUnknownOptions("open a catalogue", options, ["runtime", "directory", "hub"]);
+    const { runtime, directory, hub } = options;
+    this.directory = directory;
+    this.#models = new WatchedFolder(runtime, directory, "the models directory");
+    this.#hub = hub === undefined ? undefined : new WatchedFolder(runtime, hub, "the hub's cache");
   }
 
   /**
    * Everything that is there, adapters after their base, with what cannot be used and why.
    *
-   * @throws FileError when the directory cannot be read.
+   * @throws FileError when a directory cannot be read.
    */
   async list(): Promise<Listing[]> {
+    const { bases, adapters } = await this.#everything();
     const listings: Listing[] = [];
-    for (const name of await this.#baseNames()) {
-      const [base, adapters] = await Promise.all([this.#base(name), this.#adapters(name)]);
-      listings.push({ id: name, kind: "onnx", created: base.created, ...problem(base.problem) });
-      for (const adapter of adapters) {
-        listings.push({
-          id: formatModelName({ base: name, adapter: adapter.name }),
-          kind: "adapter",
-          parent: name,
-          created: adapter.created,
-          ...problem(base.problem === undefined ? adapter.problem : "its base cannot be used"),
-        });
+    const used = new Set<AdapterFolder>();
+    for (const base of bases) {
+      const { created, problems } = await gatherAll(base);
+      const dtypes = DTYPES.filter((dtype) => base.exports.has(dtype));
+      listings.push({ id: base.name, kind: "onnx", dtypes, created, ...problem(problems) });
+      const fitting = await this.#fitting(adapters, base);
+      for (const adapter of fitting) used.add(adapter);
+      for (const adapter of [...await this.#adaptersBeside(base), ...fitting]) {
+        const listing = await this.#listAdapter(base.name, adapter);
+        listings.push(problems.length === 0 ? listing : { ...listing, problem: "its base cannot be used" });
       }
+    }
+    for (const adapter of adapters) {
+      // In the hub's cache lie adapters of all kinds of models; in our own directory one without a base is a mistake.
+      if (!used.has(adapter) && adapter.within === this.#models) listings.push(await this.#listOrphan(adapter));
     }
     return listings;
   }
 
   /**
-   * Finds the files of a model. They exist, and lie in the models directory even when symbolic links are followed.
+   * Finds the files of a model. They exist, and lie in the models directory, or in the hub's cache, even when symbolic
+   * links are followed. A `dtype` that is `auto` or left out becomes the one that serves the device best.
    *
    * @throws ModelError `model_not_found`: with what there is instead, or why it cannot be used.
-   * @throws FileError when the directory cannot be read.
+   * @throws FileError when a directory cannot be read.
    */
-  async locate(name: ModelName): Promise<LocatedModel> {
+  async locate(name: ModelName, facts: DeviceFacts = ON_CPU): Promise<LocatedModel> {
     checkName(name);
-    const [base, adapter] = await Promise.all([
-      this.#base(name.base),
-      name.adapter === undefined ? undefined : this.#adapter(name.base, name.adapter),
+    const base = await this.#findBase(name.base);
+    if (base === undefined) throw await this.#notFound(formatModelName(name));
+    if (base.problems.length > 0) throw cannotUse(formatModelName(name), base.problems);
+    const dtype = dtypeFor(name, base, facts);
+    const [gathered, adapter] = await Promise.all([
+      gather(base, [...base.shared, ...rolesOf(base.exports.get(dtype)!)]),
+      name.adapter === undefined ? undefined : this.#locateAdapter(base, name.adapter, formatModelName(name)),
     ]);
-    if (base.files === undefined || (adapter !== undefined && adapter.files === undefined)) {
-      throw await this.#notFound(formatModelName(name));
-    }
-    return { base: base.files, ...(adapter?.files === undefined ? {} : { adapter: adapter.files }) };
+    if (gathered.problems.length > 0) throw cannotUse(formatModelName(name), gathered.problems);
+    return { dtype, base: toFiles(gathered), ...(adapter === undefined ? {} : { adapter }) };
   }
 
   /**
-   * Paths of the weights of every usable adapter beside a base.
+   * Paths of the weights of every usable adapter of a base.
    *
-   * @throws FileError when the directory cannot be read.
+   * @throws FileError when a directory cannot be read.
    */
-  async adapterWeights(base: string): Promise<string[]> {
-    return (await this.#adapters(base)).flatMap(({ files }) => files === undefined ? [] : [files.weights.path]);
+  async adapterWeights(name: string): Promise<string[]> {
+    const base = await this.#findBase(name);
+    if (base === undefined) return [];
+    const { adapters } = await this.#everything();
+    const paths: string[] = [];
+    for (const adapter of [...await this.#adaptersBeside(base), ...await this.#fitting(adapters, base)]) {
+      const { files, problems } = await gather(adapter, Object.entries(ADAPTER));
+      if (problems.length === 0) paths.push(files.get("weights")![0]!.path);
+    }
+    return paths;
   }
 
-  async #notFound(id: string): Promise<ModelError> {
+  async #locateAdapter(base: BaseFolder, name: string, asked: string): Promise<Located<ResolvedAdapter["files"]>> {
+    const adapter = await this.#findAdapter(base, name);
+    if (adapter === undefined) throw await this.#notFound(asked);
+    const [gathered, misfit] = await Promise.all([
+      gather(adapter, Object.entries(ADAPTER)),
+      this.#whyNotFor(base, adapter),
+    ]);
+    const problems = [...gathered.problems, ...misfit];
+    if (problems.length > 0) throw cannotUse(asked, problems);
+    return toFiles(gathered);
+  }
+
+  async #notFound(asked: string): Promise<ModelError> {
     const listings = await this.list();
-    const broken = listings.find((listing) => listing.id === id)?.problem;
+    const broken = listings.find(({ id }) => id === asked)?.problem;
+    if (broken !== undefined) return cannotUse(asked, [broken]);
     const usable = listings.filter((listing) => listing.problem === undefined).map((listing) => listing.id);
-    const message = broken === undefined
-      ? `Cannot find model (there are: ${usable.join(", ") || "none"}): ${JSON.stringify(id)}`
-      : `Cannot use model, ${broken}: ${JSON.stringify(id)}`;
-    return new ModelError("model_not_found", message, { parameter: "model" });
+    return notFound(`Cannot find model (there are: ${usable.join(", ") || "none"}): ${JSON.stringify(asked)}`);
   }
 
-  /** Names of folders that look like a base, directly in the directory or one level down. */
-  async #baseNames(): Promise<string[]> {
-    const names: string[] = [];
-    for (const name of await this.#folders(this.directory)) {
-      if (await this.#looksLikeBase(name)) names.push(name);
-      else if (await this.#isInside(`${this.directory}/${name}`)) {
-        for (const child of await this.#folders(`${this.directory}/${name}`)) {
-          if (await this.#looksLikeBase(`${name}/${child}`)) names.push(`${name}/${child}`);
-        }
+  /** Bases, and adapters that do not lie beside one. What the models directory has shadows what the hub has. */
+  async #everything(): Promise<{ readonly bases: BaseFolder[]; readonly adapters: AdapterFolder[] }> {
+    const bases = new Map<string, BaseFolder>();
+    const adapters = new Map<string, AdapterFolder>();
+    const add = (name: string, found: BaseFolder | AdapterFolder | undefined): boolean => {
+      if (found === undefined) return false;
+      if (found.is === "base" && !bases.has(name)) bases.set(name, found);
+      if (found.is === "adapter" && !adapters.has(name)) adapters.set(name, found);
+      return true;
+    };
+    const { folders } = await this.#models.names(this.directory);
+    for (const name of folders) {
+      const path = `${this.directory}/${name}`;
+      if (add(name, await look(this.#models, path, name))) continue;
+      const { folders, isInside } = await this.#models.names(path);
+      if (!isInside) continue;
+      for (const child of folders) {
+        const id = `${name}/${child}`;
+        add(id, await look(this.#models, `${this.directory}/${id}`, id));
       }
     }
-    return names;
+    for (const { id, path } of await this.#snapshots()) {
+      const found = await look(this.#hub!, path, id);
+      // The hub's cache is full of what was fetched for other programs.
+      if (found?.is === "adapter" || (found?.is === "base" && found.exports.size > 0)) add(id, found);
+    }
+    return { bases: [...bases.values()], adapters: [...adapters.values()] };
   }
 
-  async #looksLikeBase(name: string): Promise<boolean> {
-    const parts = [...Object.values(BASE.required), "adapters"];
-    const found = await Promise.all(parts.map((part) => this.#files.stat(`${this.directory}/${name}/${part}`)));
-    return found.some((stat) => stat !== undefined);
-  }
-
-  #base(name: string): Promise<Folder<typeof BASE>> {
-    return this.#gather(`${this.directory}/${name}`, BASE, name, isBaseName(name));
-  }
-
-  #adapter(base: string, name: string): Promise<Folder<typeof ADAPTER>> {
-    return this.#gather(`${this.directory}/${base}/adapters/${name}`, ADAPTER, name, isAdapterName(name));
-  }
-
-  async #adapters(base: string): Promise<Folder<typeof ADAPTER>[]> {
-    const directory = `${this.directory}/${base}/adapters`;
-    if (!await this.#isInside(directory)) return [];
-    return await Promise.all((await this.#folders(directory)).map((name) => this.#adapter(base, name)));
-  }
-
-  async #gather<L extends Layout>(path: string, layout: L, name: string, nameable: boolean): Promise<Folder<L>> {
-    const files: Record<string, LocatedFile> = {};
-    const problems = nameable ? [] : ["its name has characters that no request can ask for, or is too long"];
-    let created = 0;
-    const parts = Object.entries({ ...layout.required, ...layout.optional });
-    await Promise.all(parts.map(async ([role, part]) => {
-      const file = `${path}/${part}`;
-      const stat = await this.#files.stat(file);
-      if (stat?.isFile !== true) {
-        if (role in layout.required) problems.push(`it lacks ${part}`);
-        return;
+  /** What every branch and tag in the hub's cache points to, `main` by its repository's name alone. */
+  async #snapshots(): Promise<{ readonly id: string; readonly path: string }[]> {
+    const hub = this.#hub;
+    if (hub === undefined) return [];
+    const found: { id: string; path: string }[] = [];
+    // A convenience: where it may not be read, it has nothing for us.
+    const { folders } = await hub.names(hub.path).catch(() => ({ folders: [] }));
+    for (const folder of folders) {
+      const repository = repositoryOf(folder);
+      if (repository === undefined || !isName(repository)) continue;
+      for (const revision of (await hub.names(`${hub.path}/${folder}/refs`)).files) {
+        const id = revision === DEFAULT_REVISION ? repository : `${repository}@${revision}`;
+        const path = await this.#snapshot(id);
+        if (path !== undefined) found.push({ id, path });
       }
-      created = Math.max(created, Number(stat.mtimeNs / NANOSECONDS_PER_SECOND));
-      if (await this.#isFileInside(file, stat)) files[role] = { path: file, stat };
-      else problems.push(`its ${part} lies outside the models directory`);
-    }));
-    if (problems.length > 0) return { name, created, problem: problems.sort().join(" and ") };
-    return { name, created, files: files as FilesOf<L> };
+    }
+    return found;
   }
 
-  async #isFileInside(path: string, stat: FileStat): Promise<boolean> {
-    const state = stateOf(stat);
-    if (this.#inside.get(path) === state) return true;
-    const inside = await this.#isInside(path);
-    if (inside) this.#inside.set(path, state);
-    return inside;
+  /** The folder of `repository[@revision]` in the hub's cache. */
+  async #snapshot(id: string): Promise<string | undefined> {
+    const [repository = "", revision = DEFAULT_REVISION] = id.split("@");
+    const hub = this.#hub;
+    if (hub === undefined) return undefined;
+    const folder = repositoryFolder(hub.path, repository);
+    const commit = isCommit(revision)
+      ? revision
+      : (await hub.text(`${folder}/refs/${revision}`).catch(() => undefined))?.trim();
+    return commit === undefined || !isCommit(commit) ? undefined : `${folder}/snapshots/${commit}`;
   }
 
-  async #isInside(path: string): Promise<boolean> {
-    const [root, real] = await Promise.all([this.#files.realPath(this.directory), this.#files.realPath(path)]);
-    return root !== undefined && real !== undefined && real.startsWith(`${root}/`);
+  async #findBase(name: string): Promise<BaseFolder | undefined> {
+    const found = await look(this.#models, `${this.directory}/${name}`, name);
+    if (found?.is === "base") return found;
+    const path = await this.#snapshot(name);
+    const inHub = path === undefined ? undefined : await look(this.#hub!, path, name);
+    return inHub?.is === "base" && inHub.exports.size > 0 ? inHub : undefined;
   }
 
-  async #folders(directory: string): Promise<string[]> {
-    const entries = await this.#files.list(directory);
-    return entries.filter(({ name, isDirectory }) => isDirectory && !name.startsWith(".")).map(({ name }) => name);
+  async #findAdapter(base: BaseFolder, name: string): Promise<AdapterFolder | undefined> {
+    if (!name.includes("/")) {
+      const { folders, isInside } = await base.within.names(`${base.path}/adapters`);
+      if (isInside && folders.has(name)) return adapterBeside(base, name);
+    }
+    const found = await look(this.#models, `${this.directory}/${name}`, name);
+    if (found?.is === "adapter") return found;
+    const path = await this.#snapshot(name);
+    const inHub = path === undefined ? undefined : await look(this.#hub!, path, name);
+    return inHub?.is === "adapter" ? inHub : undefined;
+  }
+
+  async #adaptersBeside(base: BaseFolder): Promise<AdapterFolder[]> {
+    const { folders, isInside } = await base.within.names(`${base.path}/adapters`);
+    return isInside ? [...folders].map((name) => adapterBeside(base, name)) : [];
+  }
+
+  /** Those among adapters that lie elsewhere that say that they were trained for this base. */
+  async #fitting(adapters: readonly AdapterFolder[], base: BaseFolder): Promise<AdapterFolder[]> {
+    const fit = await Promise.all(adapters.map(async (adapter) => (await this.#whyNotFor(base, adapter)).length === 0));
+    return adapters.filter((_, index) => fit[index]);
+  }
+
+  /** Why an adapter is not for a base. One that lies beside it is, whatever it says. */
+  async #whyNotFor(base: BaseFolder, adapter: AdapterFolder): Promise<string[]> {
+    if (adapter.path.startsWith(`${base.path}/`)) return [];
+    const [config, baseConfig] = await Promise.all([
+      adapter.within.json(`${adapter.path}/${ADAPTER.config}`),
+      base.within.json(`${base.path}/${REQUIRED.config}`),
+    ]);
+    if (isTrainedFor(config, base.name, baseConfig)) return [];
+    const trained = trainedFrom(config);
+    return [
+      trained === undefined
+        ? `its ${ADAPTER.config} does not say for which base it is`
+        : `it was trained for another base, ${trained}`,
+    ];
+  }
+
+  async #listAdapter(base: string, adapter: AdapterFolder): Promise<Listing> {
+    const { created, problems } = await gather(adapter, Object.entries(ADAPTER));
+    const id = formatModelName({ base, adapter: adapter.name });
+    return { id, kind: "adapter", parent: base, created, ...problem(problems) };
+  }
+
+  async #listOrphan(adapter: AdapterFolder): Promise<Listing> {
+    const { created, problems } = await gather(adapter, Object.entries(ADAPTER));
+    const trained = trainedFrom(await adapter.within.json(`${adapter.path}/${ADAPTER.config}`));
+    const orphaned = trained === undefined
+      ? `its ${ADAPTER.config} does not say for which base it is`
+      : `its base is not here, ${trained}`;
+    return { id: adapter.name, kind: "adapter", created, ...problem([...problems, orphaned]) };
   }
 }
 
-const NANOSECONDS_PER_SECOND = 1_000_000_000n;
+function dtypeFor(name: ModelName, { exports }: BaseFolder, facts: DeviceFacts): Dtype {
+  const { dtype = "auto" } = name;
+  const there = DTYPES.filter((each) => exports.has(each));
+  const chosen = dtype === "auto" ? automaticDtype(there, facts) : there.find((each) => each === dtype);
+  if (chosen !== undefined) return chosen;
+  const reason = dtype === "auto"
+    ? `Cannot find an export that runs on ${facts.device} without float16`
+    : `Cannot find dtype ${dtype} of the model`;
+  throw notFound(`${reason} (there are: ${there.join(", ")}): ${JSON.stringify(formatModelName(name))}`);
+}
 
-function problem(text: string | undefined): { problem?: string } {
-  return text === undefined ? {} : { problem: text };
+function cannotUse(asked: string, problems: readonly string[]): ModelError {
+  return notFound(`Cannot use model, ${problems.join(" and ")}: ${JSON.stringify(asked)}`);
+}
+
+function notFound(message: string): ModelError {
+  return new ModelError("model_not_found", message, { parameter: "model" });
+}
+
+function problem(problems: readonly string[]): { problem?: string } {
+  return problems.length === 0 ? {} : { problem: problems.join(" and ") };
 }

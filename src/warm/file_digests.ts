@@ -39,7 +39,7 @@ export interface DigestOptions {
  * A file may be written twice within one tick of a clock and look the same: FAT counts in steps of 2 s, Deno 2.9 gives
  * the time of the last change in whole seconds. One that is younger than this may still change so: not remembered.
  */
-const SETTLED_AFTER: Milliseconds = 2000;
+export const SETTLED_AFTER: Milliseconds = 2000;
 
 /** A file that changes while it is read is read again, this often in all. */
 const MAX_READS = 3;

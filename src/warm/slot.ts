@@ -8,7 +8,7 @@ import type { Backend, ModelMemory, ResolvedBase } from "../model/backend.ts";
 import type { Milliseconds } from "../runtime/runtime.ts";
 import { AdapterUse } from "./adapter_use.ts";
 import type { EvictionReason } from "./events.ts";
-import type { Room } from "./eviction.ts";
+import { NO_ROOM, type Room } from "./eviction.ts";
 import type { ResolvedModel } from "./identity.ts";
 
 /** A base on its way through the states. */
@@ -81,9 +81,9 @@ export function coldSlot(base: ResolvedBase, predicted: ModelMemory): Slot {
 }
 
 /** What a base takes of the limits: as predicted until it is loaded, then as its Worker says. */
-export function takenBy({ state, backend, predicted }: Slot): Room {
+export function takenBy({ base, state, backend, predicted }: Slot): Room {
   const memory = backend === undefined || state === "loading" ? predicted : memoryOf(backend);
-  return roomFor(memory);
+  return roomFor(base, memory);
 }
 
 /** What a loaded base holds: its Worker's WASM memory, its adapters, its GPU buffers. */
@@ -91,7 +91,7 @@ export function memoryOf({ memory, adapters }: Backend): ModelMemory {
   return { wasm: adapters.reduce((sum, { bytes }) => sum + bytes, memory.wasm), gpu: memory.gpu };
 }
 
-/** One place, and this much memory. */
-export function roomFor({ wasm, gpu }: ModelMemory): Room {
-  return { places: 1, ram: wasm, gpu };
+/** One place, and this much memory. What is behind an endpoint is in another machine's memory, and takes none of it. */
+export function roomFor({ kind }: ResolvedBase, { wasm, gpu }: ModelMemory): Room {
+  return kind === "api" ? NO_ROOM : { places: 1, ram: wasm, gpu };
 }

@@ -3,13 +3,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { healthTable } from "../../src/cli/ps_table.ts";
-import type { Health } from "../../src/http/health.ts";
-import type { LoadedModel } from "../../src/warm/backend_cache.ts";
+import type { Health, LoadedModelHealth } from "../../src/http/health.ts";
 
 const NOW = Date.UTC(2026, 10, 22, 12);
 const MIB = 2 ** 20;
 
-function model(base: string, fields: Partial<LoadedModel> = {}): LoadedModel {
+function model(base: string, fields: Partial<LoadedModelHealth> = {}): LoadedModelHealth {
   return {
     kind: "onnx",
     base,
@@ -17,6 +16,7 @@ function model(base: string, fields: Partial<LoadedModel> = {}): LoadedModel {
     adapters: [],
     dtype: "fp32",
     device: "wasm",
+    device_reason: null,
     identity: "0".repeat(64),
     state: "warm",
     pinned: false,
@@ -33,7 +33,7 @@ function model(base: string, fields: Partial<LoadedModel> = {}): LoadedModel {
   };
 }
 
-function health(models: LoadedModel[], fields: Partial<Health> = {}): Health {
+function health(models: LoadedModelHealth[], fields: Partial<Health> = {}): Health {
   return {
     status: "ok",
     version: "1.2.3",
@@ -44,6 +44,7 @@ function health(models: LoadedModel[], fields: Partial<Health> = {}): Health {
     bytes: 60 * MIB,
     gpu_bytes: 0,
     waiting_requests: 0,
+    auto_device: null,
     loaded_models: models,
     ...fields,
   };
@@ -53,12 +54,12 @@ function at(offset: number): string {
   return new Date(NOW + offset).toISOString();
 }
 
-function linesOf(models: LoadedModel[], fields: Partial<Health> = {}): string[] {
+function linesOf(models: LoadedModelHealth[], fields: Partial<Health> = {}): string[] {
   return healthTable(health(models, fields), { now: NOW, colours: false }).split("\n");
 }
 
 /** The last cell of the only line. */
-function until(fields: Partial<LoadedModel>): string {
+function until(fields: Partial<LoadedModelHealth>): string {
   return linesOf([model("m", fields)])[1]!.split(/ {2,}/).at(-1)!;
 }
 
@@ -84,7 +85,7 @@ describe("healthTable", () => {
   });
 
   it("says that nothing is loaded", () => {
-    assert.deepEqual(linesOf([], { bytes: 0 }), ["Nothing is loaded.", "", "0 of 3 places, 0 MiB"]);
+    assert.deepEqual(linesOf([], { bytes: 0 }), ["Nothing is loaded.", "", "0 of 3 places, 0 B"]);
   });
 
   it("says until when a base stays", () => {

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { rename, rm, symlink, writeFile } from "node:fs/promises";
+import { readFile, readlink, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { before, describe, it } from "node:test";
 import { loadRuntime } from "../../src/runtime/load.ts";
@@ -51,6 +51,33 @@ describe("files", () => {
     await assert.rejects(files.sync(join(folder, "nowhere")), { name: "FileError", code: "ENOENT" });
     const nowhere = files.replace(join(folder, "nowhere", "file"), new Uint8Array(1), { synchronous: true });
     await assert.rejects(nowhere, { name: "FileError", code: "ENOENT" });
+  });
+
+  it("rename takes the place of what has the name, and copy does", async () => {
+    const folder = await temporaryFolder();
+    const [one, other] = [join(folder, "one"), join(folder, "other")];
+    await writeFile(one, "one");
+    await writeFile(other, "other, and longer");
+    await files.copy(one, other);
+    assert.equal(await readFile(other, "utf8"), "one");
+    await writeFile(other, "other");
+    await files.rename(one, other);
+    assert.equal(await readFile(other, "utf8"), "one");
+    assert.equal(files.exists(one), false);
+    for (const move of [files.rename, files.copy]) {
+      await assert.rejects(move(one, other), { name: "FileError", code: "ENOENT" });
+    }
+  });
+
+  it("link leads from its own folder, and takes no name that is taken", async () => {
+    const folder = await temporaryFolder();
+    files.makeDirectory(join(folder, "inner"));
+    await writeFile(join(folder, "file"), "text");
+    await files.link("../file", join(folder, "inner", "link"));
+    assert.equal(await readFile(join(folder, "inner", "link"), "utf8"), "text");
+    assert.equal(await readlink(join(folder, "inner", "link")), "../file");
+    const again = files.link("../file", join(folder, "inner", "link"));
+    await assert.rejects(again, { name: "FileError", code: "EEXIST" });
   });
 
   it("removeEmptyDirectory removes what is empty, leaves what is not, and minds nothing that is missing", async () => {

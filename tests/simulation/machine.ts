@@ -147,6 +147,18 @@ class Machine implements Files {
     await Promise.resolve();
   }
 
+  rename(): never {
+    throw new Error("nothing that is simulated renames a file in this way");
+  }
+
+  link(): never {
+    throw new Error("nothing that is simulated makes links");
+  }
+
+  copy(): never {
+    throw new Error("nothing that is simulated copies files");
+  }
+
   makeDirectory(): void {
     this.#step("make a folder");
   }

@@ -139,13 +139,15 @@ export class GatedModels {
 
   /** What the names mean now. */
   resolve(spec: ModelSpec): ResolvedModel {
-    const content = this.contents.get(spec.base) ?? spec.base;
+    const dtype = spec.dtype === "auto" ? "fp32" : spec.dtype;
+    const name = dtype === "fp32" ? spec.base : `${spec.base}:${dtype}`;
+    const content = this.contents.get(name) ?? name;
     const file = { path: `/models/${spec.base}`, sha256: content, size: this.fileSizes.get(content) ?? 1000 };
     const base: OnnxBase = {
       kind: "onnx",
       name: spec.base,
       identity: `base:${content}`,
-      dtype: "fp32",
+      dtype,
       device: "wasm",
       files: { graph: file, config: file, tokenizer: file },
     };

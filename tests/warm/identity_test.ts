@@ -1,11 +1,17 @@
 import assert from "node:assert/strict";
-import { appendFile, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { createHash } from "node:crypto";
 import { describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { OnnxBase } from "../../src/model/backend.ts";
 import type { DigestingRuntime } from "../../src/warm/file_digests.ts";
-import { Identifier, type IdentifierOptions } from "../../src/warm/identity.ts";
+import {
+  ENGINES,
+  GRAPH_REWRITE_VERSION,
+  Identifier,
+  type IdentifierOptions,
+  viewIdentity,
+} from "../../src/warm/identity.ts";
 import { modelSpec, parseModelName } from "../../src/warm/spec.ts";
 import { copyModel } from "../support/models.ts";
 import { temporaryFolder } from "../support/temporary.ts";
@@ -62,13 +68,16 @@ describe("identify", () => {
     const model = await identifier().identify(adapted);
     const [graph, config, tokenizer] = ["onnx/model.onnx", "config.json", "tokenizer.json"].map(sha256);
     const baseIdentity = sha256(
-      `["warmcache base",1,["kind","onnx"],["graph","${graph}"],["config","${config}"],["tokenizer","${tokenizer}"],` +
-        `["tokenizer_config",null],["generation_config",null],["chat_template",null],["dtype","fp32"],["device","wasm"],["graph_rewrite",1]]`,
+      `["warmcache base",2,["kind","onnx"],["graph","${graph}"],["external_data"],["config","${config}"],` +
+        `["tokenizer","${tokenizer}"],["tokenizer_config",null],["generation_config",null],["chat_template",null],` +
+        `["genai_config",null],["modules",null],["pooling",null],["sentence_config",null],["prompts_config",null],` +
+        `["dtype","fp32"],["device","wasm"],["graph_rewrite",${GRAPH_REWRITE_VERSION}],` +
+        `["onnxruntime","${ENGINES.onnxruntime}"],["tokenizers","${ENGINES.tokenizers}"],["jinja","${ENGINES.jinja}"]]`,
     );
     const [adapterConfig, weights] = ["adapter_config.json", "adapter_model.safetensors"].map(sha256);
     const adapter = sha256(`["warmcache adapter",1,["config","${adapterConfig}"],["weights","${weights}"]]`);
     const view = (of: string, scale: number): string =>
-      sha256(`["warmcache view",1,["base","${baseIdentity}"],["adapter",${of}],["scale",${scale}]]`);
+      sha256(`["warmcache view",2,["base","${baseIdentity}"],["adapter",${of}],["scale",${scale}]]`);
     assert.deepEqual(
       [model.base.identity, model.adapter!.identity, model.identity],
       [baseIdentity, adapter, view(`"${adapter}"`, 1)],
@@ -92,11 +101,16 @@ describe("identify", () => {
   it("changes with every byte of every file of the base", async () => {
     const { folder, identifier } = await world();
     const seen = new Set([(await identifier().identify(base)).base.identity]);
-    for (const file of [...BASE_FILES, "tokenizer_config.json", "generation_config.json", "chat_template.jinja"]) {
+    const more = ["tokenizer_config.json", "generation_config.json", "chat_template.jinja", "modules.json"];
+    const embedding = ["1_Pooling/config.json", "sentence_bert_config.json", "config_sentence_transformers.json"];
+    const data = ["onnx/model.onnx_data", "onnx/model.onnx_data_1", "onnx/model.onnx.data"];
+    await mkdir(`${folder}/a/1_Pooling`);
+    const files = [...BASE_FILES, ...more, ...embedding, ...data];
+    for (const file of files) {
       await appendFile(`${folder}/a/${file}`, "!");
       seen.add((await identifier().identify(base)).base.identity);
     }
-    assert.equal(seen.size, 7);
+    assert.equal(seen.size, files.length + 1);
   });
 
   it("gives an adapter that was trained again at the same path another view of the same base", async () => {
@@ -111,6 +125,44 @@ describe("identify", () => {
     await appendFile(`${folder}/a/adapters/x/adapter_config.json`, "!");
     assert.notEqual((await kept.identify(adapted)).identity, after.identity);
     assert.equal((await kept.identify(base)).identity, unadapted.identity);
+  });
+
+  it("is that of the export that is used, by its dtype and the name of its external data", async () => {
+    const { folder, identifier } = await world();
+    await writeFiles(`${folder}/a`, ["onnx/model_q4.onnx", "onnx/model_q4.onnx_data"]);
+    const [asFound, plain, q4] = await Promise.all([
+      identifier().identify(base),
+      identifier().identify(modelSpec({ base: "a", dtype: "fp32" })),
+      identifier().identify(modelSpec({ base: "a", dtype: "q4" })),
+    ]);
+    assert.equal(asFound.identity, plain.identity);
+    assert.notEqual(q4.identity, plain.identity);
+    assert.equal(q4.base.dtype, "q4");
+    const { graph, externalData } = (q4.base as OnnxBase).files;
+    assert.deepEqual([graph, ...externalData!].map(({ path }) => path), [
+      `${folder}/a/onnx/model_q4.onnx`,
+      `${folder}/a/onnx/model_q4.onnx_data`,
+    ]);
+    await rename(`${folder}/a/onnx/model_q4.onnx_data`, `${folder}/a/onnx/model_q4.onnx.data`);
+    assert.notEqual((await identifier().identify(modelSpec({ base: "a", dtype: "q4" }))).identity, q4.identity);
+  });
+
+  it("takes the dtype that serves the device, which is asked about once", async () => {
+    const { folder, identifier } = await world();
+    await writeFiles(`${folder}/a`, ["onnx/model_fp16.onnx"]);
+    const asked: string[] = [];
+    const one = identifier({
+      deviceFacts: (device) => {
+        asked.push(device);
+        return Promise.resolve({ device: device === "auto" ? "webgpu" : device, float16: device === "auto" });
+      },
+    });
+    for (let repeat = 0; repeat < 2; repeat++) {
+      const { base: found } = await one.identify(base);
+      assert.deepEqual([found.dtype, found.device], ["fp16", "webgpu"]);
+    }
+    assert.equal((await one.identify(modelSpec({ base: "a", device: "webgpu:software" }))).base.dtype, "fp32");
+    assert.deepEqual(asked, ["auto", "webgpu:software"]);
   });
 
   it("says that there is no such model, or that a file cannot be read", async () => {
@@ -269,5 +321,60 @@ describe("digests", () => {
       code: "model_load_failed",
       message: /config\.json: no such file/,
     });
+  });
+});
+
+describe("viewIdentity", () => {
+  const adapter = { identity: "a".repeat(64) };
+  const of = { identity: "b".repeat(64) };
+
+  it("differs by base, adapter, scale and noise, and by nothing else", async () => {
+    const runtime = await watchedRuntime();
+    const views = [
+      viewIdentity(runtime, of, undefined, { scale: 0 }),
+      viewIdentity(runtime, { identity: "c".repeat(64) }, undefined, { scale: 0 }),
+      ...[0, 0.5, 1, -1].map((scale) => viewIdentity(runtime, of, adapter, { scale })),
+      viewIdentity(runtime, of, { identity: "d".repeat(64) }, { scale: 1 }),
+      viewIdentity(runtime, of, adapter, { noise: { seed: 0 } }),
+      viewIdentity(runtime, of, adapter, { noise: { seed: 1 } }),
+      viewIdentity(runtime, of, adapter, { noise: { seed: 1, initScale: 0.1 } }),
+      viewIdentity(runtime, of, adapter, { noise: { seed: 1, rankScale: 2 } }),
+    ];
+    assert.equal(new Set(views).size, views.length);
+    assert.equal(viewIdentity(runtime, of, undefined, { scale: 1 }), views[0], "nothing to scale");
+    assert.equal(viewIdentity(runtime, of, adapter, { scale: -0 }), viewIdentity(runtime, of, adapter, { scale: 0 }));
+    const spelled = viewIdentity(runtime, of, adapter, { noise: { seed: 0, initScale: 0.02, rankScale: 1 } });
+    assert.equal(
+      spelled,
+      viewIdentity(runtime, of, adapter, { noise: { seed: 0 } }),
+      "defaults are what they stand for",
+    );
+  });
+
+  it("hashes exactly the text that its documentation says", async () => {
+    const text = `["warmcache view",2,["base","${of.identity}"],["adapter","${adapter.identity}"],["noise",7,0.02,1]]`;
+    assert.equal(viewIdentity(await watchedRuntime(), of, adapter, { noise: { seed: 7 } }), sha256(text));
+  });
+
+  it("refuses what JSON cannot tell apart, and noise of no shape", async () => {
+    const runtime = await watchedRuntime();
+    for (const as of [{ scale: NaN }, { scale: Infinity }, { noise: { seed: 1, initScale: NaN } }]) {
+      assert.throws(() => viewIdentity(runtime, of, adapter, as), { name: "RangeError", message: /not finite/ });
+    }
+    assert.throws(() => viewIdentity(runtime, of, undefined, { noise: { seed: 1 } }), { name: "TypeError" });
+  });
+});
+
+describe("ENGINES", () => {
+  it("are the versions that this module is built with", async () => {
+    const { imports } = JSON.parse(await readFile(new URL("../../deno.json", import.meta.url), "utf8"));
+    const pinned = {
+      onnxruntime: "onnxruntime-web",
+      tokenizers: "@huggingface/tokenizers",
+      jinja: "@huggingface/jinja",
+    };
+    for (const [engine, name] of Object.entries(pinned)) {
+      assert.equal(imports[name], `npm:${name}@${ENGINES[engine as keyof typeof ENGINES]}`);
+    }
   });
 });

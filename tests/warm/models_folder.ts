@@ -7,8 +7,8 @@ import type { FileDigest, Runtime } from "../../src/runtime/runtime.ts";
 import { Catalogue } from "../../src/warm/catalogue.ts";
 
 /** A catalogue on the real file system. */
-export async function catalogueOver(directory: string): Promise<Catalogue> {
-  return new Catalogue({ runtime: await loadRuntime(), directory });
+export async function catalogueOver(directory: string, hub?: string): Promise<Catalogue> {
+  return new Catalogue({ runtime: await loadRuntime(), directory, ...(hub === undefined ? {} : { hub }) });
 }
 
 /** The files of a base as small texts, enough for whoever only looks at their names. */
@@ -23,6 +23,14 @@ export async function writeFiles(folder: string, paths: readonly string[], secon
     await mkdir(dirname(`${folder}/${path}`), { recursive: true });
     await writeFile(`${folder}/${path}`, path);
     await utimes(`${folder}/${path}`, seconds, seconds);
+  }
+}
+
+/** Writes files that say something. */
+export async function writeTexts(folder: string, texts: Readonly<Record<string, unknown>>): Promise<void> {
+  for (const [path, text] of Object.entries(texts)) {
+    await mkdir(dirname(`${folder}/${path}`), { recursive: true });
+    await writeFile(`${folder}/${path}`, typeof text === "string" ? text : JSON.stringify(text));
   }
 }
 

@@ -292,6 +292,15 @@ describe("preload and unload", () => {
     assert.deepEqual([unloaded.value, models.loaded, GatedModels.states(cache)], [true, ["a", "a"], ["a warm 1"]]);
   });
 
+  it("take every export of a base out of memory, or the one that is named", async () => {
+    const { cache } = world({ maxLoaded: 3 });
+    for (const name of ["a", "a:q4", "a:fp16"]) await use(cache, name);
+    assert.equal(await cache.unload(parseModelName("a:q4")), true);
+    assert.deepEqual(cache.loaded().map(({ dtype }) => dtype), ["fp32", "fp16"]);
+    assert.equal(await cache.unload(a), true);
+    assert.deepEqual(cache.loaded(), []);
+  });
+
   it("serve whoever waits for a load before that is unloaded", async () => {
     const { models, cache } = world();
     models.holdLoads = true;

@@ -5,10 +5,16 @@ import { formatModelName, modelSpec, parseModelName, withAdapter } from "../../s
 
 describe("parseModelName", () => {
   it("reads a base, an organisation and an adapter", () => {
-    const common = { kind: "onnx", dtype: "fp32", device: "auto" };
+    const common = { kind: "onnx", dtype: "auto", device: "auto" };
     assert.deepEqual(parseModelName("kjv-tiny"), { ...common, base: "kjv-tiny" });
     assert.deepEqual(parseModelName("kjv-tiny+fortunes"), { ...common, base: "kjv-tiny", adapter: "fortunes" });
     assert.deepEqual(parseModelName("org/name_2.5+a.b"), { ...common, base: "org/name_2.5", adapter: "a.b" });
+  });
+
+  it("reads a dtype, a revision and an adapter of another organisation", () => {
+    assert.equal(parseModelName("kjv-tiny:q4").dtype, "q4");
+    const { base, dtype, adapter } = parseModelName("org/base@v1.0:q4f16+other/x@main");
+    assert.deepEqual([base, dtype, adapter], ["org/base@v1.0", "q4f16", "other/x@main"]);
   });
 
   it("refuses whatever could be another path, as a model that does not exist", () => {
@@ -29,8 +35,36 @@ describe("parseModelName", () => {
       "a/b/c",
       "a/.b",
     ];
-    const worse = ["a+../x", "a+x/y", "a\\b", "a\0", "a b", "C:", "a%2f..", "ä", "~", "-a", "a\n", "x".repeat(97)];
-    for (const name of [...names, ...worse]) {
+    const worse = [
+      "a+../x",
+      "a+x/..",
+      "a+x/y/z",
+      "a\\b",
+      "a\0",
+      "a b",
+      "C:",
+      "a%2f..",
+      "ä",
+      "~",
+      "-a",
+      "a\n",
+      "x".repeat(97),
+    ];
+    const wrong = [
+      "a:",
+      "a:auto",
+      "a:fp8",
+      "a:q4:q4",
+      ":q4",
+      "a+x:q4",
+      "a@",
+      "@v",
+      "a@b@c",
+      "a@../b",
+      "a@b/c",
+      "a:toString",
+    ];
+    for (const name of [...names, ...worse, ...wrong]) {
       assert.throws(
         () => parseModelName(name),
         ({ code, parameter, message }: ModelError) =>
@@ -41,14 +75,14 @@ describe("parseModelName", () => {
   });
 
   it("is undone by formatModelName", () => {
-    for (const name of ["a", "a+x", "o/a", "o/a+x"]) assert.equal(formatModelName(parseModelName(name)), name);
+    for (const name of ["a", "a+x", "o/a", "o/a@v:q8+p/x"]) assert.equal(formatModelName(parseModelName(name)), name);
   });
 });
 
 describe("modelSpec", () => {
   it("is frozen and takes what differs from the defaults", () => {
     const spec = modelSpec({ base: "a", device: "wasm" });
-    assert.deepEqual(spec, { kind: "onnx", base: "a", dtype: "fp32", device: "wasm" });
+    assert.deepEqual(spec, { kind: "onnx", base: "a", dtype: "auto", device: "wasm" });
     assert.ok(Object.isFrozen(spec));
   });
 
@@ -68,6 +102,7 @@ describe("withAdapter", () => {
   it("replaces the adapter or takes it away", () => {
     assert.deepEqual(withAdapter(parseModelName("a+x"), "y"), parseModelName("a+y"));
     assert.deepEqual(withAdapter(parseModelName("a+x"), null), parseModelName("a"));
+    assert.equal(withAdapter(parseModelName("a:q4"), "y").dtype, "q4");
     assert.throws(() => withAdapter(parseModelName("a"), "../x"), { code: "model_not_found" });
   });
 });
