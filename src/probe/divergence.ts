@@ -9,7 +9,8 @@ import type { NextToken } from "../model/backend.ts";
 
 /**
  * A distribution over a vocabulary: the log-probability (natural logarithm) of every token by its id, or the likeliest
- * tokens and what the rest has together, which is taken to be spread evenly over the rest.
+ * tokens and what the rest has together, which is taken to be spread evenly over the rest. Where nobody says how large
+ * the vocabulary is, the rest is one event.
  */
 export type Distribution = ArrayLike<number> | NextToken;
 
@@ -27,6 +28,10 @@ const MASS_TOLERANCE = 1e-3;
 /**
  * Compares two distributions over the same vocabulary.
  *
+ * Where its size is unknown, only tokens that both sides name are told apart, and all others are taken together. Events
+ * joined can only look more alike (the data-processing inequality; Cover and Thomas, Elements of Information Theory,
+ * section 2.8), so what is found is then a lower bound.
+ *
  * @throws RangeError when a log-probability is not finite, a distribution does not sum to 1, names a token twice or
  * one outside its vocabulary, or the vocabularies differ in size.
  */
@@ -35,6 +40,7 @@ export function divergence(p: Distribution, q: Distribution): Divergence {
   if (one.vocabularySize !== other.vocabularySize) {
     throw refusal("the vocabularies differ in size", `${one.vocabularySize}, ${other.vocabularySize}`);
   }
+  const { vocabularySize } = one;
   let [kl, jsOne, jsOther] = [0, 0, 0];
   const add = (logP: number, logQ: number, tokens: number): void => {
     const logMean = logAddExp(logP, logQ) - Math.LN2;
@@ -42,19 +48,33 @@ export function divergence(p: Distribution, q: Distribution): Divergence {
     jsOne += tokens * Math.exp(logP) * (logP - logMean);
     jsOther += tokens * Math.exp(logQ) * (logQ - logMean);
   };
-  const named = new Set([...one.named.keys(), ...other.named.keys()]);
-  for (const id of named) add(one.named.get(id) ?? one.rest, other.named.get(id) ?? other.rest, 1);
-  const unnamed = one.vocabularySize - named.size;
-  if (unnamed > 0) add(one.rest, other.rest, unnamed);
+  if (vocabularySize === null) {
+    const shared = new Set([...one.named.keys()].filter((id) => other.named.has(id)));
+    for (const id of shared) add(one.named.get(id)!, other.named.get(id)!, 1);
+    add(besides(one, shared), besides(other, shared), 1);
+  } else {
+    const named = new Set([...one.named.keys(), ...other.named.keys()]);
+    for (const id of named) add(one.named.get(id) ?? one.rest, other.named.get(id) ?? other.rest, 1);
+    const unnamed = vocabularySize - named.size;
+    if (unnamed > 0) add(one.rest, other.rest, unnamed);
+  }
   // Rounding may lead a hair below zero where the truth is zero.
   return { kl: Math.max(0, kl), js: Math.min(Math.max(0, (jsOne + jsOther) / 2), Math.LN2) };
 }
 
 /** A distribution as one log-probability for each named token and one that all others share. */
 interface Table {
-  readonly vocabularySize: number;
+  /** `null`: unknown; all others are one event then. */
+  readonly vocabularySize: number | null;
   readonly named: ReadonlyMap<number, number>;
   readonly rest: number;
+}
+
+/** What all tokens but some have together. */
+function besides({ named, rest }: Table, some: ReadonlySet<number>): number {
+  let sum = rest;
+  for (const [id, logprob] of named) if (!some.has(id)) sum = logAddExp(sum, logprob);
+  return sum;
 }
 
 function tabulate(distribution: Distribution): Table {
@@ -63,7 +83,7 @@ function tabulate(distribution: Distribution): Table {
     named: new Map(Array.from(distribution, (logprob, id) => [id, logprob])),
     rest: -Infinity,
   };
-  const unnamed = table.vocabularySize - table.named.size;
+  const unnamed = table.vocabularySize === null ? 1 : table.vocabularySize - table.named.size;
   let mass = unnamed === 0 ? 0 : unnamed * Math.exp(table.rest);
   for (const [id, logprob] of table.named) {
     if (!Number.isFinite(logprob)) throw refusal(`the log-probability of token ${id} is not finite`, logprob);
@@ -79,18 +99,19 @@ function tabulateTop({ ids, logprobs, vocabularySize, tailLogprob }: NextToken):
   }
   const named = new Map<number, number>();
   for (const [index, id] of ids.entries()) {
-    if (!(Number.isInteger(id) && id >= 0 && id < vocabularySize)) {
+    if (!(Number.isInteger(id) && id >= 0 && id < (vocabularySize ?? Infinity))) {
       throw refusal(`a token lies outside a vocabulary of ${vocabularySize}`, id);
     }
     if (named.has(id)) throw refusal("a token is named twice", id);
     named.set(id, logprobs[index]!);
   }
-  const unnamed = vocabularySize - named.size;
-  if (unnamed === 0) return { vocabularySize, named, rest: -Infinity };
+  const unnamed = vocabularySize === null ? "" : ` ${vocabularySize - named.size}`;
+  if (vocabularySize === named.size) return { vocabularySize, named, rest: -Infinity };
   if (tailLogprob === null || !Number.isFinite(tailLogprob)) {
-    throw refusal(`the log-probability of the other ${unnamed} tokens is not finite`, tailLogprob);
+    throw refusal(`the log-probability of the other${unnamed} tokens is not finite`, tailLogprob);
   }
-  return { vocabularySize, named, rest: tailLogprob - Math.log(unnamed) };
+  if (vocabularySize === null) return { vocabularySize, named, rest: tailLogprob };
+  return { vocabularySize, named, rest: tailLogprob - Math.log(vocabularySize - named.size) };
 }
 
 function logAddExp(one: number, other: number): number {
