@@ -12,9 +12,11 @@ export const CacheBackend: {
   readonly SQLITE: "sqlite";
   /** A Redis or Valkey server, or a Cluster of them. */
   readonly REDIS: "redis";
+  /** The store of a warmcache server elsewhere, over HTTP. */
+  readonly REMOTE: "remote";
   /** The memory of this process. */
   readonly MEMORY: "memory";
-} = Object.freeze({ FILE: "file", SQLITE: "sqlite", REDIS: "redis", MEMORY: "memory" });
+} = Object.freeze({ FILE: "file", SQLITE: "sqlite", REDIS: "redis", REMOTE: "remote", MEMORY: "memory" });
 
 /** Where entries are kept. */
 export type CacheBackend = (typeof CacheBackend)[keyof typeof CacheBackend];

@@ -10,6 +10,7 @@ import { parseByteSize } from "../runtime/byte_size.ts";
 import { parseDuration } from "../runtime/duration.ts";
 import type { Milliseconds, Runtime } from "../runtime/runtime.ts";
 import type { RedisConnection } from "../store/redis/options.ts";
+import type { RemoteConnection } from "../store/remote/options.ts";
 import { BACKENDS, type CacheBackend, isBackend } from "./backend.ts";
 
 /** What is set, and nothing else. */
@@ -22,6 +23,8 @@ export interface EnvironmentSettings {
   readonly directory?: string;
   /** `WARMCACHE_REDIS_URL`, `WARMCACHE_REDIS_USERNAME`, `WARMCACHE_REDIS_PASSWORD`. */
   readonly redis?: RedisConnection;
+  /** `WARMCACHE_REMOTE_URL`, `WARMCACHE_REMOTE_KEY`. */
+  readonly remote?: RemoteConnection;
   /** `WARMCACHE_NAMESPACE`. */
   readonly namespace?: string;
   /** `WARMCACHE_MODE`. */
@@ -50,12 +53,14 @@ export function readEnvironment({ environment }: Pick<Runtime, "environment">): 
   const username = read("WARMCACHE_REDIS_USERNAME", text);
   const password = read("WARMCACHE_REDIS_PASSWORD", text);
   const redis = defined({ ...url, username, password });
+  const remote = defined({ url: read("WARMCACHE_REMOTE_URL", text), apiKey: read("WARMCACHE_REMOTE_KEY", text) });
   return {
     isOff,
     ...defined({
       backends: read("WARMCACHE_BACKEND", backendsIn),
       directory: read("WARMCACHE_DIR", text),
       redis: Object.keys(redis).length > 0 ? redis : undefined,
+      remote: Object.keys(remote).length > 0 ? remote : undefined,
       namespace: read("WARMCACHE_NAMESPACE", text),
       mode: read("WARMCACHE_MODE", modeIn),
       maxBytes: read("WARMCACHE_MAX_BYTES", bytesIn),

@@ -13,6 +13,7 @@ import { loadRuntime } from "../runtime/load.ts";
 import { refuseUnknownOptions } from "../runtime/options.ts";
 import type { Milliseconds, Runtime } from "../runtime/runtime.ts";
 import type { RedisConnection } from "../store/redis/options.ts";
+import type { RemoteConnection } from "../store/remote/options.ts";
 import type { Store } from "../store/store.ts";
 import { CacheBackend } from "./backend.ts";
 import { defined, type EnvironmentSettings, readEnvironment } from "./environment.ts";
@@ -30,6 +31,7 @@ import { tablePrices } from "./prices.ts";
 export { CacheBackend } from "./backend.ts";
 export type { TierOptions } from "./open_store.ts";
 export type { RedisConnection, RedisTls } from "../store/redis/options.ts";
+export type { RemoteConnection } from "../store/remote/options.ts";
 
 /** How to open a cache. What is not said here is looked for in the environment; see `docs/stores.md`. */
 export interface OpenCacheOptions extends Keep {
@@ -44,8 +46,10 @@ export interface OpenCacheOptions extends Keep {
   readonly tiers?: readonly (CacheBackend | Store | TierOptions)[];
   /** Where the `redis` backend is. Default: `WARMCACHE_REDIS_URL`, else `redis://127.0.0.1:6379`. */
   readonly redis?: RedisConnection;
+  /** Where the server of the `remote` backend is. Default: `WARMCACHE_REMOTE_URL`, else `http://127.0.0.1:8787`. */
+  readonly remote?: RemoteConnection;
   /**
-   * For how long our backends, `memory` excepted, keep what has expired, for calls that may serve it:
+   * For how long our backends, `memory` and `remote` excepted, keep what has expired, for calls that may serve it:
    * `staleWhileRevalidate` and `staleIfError` of a call cannot be longer. Default: the longer of the cache's own two.
    */
   readonly keepExpired?: Milliseconds;
@@ -64,7 +68,7 @@ export interface OpenCacheOptions extends Keep {
   readonly locking?: "shared" | "exclusive";
   /**
    * How much the cache may hold, in bytes, before the least recently used answers go: what the files of `sqlite` take on
-   * the disk, or what `memory` holds. `file` and `redis` take no limit here. Default: `WARMCACHE_MAX_BYTES`, else no limit
+   * the disk, or what `memory` holds. `file`, `redis` and `remote` take no limit here. Default: `WARMCACHE_MAX_BYTES`, else no limit
    * on disk, 256 MiB in memory.
    */
   readonly maxBytes?: number;
@@ -95,6 +99,7 @@ const OPTIONS: Record<keyof OpenCacheOptions, true> = {
   backend: true,
   tiers: true,
   redis: true,
+  remote: true,
   namespace: true,
   mode: true,
   ttl: true,
@@ -134,24 +139,34 @@ export async function openCache(options: OpenCacheOptions = {}): Promise<Respons
 
 /** {@link openCache} on a given machine. */
 export async function openCacheOn(runtime: Runtime, options: OpenCacheOptions): Promise<ResponseCache> {
+  return (await openCacheAndStoreOn(runtime, options)).cache;
+}
+
+/** {@link openCacheOn}, and the cache's store, for whoever lets others use it too. The cache closes it. */
+export async function openCacheAndStoreOn(
+  runtime: Runtime,
+  options: OpenCacheOptions,
+): Promise<{ readonly cache: ResponseCache; readonly store: Store }> {
   refuseUnknownOptions("open a cache", options, Object.keys(OPTIONS));
   const { directory, staleWhileRevalidate, staleIfError } = options;
   const { ignore, policy, negativeTtl, claimDuration, refusedStore, report } = options;
   refuseOddPlace(options);
   const environment = readEnvironment(runtime);
   const plan = planOf(options, environment);
-  return new ResponseCache({
-    store: await openStore(runtime, plan, {
-      directory: directory ?? environment.directory ?? DEFAULT_DIRECTORY,
-      keepExpired: keptExpired(options),
-      ...redisOf(options, environment),
-      ...defined({
-        maxBytes: options.maxBytes ?? environment.maxBytes,
-        synchronous: options.synchronous,
-        locking: options.locking,
-        lockTimeout: options.lockTimeout,
-      }),
+  const store = await openStore(runtime, plan, {
+    directory: directory ?? environment.directory ?? DEFAULT_DIRECTORY,
+    keepExpired: keptExpired(options),
+    ...redisOf(options, environment),
+    ...remoteOf(options, environment),
+    ...defined({
+      maxBytes: options.maxBytes ?? environment.maxBytes,
+      synchronous: options.synchronous,
+      locking: options.locking,
+      lockTimeout: options.lockTimeout,
     }),
+  });
+  const cache = new ResponseCache({
+    store,
     clock: runtime.clock,
     sha256: runtime.sha256,
     digestFile: (path) => runtime.digestFile(path),
@@ -173,6 +188,7 @@ export async function openCacheOn(runtime: Runtime, options: OpenCacheOptions): 
       report,
     }),
   });
+  return { cache, store };
 }
 
 /** Which stores. Where the cache is off, none of ours: nothing is made, and nobody is called. */
@@ -201,6 +217,19 @@ function redisOf({ redis: own = {} }: OpenCacheOptions, { redis }: EnvironmentSe
     ...ownUrls.length === 0 && (url ?? urls) !== undefined && {
       redisFrom: "the environment variable WARMCACHE_REDIS_URL",
     },
+  };
+}
+
+/** Each thing from where it is said first; a key that is said beside another URL goes to no other server. */
+function remoteOf({ remote: own = {} }: OpenCacheOptions, { remote = {} }: EnvironmentSettings): {
+  readonly remote: RemoteConnection;
+  readonly remoteFrom?: string;
+} {
+  if (own.url !== undefined && remote.url !== undefined && own.url !== remote.url) return { remote: own };
+  const isFromEnvironment = own.url === undefined && remote.url !== undefined;
+  return {
+    remote: { ...remote, ...own },
+    ...isFromEnvironment && { remoteFrom: "the environment variable WARMCACHE_REMOTE_URL" },
   };
 }
 

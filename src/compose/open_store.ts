@@ -8,6 +8,7 @@
 import { refuseUnknownOptions } from "../runtime/options.ts";
 import type { Milliseconds, Runtime } from "../runtime/runtime.ts";
 import type { RedisConnection } from "../store/redis/options.ts";
+import type { RemoteConnection } from "../store/remote/options.ts";
 import type { Store } from "../store/store.ts";
 import type { FrontOptions, TierSettings } from "../store/tiers/tiered_store.ts";
 import { BACKENDS, CacheBackend, isBackend } from "./backend.ts";
@@ -21,6 +22,8 @@ export interface TierOptions {
   readonly directory?: string;
   /** Where `redis` is. Default: the cache's `redis`. */
   readonly redis?: RedisConnection;
+  /** Where the server of `remote` is. Default: the cache's `remote`. */
+  readonly remote?: RemoteConnection;
   /**
    * How many bytes `memory` or `sqlite` may take. Default: the cache's `maxBytes` for `sqlite`, 64 MiB for `memory` in
    * front of others.
@@ -44,6 +47,9 @@ export interface StoreSettings {
   readonly redis?: RedisConnection;
   /** Where `redis` was learnt from, for messages. */
   readonly redisFrom?: string;
+  readonly remote?: RemoteConnection;
+  /** Where `remote` was learnt from, for messages. */
+  readonly remoteFrom?: string;
   readonly maxBytes?: number;
   readonly keepExpired: Milliseconds;
   readonly synchronous?: "normal" | "full";
@@ -60,6 +66,7 @@ const MAY_SAY: Readonly<Record<CacheBackend | "front", readonly (keyof TierOptio
   file: ["directory"],
   sqlite: ["directory", "maxBytes"],
   redis: ["redis"],
+  remote: ["remote"],
   memory: ["maxBytes"],
   front: ["maxBytes", "freshFor"],
 };
@@ -68,6 +75,7 @@ const OPTIONS: Record<keyof TierOptions, true> = {
   backend: true,
   directory: true,
   redis: true,
+  remote: true,
   maxBytes: true,
   deadline: true,
   freshFor: true,
@@ -115,7 +123,8 @@ export function planBackend(backend: unknown): StorePlan {
 
 /** Whether a plan's stores keep expired answers for as long as they are told to. */
 export function keepsExpired({ tiers }: StorePlan): boolean {
-  return tiers.every(({ backend }) => isBackend(backend) && backend !== CacheBackend.MEMORY);
+  const others: readonly unknown[] = [CacheBackend.MEMORY, CacheBackend.REMOTE];
+  return tiers.every(({ backend }) => isBackend(backend) && !others.includes(backend));
 }
 
 /**
@@ -123,7 +132,9 @@ export function keepsExpired({ tiers }: StorePlan): boolean {
  *
  * @throws TypeError
  */
-export function refuseOddPlace({ directory, redis }: Pick<TierOptions, "directory" | "redis">): void {
+export function refuseOddPlace(
+  { directory, redis, remote }: Pick<TierOptions, "directory" | "redis" | "remote">,
+): void {
   if (directory !== undefined && (typeof directory !== "string" || directory === "")) {
     const received = directory === "" ? "an empty one" : String(directory);
     throw new TypeError(`Cannot open a cache: directory has to be a string that names one: ${received}`);
@@ -131,6 +142,11 @@ export function refuseOddPlace({ directory, redis }: Pick<TierOptions, "director
   if (redis !== undefined && (typeof redis !== "object" || redis === null)) {
     throw new TypeError(
       `Cannot open a cache: redis has to be an object, such as { url: "redis://…" }: ${typeof redis}`,
+    );
+  }
+  if (remote !== undefined && (typeof remote !== "object" || remote === null)) {
+    throw new TypeError(
+      `Cannot open a cache: remote has to be an object, such as { url: "https://…" }: ${typeof remote}`,
     );
   }
 }
@@ -194,6 +210,13 @@ async function openTier(
       }
       return await openRedis(runtime, tier, settings);
     }
+    case "remote": {
+      if (isAlone && maxBytes !== undefined) {
+        const advice = "the server has a limit of its own";
+        throw new RangeError(`Cannot open a remote store: it takes no maxBytes; ${advice}: ${maxBytes}`);
+      }
+      return await openRemote(runtime, tier, settings);
+    }
     case "memory": {
       const { openMemoryStore } = await import("../store/memory/memory_store.ts");
       return openMemoryStore({ clock: runtime.clock, maxBytes: maxBytes ?? MEMORY_BYTES });
@@ -209,6 +232,17 @@ async function openRedis(runtime: Runtime, tier: TierOptions, settings: StoreSet
   } catch (error) {
     if (!(error instanceof TypeError) || tier.redis !== undefined || redisFrom === undefined) throw error;
     throw new TypeError(`Cannot use ${redisFrom}: ${error.message}`);
+  }
+}
+
+async function openRemote(runtime: Runtime, tier: TierOptions, settings: StoreSettings): Promise<Store> {
+  const { openRemoteStore } = await import("../store/remote/remote_store.ts");
+  const { remoteFrom } = settings;
+  try {
+    return await openRemoteStore({ ...tier.remote ?? settings.remote, runtime });
+  } catch (error) {
+    if (!(error instanceof TypeError) || tier.remote !== undefined || remoteFrom === undefined) throw error;
+    throw new TypeError(`Cannot use ${remoteFrom}: ${error.message}`);
   }
 }
 
@@ -259,6 +293,9 @@ function placeOf(tier: TierOptions, settings: StoreSettings): unknown {
   // A store of the caller's is itself, a memory of ours another each time.
   if (typeof backend === "object") return backend;
   if (backend === CacheBackend.MEMORY) return tier;
+  const { remote = settings.remote } = tier;
+  // With different keys it may well be two.
+  if (backend === CacheBackend.REMOTE) return JSON.stringify([backend, remote?.url, remote?.apiKey]);
   if (backend === CacheBackend.REDIS) return JSON.stringify([backend, redis?.url, redis?.urls, redis?.keyPrefix]);
   const parts = directory.split("/").filter((part, index) => index === 0 || (part !== "" && part !== "."));
   return JSON.stringify([backend, parts[0] === "." && parts.length > 1 ? parts.slice(1) : parts]);

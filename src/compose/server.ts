@@ -7,49 +7,57 @@
 
 import { Activity } from "../http/activity.ts";
 import { createApp } from "../http/app.ts";
-import { automaticDevice } from "../model/device.ts";
+import { ApiKeys } from "../http/auth.ts";
+import { LoadWatch } from "../http/loading.ts";
 import { ModelError } from "../model/error.ts";
-import { predictMemory } from "../model/memory.ts";
-import { loadOnnxBackend } from "../model/onnx_backend.ts";
 import { loadRuntime } from "../runtime/load.ts";
 import { refuseUnknownOptions } from "../runtime/options.ts";
-import type { Runtime } from "../runtime/runtime.ts";
+import type { Milliseconds, Runtime } from "../runtime/runtime.ts";
+import { openStoreService } from "../store/remote/service.ts";
 import { DEFAULT_LOCKING } from "../store/sqlite/default_locking.ts";
-import { BackendCache, type LoadBackend } from "../warm/backend_cache.ts";
-import { Catalogue, type Listing } from "../warm/catalogue.ts";
-import { Identifier } from "../warm/identity.ts";
-import type { KeepAlive } from "../warm/keep_alive.ts";
+import type { BackendCache, LoadBackend } from "../warm/backend_cache.ts";
+import type { Listing } from "../warm/catalogue.ts";
 import { type ModelSpec, parseModelName } from "../warm/spec.ts";
+import { MODELS_OPTIONS, type ModelsOptions, warmModels } from "./backends.ts";
 import { cacheEventLine, type Log, warmEventLine } from "./log.ts";
-import { openCacheOn } from "./open_cache.ts";
+import { openCacheAndStoreOn } from "./open_cache.ts";
+import { planUpstreams, type UpstreamTable } from "./upstreams.ts";
 import { VERSION } from "./version.ts";
 
+export type { UpstreamOptions, UpstreamTable } from "./upstreams.ts";
+
 /** How to run a server. */
-export interface ServerOptions {
+export interface ServerOptions extends ModelsOptions {
   /** Address to listen on. Default: `127.0.0.1`. */
   readonly host?: string;
   /** Port to listen on; 0 lets the system choose. Default: 8787. */
   readonly port?: number;
-  /** Folder with models in Hugging Face layout. Default: `models`. */
-  readonly models?: string;
-  /** Folder of the response cache. Default: `.warmcache`. */
+  /** Folder of the response cache, and of the digests of model files. Default: `.warmcache`. */
   readonly cache?: string;
   /** Who else may use the cache's files meanwhile: `shared` or `exclusive`; the default is as for `openCache`. */
   readonly locking?: "shared" | "exclusive";
-  /** How many base models stay loaded at most. Default: 2. */
-  readonly maxLoadedModels?: number;
-  /** How many bytes of this machine's memory they may take together. Default: any. */
-  readonly maxRamBytes?: number;
-  /** How many bytes on the GPU. Default: any. */
-  readonly maxGpuBytes?: number;
-  /** For how long a model stays loaded that nobody uses. Default: -1, until its room is needed for another. */
-  readonly keepAlive?: KeepAlive;
+  /**
+   * For how long a request that wants its answer whole waits for its model to load, in milliseconds. After that it is
+   * refused with 503 and told when to ask again, while the load goes on. Default: 60,000.
+   */
+  readonly loadTimeout?: Milliseconds;
   /** Models to load as soon as the server listens, one after the other. One that fails is logged. */
   readonly preload?: readonly string[];
   /** The same, before those, and never to evict them. */
   readonly pin?: readonly string[];
-  /** If set, requests have to carry it as a bearer token. Needed to listen anywhere but on this machine. */
-  readonly apiKey?: string;
+  /**
+   * If set, requests have to carry it, or one of them, as a bearer token. Needed to listen anywhere but on this machine.
+   * Each is a key, or `id=key`: entries of the proxy are kept apart by the ids, and the id is what is told of a key.
+   * Without one it is the first 12 hexadecimal digits of the key's SHA-256.
+   */
+  readonly apiKey?: string | readonly string[];
+  /** Whether callers with different keys share the entries of the proxy. Default: no. */
+  readonly sharedCache?: boolean;
+  /**
+   * Providers that the proxy reaches, by the name that begins their paths, besides `openai`, `anthropic` and `google`; one
+   * of these names says where else that provider is, or with which credential.
+   */
+  readonly upstreams?: UpstreamTable;
   /** Hears what happens. Default: nobody. */
   readonly log?: Log;
 }
@@ -58,7 +66,7 @@ export interface ServerOptions {
 export interface RunningServer extends AsyncDisposable {
   /** `http://host:port`. */
   readonly url: string;
-  /** What it found in its models folder when it started. */
+  /** What it found in its models folder and in the hub's cache when it started. */
   readonly models: readonly Listing[];
   /** Why answers cannot be kept in the cache's folder; absent when they can. */
   readonly cacheProblem?: string | undefined;
@@ -69,18 +77,16 @@ export interface RunningServer extends AsyncDisposable {
 }
 
 const OPTIONS: Record<keyof ServerOptions, true> = {
+  ...MODELS_OPTIONS,
   host: true,
   port: true,
-  models: true,
-  cache: true,
   locking: true,
-  maxLoadedModels: true,
-  maxRamBytes: true,
-  maxGpuBytes: true,
-  keepAlive: true,
+  loadTimeout: true,
   preload: true,
   pin: true,
   apiKey: true,
+  sharedCache: true,
+  upstreams: true,
   log: true,
 };
 
@@ -89,8 +95,8 @@ const LOOPBACK = new Set(["127.0.0.1", "::1", "localhost"]);
 /**
  * Starts a server.
  *
- * @throws TypeError for a misspelled option, an empty API key, or an address off this machine without one; RangeError
- * for a limit below 1 or a `keepAlive` that means nothing; the system's error when the port is taken.
+ * @throws TypeError for a misspelled option, an empty API key, an address off this machine without one, or an upstream
+ * that cannot be; RangeError for a limit below 1, a timeout, or a `keepAlive` that means nothing; the system's error when the port is taken.
  */
 export async function startServer(options: ServerOptions = {}): Promise<RunningServer> {
   return await startServerOn(await loadRuntime(), options);
@@ -106,48 +112,31 @@ export async function startServerOn(
   const {
     host = "127.0.0.1",
     port = 8787,
-    models = "models",
     cache: cacheDirectory = ".warmcache",
     locking,
-    maxLoadedModels = 2,
-    maxRamBytes = Infinity,
-    maxGpuBytes = Infinity,
-    keepAlive = -1,
+    loadTimeout = 60_000,
     preload = [],
     pin = [],
-    apiKey,
+    apiKey = [],
+    sharedCache = false,
+    upstreams = {},
     log = () => {},
   } = options;
-  // Else a variable that was left empty would look like protection, and no request could ever pass.
-  if (apiKey === "") throw new TypeError("Cannot start a server with an empty API key: leave it out, or give one");
-  if (!LOOPBACK.has(host) && apiKey === undefined) {
+  const given = typeof apiKey === "string" ? [apiKey] : apiKey;
+  const apiKeys = given.length === 0 ? undefined : new ApiKeys(given, runtime.sha256);
+  const reached = planUpstreams(upstreams, runtime);
+  if (!LOOPBACK.has(host) && apiKeys === undefined) {
     throw new TypeError(`Refusing to listen on ${host}:${port} without an API key: pass one, or listen on 127.0.0.1`);
+  }
+  if (!(loadTimeout > 0 && loadTimeout < Infinity)) {
+    throw new RangeError(`Cannot start a server: loadTimeout is no number of milliseconds above 0: ${loadTimeout}`);
   }
   const { clock } = runtime;
 
-  const catalogue = new Catalogue({ runtime, directory: models });
-  const identifier = new Identifier({
-    runtime,
-    catalogue,
-    memoPath: `${cacheDirectory}/digests.json`,
-    automaticDevice: () => automaticDevice(runtime),
-    log: (message) => log("warn", message),
-  });
-  const backends = new BackendCache({
-    maxLoaded: maxLoadedModels,
-    maxRamBytes,
-    maxGpuBytes,
-    keepAlive,
-    clock,
-    identify: (spec, options) => identifier.identify(spec, options),
-    predict: predictMemory,
-    load: load ?? (async (base, signal) => {
-      const knownAdapterWeights = await catalogue.adapterWeights(base.name);
-      return await loadOnnxBackend(runtime, base, { signal, knownAdapterWeights });
-    }),
-  });
+  const warn = (message: string): void => log("warn", message);
+  const { catalogue, backends, autoDevice } = warmModels(runtime, options, { load, warn });
   backends.on((event) => log(...warmEventLine(event)));
-  const cache = await openCacheOn(runtime, {
+  const { cache, store } = await openCacheAndStoreOn(runtime, {
     directory: cacheDirectory,
     refusedStore: "bypass",
     ...locking === undefined ? {} : { locking },
@@ -160,9 +149,16 @@ export async function startServerOn(
     cache,
     backends,
     catalogue,
+    autoDevice,
     activity: new Activity(clock),
+    loads: new LoadWatch(backends, clock),
+    loadTimeout,
     clock,
-    apiKey,
+    runtime,
+    apiKeys,
+    sharedCache,
+    upstreams: reached,
+    storeService: await openStoreService({ store, clock, report: (error) => log("warn", describe(error)) }),
     randomSeed: () => crypto.getRandomValues(new Uint32Array(1))[0]!,
     // What went wrong with a model was logged where it happened.
     report: (error) => log(error instanceof ModelError ? "debug" : "error", describe(error)),

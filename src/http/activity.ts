@@ -37,8 +37,24 @@ export class Activity {
 
   /** Notes that a model begins to work; call the result when it is done, however it ended. */
   run(): () => void {
-    const started = this.#clock.monotonic();
     this.#runs++;
+    return this.#time();
+  }
+
+  /** The same for a request that asks models again and again: however often it does, it is one run. */
+  runInParts(): Pick<Activity, "run"> {
+    let counted = false;
+    return {
+      run: () => {
+        if (!counted) this.#runs++;
+        counted = true;
+        return this.#time();
+      },
+    };
+  }
+
+  #time(): () => void {
+    const started = this.#clock.monotonic();
     return () => {
       this.#runTime += this.#clock.monotonic() - started;
     };

@@ -1,191 +1,198 @@
 /**
  * The road of a request for text: read it, look it up under the model's content identity without loading the model,
- * and only on a miss take a lease and generate. Whole answers and streams share one entry.
+ * and only on a miss take a lease and generate. Whole answers and streams share one entry, and whoever asks for the same
+ * at the same time shares one run.
  *
  * @module
  */
 
 import type { Context } from "hono";
-import { parseRequest } from "../cache/request/raw_json.ts";
-import type { Scope } from "../cache/request/scope.ts";
-import type { CacheStatus, PutCallOptions } from "../cache/call_options.ts";
-import { ModelError } from "../model/error.ts";
+import type { CacheCallOptions, CacheStatus } from "../cache/call_options.ts";
+import type { Milliseconds } from "../runtime/runtime.ts";
 import type { ResolvedModel } from "../warm/identity.ts";
-import { parseModelName } from "../warm/spec.ts";
-import { cacheStatus } from "./cache_status.ts";
-import { type AnswerHead, headOf, type StoredAnswer, type TextEndpoint } from "./endpoint.ts";
-import { invalidRequest, isAbort } from "./errors.ts";
+import { type ModelSpec, parseModelName } from "../warm/spec.ts";
+import type { CacheDirectives } from "./cache_directives.ts";
+import { begunStatus, cacheHeaders } from "./cache_headers.ts";
+import type { AnswerHead, TextEndpoint } from "./endpoint.ts";
 import { ChoiceCollector, type ChoiceEvent, generateChoices } from "./generation.ts";
+import { inWords, unlessCold, unlessLoading } from "./loading.ts";
+import { askModel, underIdentity } from "./local_model.ts";
+import { type LocalRequest, readLocalRequest } from "./local_request.ts";
 import type { ServerParts } from "./parts.ts";
 import type { TextRequest } from "./request_fields.ts";
 import { eventStream } from "./sse.ts";
 
-/** How often a request starts over because model files changed under it, before it gives up. */
-const MOST_ATTEMPTS = 3;
+/** For how long what goes wrong with a stream still is a status, and not an event in it. */
+export const GRACE: Milliseconds = 1000;
 
-/** A request that has been read, and the model it is for. */
-interface Asked {
-  /** Aborted with an `AbortError` when the client has gone. */
-  readonly signal: AbortSignal;
-  readonly body: Record<string, unknown>;
-  /** Why the cache must not answer or keep it, when the body cannot be keyed safely. */
-  readonly bypass: string | undefined;
+/** A request that has been read. */
+interface Asked extends LocalRequest {
   readonly request: TextRequest;
-  readonly model: ResolvedModel;
+  readonly spec: ModelSpec;
 }
 
 /** The handler of one text endpoint. */
 export function textRoute(endpoint: TextEndpoint, parts: ServerParts): (context: Context) => Promise<Response> {
   return async (context) => {
     parts.activity.request();
-    const { body, unkeyable } = readJson(await readText(context));
-    const request = endpoint.read(body);
-    const spec = parseModelName(request.model);
-    const signal = departure(context.req.raw);
-    for (let attempt = 1;;) {
-      const asked = { signal, body, bypass: unkeyable, request, model: await parts.backends.identify(spec) };
-      try {
-        return request.stream
-          ? await streamedAnswer(endpoint, parts, asked)
-          : await wholeAnswer(endpoint, parts, asked);
-      } catch (error) {
-        // Somebody else's request, whose answer this one was to share, was given up: one of those who wait goes on.
-        if (isAbort(error) && !signal.aborted) continue;
-        const changed = error instanceof ModelError && error.code === "identity_changed";
-        if (!changed || attempt++ === MOST_ATTEMPTS) throw error;
-      }
-    }
+    const local = await readLocalRequest(context, parts, endpoint.fields);
+    const request = endpoint.read(local.body);
+    const asked = { ...local, request, spec: parseModelName(request.model) };
+    return await (request.stream ? streamedAnswer(endpoint, parts, asked) : wholeAnswer(endpoint, parts, asked));
   };
 }
 
-async function readText(context: Context): Promise<string> {
-  try {
-    return await context.req.text();
-  } catch (error) {
-    throw invalidRequest(`The body of the request broke off: ${(error as Error).message}`);
-  }
-}
-
-function readJson(text: string): { body: Record<string, unknown>; unkeyable: string | undefined } {
-  let parsed;
-  try {
-    parsed = parseRequest(text);
-  } catch (error) {
-    throw invalidRequest((error as Error).message);
-  }
-  const { body, unkeyable } = parsed;
-  if (typeof body !== "object" || body === null || Array.isArray(body)) {
-    throw invalidRequest(`The body of a request has to be a JSON object: ${text.slice(0, 40)}`);
-  }
-  return { body: body as Record<string, unknown>, unkeyable };
-}
-
 async function wholeAnswer(endpoint: TextEndpoint, parts: ServerParts, asked: Asked): Promise<Response> {
-  const status: CacheStatus = {};
-  const entry = await parts.cache.wrapEntry(
-    asked.body,
-    (missing) => generateAnswer(endpoint, parts, { ...asked, request: endpoint.read(missing as Asked["body"]) }),
-    { ...scopeOf(endpoint, asked), status },
-  );
-  return new Response(entry.bytes() as Uint8Array<ArrayBuffer>, {
-    headers: { "Content-Type": "application/json", "Cache-Status": cacheStatus(status) },
+  return await underIdentity(parts, asked.spec, asked.signal, async (model) => {
+    const status: CacheStatus = {};
+    const produce = (missing: object, { signal }: { readonly signal: AbortSignal }): Promise<object> =>
+      generateAnswer(endpoint, parts, { ...asked, request: readAgain(endpoint, missing), signal }, model);
+    const entry = await unlessLoading(
+      parts,
+      model,
+      asked.signal,
+      (signal) =>
+        unlessCold(parts, model, asked, (directives) =>
+          parts.cache.wrapEntry(asked.body, produce, {
+            ...optionsOf(endpoint, asked, model, directives),
+            signal,
+            status,
+          })),
+    );
+    return new Response(entry.bytes() as Uint8Array<ArrayBuffer>, {
+      headers: { "Content-Type": "application/json", ...headersOf(parts, asked, status) },
+    });
   });
 }
 
-async function generateAnswer(endpoint: TextEndpoint, parts: ServerParts, asked: Asked): Promise<object> {
+async function generateAnswer(
+  endpoint: TextEndpoint,
+  parts: ServerParts,
+  asked: Asked,
+  model: ResolvedModel,
+): Promise<object> {
   const collector = new ChoiceCollector(asked.request.n);
-  for await (const event of generate(parts, asked)) collector.add(event);
-  return endpoint.answer(newHead(endpoint, parts, asked), asked.request, collector.choices, collector.usage);
+  for await (const event of generate(parts, asked, model)) collector.add(event);
+  return endpoint.answer(newHead(endpoint, parts, asked, model), asked.request, collector.choices, collector.usage);
+}
+
+/** A stream that has begun. */
+interface Opened {
+  readonly items: AsyncIterator<Chunk>;
+  readonly first: IteratorResult<Chunk>;
+}
+
+/** A chunk, as far as it is read here. */
+type Chunk = { readonly choices?: unknown; readonly usage?: unknown };
+
+/** What becomes known of a stream before it has begun. */
+interface Known {
+  readonly status: CacheStatus;
+  model?: ResolvedModel;
+  /** Whether a model is asked for this very caller. */
+  isAsked: boolean;
 }
 
 async function streamedAnswer(endpoint: TextEndpoint, parts: ServerParts, asked: Asked): Promise<Response> {
-  const { body, request } = asked;
-  const status: CacheStatus = {};
-  const stored = await parts.cache.get(body, { ...scopeOf(endpoint, asked), status });
-  const chunks = stored === undefined
-    ? await begun(liveChunks(endpoint, parts, asked))
-    : replayChunks(endpoint, request, stored.json() as StoredAnswer);
-  return eventStream(chunks, { "Cache-Status": cacheStatus(status) }, parts.report);
+  const client = new AbortController();
+  const leave = (): void => client.abort();
+  if (asked.signal.aborted) leave();
+  asked.signal.addEventListener("abort", leave, { once: true });
+  const known: Known = { status: {}, isAsked: false };
+  const opening = openStream(endpoint, parts, { ...asked, signal: client.signal }, known);
+  // It is told to whoever reads the stream.
+  opening.catch(() => {});
+  await withinGrace(parts, opening);
+  const status = begunStatus(known.status, known.isAsked, asked.directives.mode);
+  return eventStream(asWished(opening, asked.request), {
+    headers: headersOf(parts, asked, status),
+    report: parts.report,
+    clock: parts.clock,
+    comment: () => inWords(asked.request.model, known.model && parts.loads.of(known.model.base)),
+    leave,
+  });
 }
 
-async function* replayChunks(
-  endpoint: TextEndpoint,
-  request: TextRequest,
-  stored: StoredAnswer,
-): AsyncGenerator<object> {
-  for (const chunk of endpoint.replay(stored)) yield beforeUsage(request, chunk);
-  if (request.includeUsage) yield endpoint.usageChunk(headOf(stored), stored.usage);
-}
-
-/** Where the usage comes at the end, OpenAI's other chunks have none by name. */
-function beforeUsage({ includeUsage }: TextRequest, chunk: object): object {
-  return includeUsage ? { ...chunk, usage: null } : chunk;
-}
-
-/** Sends as it generates, and stores the whole answer once the last token is there; an aborted one leaves nothing. */
-async function* liveChunks(endpoint: TextEndpoint, parts: ServerParts, asked: Asked): AsyncGenerator<object> {
-  const { body, request } = asked;
-  const head = newHead(endpoint, parts, asked);
-  const collector = new ChoiceCollector(request.n);
-  const toChunks = endpoint.chunker(head, request);
-  for await (const event of generate(parts, asked)) {
-    collector.add(event);
-    for (const chunk of toChunks(event)) yield beforeUsage(request, chunk);
-  }
-  const answer = endpoint.answer(head, request, collector.choices, collector.usage);
-  await parts.cache.put(body, answer, scopeOf(endpoint, asked)).catch(parts.report);
-  if (request.includeUsage) yield endpoint.usageChunk(head, collector.usage);
-}
-
-/**
- * Generates under a lease, which the request holds before the model's load starts and until its last event. A client
- * that goes away ends the wait and the work.
- */
-async function* generate(parts: ServerParts, asked: Asked): AsyncGenerator<ChoiceEvent> {
-  const { signal, request: { prompts, n, sampling, seed = parts.randomSeed() }, model } = asked;
-  // Disposed by hand: Node 22 does not know `using`.
-  const lease = await parts.backends.lease(model.spec, { signal });
+/** Waits until a stream has begun, but not for long. */
+async function withinGrace({ clock }: ServerParts, opening: Promise<Opened>): Promise<void> {
+  const over = new AbortController();
   try {
-    if (lease.identity !== model.identity) {
-      throw new ModelError(
-        "identity_changed",
-        `Cannot answer under another identity than was looked up: ${lease.identity}`,
-      );
-    }
-    const done = parts.activity.run();
-    try {
-      yield* generateChoices(lease.view, { prompts, n, sampling, seed }, signal);
-    } finally {
-      done();
+    await Promise.race([opening, clock.sleep(GRACE, { signal: over.signal, background: true })]);
+  } finally {
+    over.abort();
+  }
+}
+
+/** Opens a stream; until its first chunk is there, nothing was said, and it can start over under another identity. */
+async function openStream(
+  endpoint: TextEndpoint,
+  parts: ServerParts,
+  asked: Asked,
+  known: Known,
+): Promise<Opened> {
+  // Everybody has his stream from the cache with its usage, since the one who leads may not wish for it.
+  const body = { ...asked.body, stream_options: { include_usage: true } };
+  return await underIdentity(parts, asked.spec, asked.signal, async (model) => {
+    known.model = model;
+    const produce = (missing: object, { signal }: { readonly signal: AbortSignal }): Promise<AsyncIterable<object>> => {
+      known.isAsked = true;
+      const request = readAgain(endpoint, missing);
+      return Promise.resolve(generateChunks(endpoint, parts, { ...asked, request, signal }, model));
+    };
+    return await unlessCold(parts, model, asked, async (directives) => {
+      const options = { ...optionsOf(endpoint, asked, model, directives), signal: asked.signal, status: known.status };
+      const stream = await parts.cache.wrapStream<Chunk>(body, produce, options);
+      const items = stream[Symbol.asyncIterator]();
+      return { items, first: await items.next() };
+    });
+  });
+}
+
+/** The chunks of a stream as one caller wishes for them. */
+async function* asWished(opening: Promise<Opened>, { includeUsage }: TextRequest): AsyncGenerator<object> {
+  const { items, first } = await opening;
+  try {
+    for (let next = first; !next.done; next = await items.next()) {
+      const { usage, ...chunk } = next.value;
+      const isLast = Boolean(usage);
+      // Where the usage comes at the end, OpenAI's other chunks have none by name.
+      if (includeUsage) yield isLast ? next.value : { ...chunk, usage: null };
+      else if (!isLast) yield chunk;
     }
   } finally {
-    await lease[Symbol.asyncDispose]();
+    await items.return?.();
   }
 }
 
-/** A signal for the client's going away; the reasons that runtimes give differ, and not all are errors. */
-function departure({ signal }: Request): AbortSignal {
-  const controller = new AbortController();
-  if (signal.aborted) controller.abort();
-  else signal.addEventListener("abort", () => controller.abort(), { once: true });
-  return controller.signal;
+async function* generateChunks(
+  endpoint: TextEndpoint,
+  parts: ServerParts,
+  asked: Asked,
+  model: ResolvedModel,
+): AsyncGenerator<object> {
+  const { request } = asked;
+  const head = newHead(endpoint, parts, asked, model);
+  const collector = new ChoiceCollector(request.n);
+  const toChunks = endpoint.chunker(head, request);
+  for await (const event of generate(parts, asked, model)) {
+    collector.add(event);
+    yield* toChunks(event);
+  }
+  yield endpoint.usageChunk(head, collector.usage);
 }
 
-/** Waits for the first chunk, so that what goes wrong until then is a status and not an event in a stream. */
-async function begun(chunks: AsyncGenerator<object>): Promise<AsyncIterable<object>> {
-  const first = await chunks.next();
-  return (async function* () {
-    if (first.done) return;
-    try {
-      yield first.value;
-      yield* chunks;
-    } finally {
-      await chunks.return(undefined);
-    }
-  })();
+function generate(parts: ServerParts, asked: Asked, model: ResolvedModel): AsyncGenerator<ChoiceEvent> {
+  const { signal, residency: { lease }, request: { prompts, n, sampling, seed = parts.randomSeed() } } = asked;
+  const plan = { prompts, n, sampling, seed };
+  return askModel(parts, model, { ...lease, signal }, (view) => generateChoices(view, plan, signal));
 }
 
-function newHead(endpoint: TextEndpoint, parts: ServerParts, { request, model }: Asked): AnswerHead {
+/** What is missing of a request whose other samples are stored. */
+function readAgain(endpoint: TextEndpoint, missing: object): TextRequest {
+  return endpoint.read(missing as Record<string, unknown>);
+}
+
+function newHead(endpoint: TextEndpoint, parts: ServerParts, { request }: Asked, model: ResolvedModel): AnswerHead {
   return {
     id: `${endpoint.idPrefix}-${crypto.randomUUID().replaceAll("-", "")}`,
     created: Math.floor(parts.clock.now() / 1000),
@@ -194,6 +201,19 @@ function newHead(endpoint: TextEndpoint, parts: ServerParts, { request, model }:
   };
 }
 
-function scopeOf(endpoint: TextEndpoint, { bypass, model }: Asked): Scope & Pick<PutCallOptions, "bypass"> {
-  return { provider: "local", endpoint: endpoint.path, identity: model.identity, bypass };
+function optionsOf(
+  endpoint: TextEndpoint,
+  { bypass }: Asked,
+  { identity }: ResolvedModel,
+  directives: CacheDirectives,
+): CacheCallOptions {
+  return { ...directives, provider: "local", endpoint: endpoint.path, identity, bypass };
+}
+
+function headersOf(
+  { clock }: ServerParts,
+  { headers, directives: { mode } }: Asked,
+  status: CacheStatus,
+): Record<string, string> {
+  return { ...headers, ...cacheHeaders(status, { mode, now: clock.now() }) };
 }

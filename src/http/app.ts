@@ -11,10 +11,14 @@ import { textRoute } from "./answer.ts";
 import { authenticate } from "./auth.ts";
 import { chatCompletions } from "./chat_completions.ts";
 import { completions } from "./completions.ts";
+import { EMBEDDINGS_PATH, embeddingsRoute } from "./embeddings.ts";
 import { ApiError, errorResponse, toApiError } from "./errors.ts";
 import { healthRoutes } from "./health.ts";
 import { modelRoutes } from "./models.ts";
 import type { ServerParts } from "./parts.ts";
+import { proxyRoutes } from "./proxy/proxy.ts";
+import { RUN_PATH, runRoute, SCORE_PATH, scoreRoute } from "./run.ts";
+import { storeRoutes } from "./store/store_routes.ts";
 
 /** Longest request body, in bytes: several times the longest context in text. */
 const MOST_BODY_BYTES = 32 * 1024 * 1024;
@@ -37,14 +41,23 @@ export function createApp(parts: ServerParts): Hono {
   app.use(async (context, next) => {
     await next();
     // Set on the finished response: routes and errors make their own, which would not carry it.
-    context.header("X-Request-Id", context.get("requestId"));
+    // A provider's own is what he knows the request by.
+    if (!context.res.headers.has("X-Request-Id")) context.header("X-Request-Id", context.get("requestId"));
   });
+  proxyRoutes(app, parts);
+  storeRoutes(app, parts);
   app.use(bodyLimit({ maxSize: MOST_BODY_BYTES, onError: tooLarge }));
-  if (parts.apiKey !== undefined) app.use(authenticate(parts.apiKey));
+  if (parts.apiKeys !== undefined) app.use(authenticate(parts.apiKeys));
   healthRoutes(app, parts);
   for (const endpoint of [completions, chatCompletions]) {
     app.post(endpoint.path, textRoute(endpoint, parts));
     app.all(endpoint.path, (context) => wrongMethod(context.req.method, endpoint.path));
+  }
+  app.post(EMBEDDINGS_PATH, embeddingsRoute(parts));
+  app.all(EMBEDDINGS_PATH, (context) => wrongMethod(context.req.method, EMBEDDINGS_PATH));
+  for (const [path, route] of [[RUN_PATH, runRoute(parts)], [SCORE_PATH, scoreRoute(parts)]] as const) {
+    app.post(path, route);
+    app.all(path, (context) => wrongMethod(context.req.method, path));
   }
   modelRoutes(app, parts);
   return app;

@@ -5,55 +5,74 @@
  */
 
 import { z } from "zod";
-import type { ScoredToken } from "../model/backend.ts";
-import { type AnswerHead, finiteLogprob, headOf, type TextEndpoint } from "./endpoint.ts";
+import type { ChatMessage, ScoredToken, TemplateOptions } from "../model/backend.ts";
+import { type AnswerHead, finiteLogprob, type TextEndpoint } from "./endpoint.ts";
 import { invalidRequest } from "./errors.ts";
 import type { ChoiceEvent, Usage } from "./generation.ts";
-import { empty, readBody, readCommon, refuseUnsupported, wantsLogprobs } from "./request_fields.ts";
+import {
+  COMMON_FIELDS,
+  empty,
+  type Harmless,
+  isText,
+  readBody,
+  readCommon,
+  refuseUnsupported,
+  wantsLogprobs,
+} from "./request_fields.ts";
 
 const textPart = z.object({ type: z.literal("text"), text: z.string() });
 
 const schema = z.object({
   messages: z.array(z.looseObject({
-    role: z.enum(["system", "developer", "user", "assistant"]),
-    content: z.union([z.string(), z.array(textPart)]),
+    role: z.enum(["system", "developer", "user", "assistant", "tool", "function"]),
+    // A turn that is nothing but calls of tools has none.
+    content: z.union([z.string(), z.array(textPart)]).nullish(),
   })).min(1),
+  add_generation_prompt: z.boolean().nullish(),
+  continue_final_message: z.boolean().nullish(),
+  chat_template_kwargs: z.record(z.string(), z.unknown()).nullish(),
   max_completion_tokens: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).nullish(),
   logprobs: z.boolean().nullish(),
   top_logprobs: z.number().int().min(0).max(20).nullish(),
+});
+
+/** What a conversation cannot be given. */
+const unsupported = (n: number): Record<string, Harmless> => ({
+  tools: empty,
+  tool_choice: (value) => empty(value) || value === "none" || value === "auto",
+  functions: empty,
+  function_call: (value) => empty(value) || value === "none" || value === "auto",
+  response_format: isText,
+  modalities: (value) => empty(value) || JSON.stringify(value) === '["text"]',
+  audio: empty,
+  reasoning_effort: empty,
+  verbosity: empty,
+  web_search_options: empty,
+  // Of completions and of vLLM.
+  echo: empty,
+  suffix: empty,
+  best_of: (value) => empty(value) || value === n,
+  add_special_tokens: empty,
+  chat_template: empty,
+  documents: empty,
 });
 
 /** OpenAI's chat completions. */
 export const chatCompletions: TextEndpoint = {
   path: "/v1/chat/completions",
   idPrefix: "chatcmpl",
+  fields: [...COMMON_FIELDS, ...Object.keys(schema.shape), ...Object.keys(unsupported(1))],
 
   read(body) {
     const { maxTokens, ...common } = readCommon(body);
     const fields = readBody(schema, body);
-    refuseUnsupported(body, {
-      tools: empty,
-      tool_choice: (value) => empty(value) || value === "none" || value === "auto",
-      functions: empty,
-      function_call: (value) => empty(value) || value === "none" || value === "auto",
-      response_format: (value) => empty(value) || (value as { type?: unknown }).type === "text",
-      modalities: (value) => empty(value) || JSON.stringify(value) === '["text"]',
-      audio: empty,
-      logit_bias: empty,
-      presence_penalty: empty,
-      frequency_penalty: empty,
-    });
+    refuseUnsupported(body, unsupported(common.n));
     if (!empty(fields.top_logprobs) && !fields.logprobs) {
       throw invalidRequest("Invalid value for 'top_logprobs': it needs 'logprobs' to be true", "top_logprobs");
     }
-    const messages = fields.messages.map((message, index) => {
-      refuseUnsupported(message, { tool_calls: empty, function_call: empty, audio: empty }, ["messages", index]);
-      const { role, content } = message;
-      return { role, content: typeof content === "string" ? content : content.map(({ text }) => text).join("") };
-    });
     return {
       ...common,
-      prompts: [{ messages }],
+      prompts: [{ messages: fields.messages.map(readMessage), template: readTemplateOptions(fields) }],
       sampling: {
         ...common.sampling,
         maxTokens: fields.max_completion_tokens ?? maxTokens,
@@ -79,7 +98,7 @@ export const chatCompletions: TextEndpoint = {
   chunker(head, request) {
     return ({ index, event }: ChoiceEvent) => {
       const chunks: object[] = [];
-      if (event.type === "prompt") chunks.push(roleChunk(head, index));
+      if (event.type === "prompt") chunks.push(roleChunk(head, index, wantsLogprobs(request)));
       const tokens = event.type === "token" && wantsLogprobs(request) ? [event.token] : [];
       if (event.text !== "" || tokens.length > 0) {
         const logprobs = tokens.length > 0 ? { content: tokens.map(logprobEntry), refusal: null } : null;
@@ -90,25 +109,41 @@ export const chatCompletions: TextEndpoint = {
     };
   },
 
-  *replay(answer) {
-    const head = headOf(answer);
-    for (const choice of answer.choices) {
-      const { index, message, logprobs, finish_reason } = choice as unknown as StoredChoice;
-      yield roleChunk(head, index);
-      yield chunk(head, { index, delta: { content: message.content }, logprobs, finish_reason: null });
-      yield finishChunk(head, index, finish_reason);
-    }
-  },
-
   usageChunk: (head, usage: Usage) => ({ ...frame(head, "chat.completion.chunk"), choices: [], usage }),
 };
 
-/** A choice as {@link chatCompletions} stored it. */
-interface StoredChoice {
-  readonly index: number;
-  readonly message: { readonly content: string };
-  readonly logprobs: unknown;
-  readonly finish_reason: string;
+/** A message as its template takes it: all that it has, its text in one piece. */
+function readMessage(message: z.infer<typeof schema>["messages"][number], index: number): ChatMessage {
+  refuseUnsupported(message, { audio: empty }, ["messages", index]);
+  const { content, ...others } = message;
+  if (typeof content === "string") return { ...others, content };
+  if (Array.isArray(content)) return { ...others, content: content.map(({ text }) => text).join("") };
+  if (empty(message.tool_calls) && empty(message.function_call)) {
+    const param = `messages[${index}].content`;
+    throw invalidRequest(`Missing required parameter: '${param}'`, param);
+  }
+  return content === null ? { ...others, content } : others;
+}
+
+/** What a template is told by fields of their own, or not at all. */
+const NO_VARIABLES: readonly string[] = ["messages", "add_generation_prompt", "continue_final_message", "strftime_now"];
+
+function readTemplateOptions(fields: z.infer<typeof schema>): TemplateOptions {
+  const { add_generation_prompt: begin, continue_final_message: goOn, chat_template_kwargs: variables } = fields;
+  if (begin && goOn) {
+    const message = "Invalid value for 'continue_final_message': the model's turn cannot be begun as well";
+    throw invalidRequest(`${message} ('add_generation_prompt')`, "continue_final_message");
+  }
+  const taken = NO_VARIABLES.find((name) => Object.hasOwn(variables ?? {}, name));
+  if (taken !== undefined) {
+    const param = `chat_template_kwargs.${taken}`;
+    throw invalidRequest(`Invalid value for '${param}': a template is told it in another way`, param);
+  }
+  return {
+    addGenerationPrompt: begin ?? undefined,
+    continueFinalMessage: goOn ?? undefined,
+    variables: variables ?? undefined,
+  };
 }
 
 function frame({ id, created, model, system_fingerprint }: AnswerHead, object: string): object {
@@ -119,9 +154,10 @@ function chunk(head: AnswerHead, choice: object): object {
   return { ...frame(head, "chat.completion.chunk"), choices: [choice] };
 }
 
-function roleChunk(head: AnswerHead, index: number): object {
+function roleChunk(head: AnswerHead, index: number, hasLogprobs: boolean): object {
   const delta = { role: "assistant", content: "", refusal: null };
-  return chunk(head, { index, delta, logprobs: null, finish_reason: null });
+  const logprobs = hasLogprobs ? { content: [], refusal: null } : null;
+  return chunk(head, { index, delta, logprobs, finish_reason: null });
 }
 
 function finishChunk(head: AnswerHead, index: number, reason: string): object {

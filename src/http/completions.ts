@@ -6,9 +6,18 @@
 
 import { z } from "zod";
 import type { Prompt, ScoredToken, Token } from "../model/backend.ts";
-import { type AnswerHead, finiteLogprob, headOf, type TextEndpoint } from "./endpoint.ts";
+import { type AnswerHead, finiteLogprob, type TextEndpoint } from "./endpoint.ts";
 import type { Choice, ChoiceEvent, Usage } from "./generation.ts";
-import { empty, readBody, readCommon, refuseUnsupported, wantsLogprobs } from "./request_fields.ts";
+import {
+  COMMON_FIELDS,
+  empty,
+  type Harmless,
+  isText,
+  readBody,
+  readCommon,
+  refuseUnsupported,
+  wantsLogprobs,
+} from "./request_fields.ts";
 
 const tokenIds = z.array(z.number().int().min(0)).min(1);
 
@@ -21,21 +30,30 @@ const schema = z.object({
 /** OpenAI's default for this endpoint. */
 const DEFAULT_MAX_TOKENS = 16;
 
+/** What a text completion cannot be given. */
+const unsupported = (n: number): Record<string, Harmless> => ({
+  suffix: empty,
+  best_of: (value) => empty(value) || value === n,
+  // A text gets the tokens that its tokenizer puts around every text.
+  add_special_tokens: (value) => value === null || value === true,
+  response_format: isText,
+  // Of chat completions: a text has no template.
+  add_generation_prompt: empty,
+  chat_template: empty,
+  chat_template_kwargs: empty,
+  continue_final_message: empty,
+});
+
 /** OpenAI's legacy text completions. */
 export const completions: TextEndpoint = {
   path: "/v1/completions",
   idPrefix: "cmpl",
+  fields: [...COMMON_FIELDS, ...Object.keys(schema.shape), ...Object.keys(unsupported(1))],
 
   read(body) {
     const { maxTokens, ...common } = readCommon(body);
     const fields = readBody(schema, body);
-    refuseUnsupported(body, {
-      suffix: empty,
-      best_of: (value) => empty(value) || value === common.n,
-      logit_bias: empty,
-      presence_penalty: empty,
-      frequency_penalty: empty,
-    });
+    refuseUnsupported(body, unsupported(common.n));
     return {
       ...common,
       prompts: readPrompts(fields.prompt),
@@ -69,14 +87,10 @@ export const completions: TextEndpoint = {
       const tokens = event.type === "prompt" ? event.tokens : event.type === "token" ? [event.token] : [];
       const finishReason = event.type === "end" ? event.finishReason : null;
       if (event.text === "" && finishReason === null && !(wantsLogprobs(request) && tokens.length > 0)) return [];
-      const details = wantsLogprobs(request) && tokens.length > 0 ? logprobs(tokens, offset) : null;
+      const details = wantsLogprobs(request) ? logprobs(tokens, offset) : null;
       offset += tokens.reduce((sum, token) => sum + characters(token), 0);
       return [chunk(head, { text: event.text, index, logprobs: details, finish_reason: finishReason })];
     };
-  },
-
-  *replay(answer) {
-    for (const choice of answer.choices) yield chunk(headOf(answer), choice);
   },
 
   usageChunk: (head, usage: Usage) => ({ ...whole(head), choices: [], usage }),

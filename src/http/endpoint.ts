@@ -23,6 +23,8 @@ export interface TextEndpoint {
   /** The path, which is also the endpoint in the cache's scope. */
   readonly path: string;
   readonly idPrefix: string;
+  /** The names of all fields that it knows, those that it refuses too. */
+  readonly fields: readonly string[];
   /**
    * Reads a parsed body.
    *
@@ -33,21 +35,8 @@ export interface TextEndpoint {
   answer(head: AnswerHead, request: TextRequest, choices: readonly Choice[], usage: Usage): object;
   /** Turns the events of a running generation into chunks. */
   chunker(head: AnswerHead, request: TextRequest): (event: ChoiceEvent) => object[];
-  /** The chunks of a stored answer. */
-  replay(answer: StoredAnswer): Iterable<object>;
-  /** The chunk with the usage that ends a stream on request. */
+  /** The chunk with the usage, which ends a stream. */
   usageChunk(head: AnswerHead, usage: Usage): object;
-}
-
-/** As much of a stored answer as a replay needs; the choices are the endpoint's own. */
-export interface StoredAnswer extends AnswerHead {
-  readonly choices: readonly Record<string, unknown>[];
-  readonly usage: Usage;
-}
-
-/** The head of a stored answer. */
-export function headOf({ id, created, model, system_fingerprint }: StoredAnswer): AnswerHead {
-  return { id, created, model, system_fingerprint };
 }
 
 /** OpenAI's value for what is too unlikely to have a number; JSON has no infinity. */

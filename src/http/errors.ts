@@ -7,6 +7,7 @@
 
 import { HTTPException } from "hono/http-exception";
 import { ModelError } from "../model/error.ts";
+import { CacheError } from "../store/error.ts";
 
 /** The `type` of an error, in OpenAI's words. */
 export type ApiErrorType = "invalid_request_error" | "authentication_error" | "server_error";
@@ -18,6 +19,8 @@ export interface ApiErrorDetails extends ErrorOptions {
   /** A word programs can test. */
   readonly code?: string;
   readonly headers?: Record<string, string>;
+  /** What else the body says, beside `error`. */
+  readonly beside?: Readonly<Record<string, unknown>>;
 }
 
 /** An answer other than 200, thrown by a route. */
@@ -28,6 +31,7 @@ export class ApiError extends Error {
   readonly param: string | null;
   readonly code: string | null;
   readonly headers: Record<string, string>;
+  readonly beside: Readonly<Record<string, unknown>>;
   constructor(status: number, type: ApiErrorType, message: string, details: ApiErrorDetails = {}) {
     super(message, details);
     this.status = status;
@@ -35,6 +39,7 @@ export class ApiError extends Error {
     this.param = details.param ?? null;
     this.code = details.code ?? null;
     this.headers = details.headers ?? {};
+    this.beside = details.beside ?? {};
   }
 }
 
@@ -45,7 +50,8 @@ export function invalidRequest(message: string, param?: string, code?: string): 
 
 /** The body of an error, for a response or for the middle of a stream. */
 export function errorBody(error: ApiError): object {
-  return { error: { message: error.message, type: error.type, param: error.param, code: error.code } };
+  const { message, type, param, code, beside } = error;
+  return { error: { message, type, param, code }, ...beside };
 }
 
 /** An error as a response. */
@@ -57,6 +63,7 @@ export function errorResponse(error: ApiError): Response {
 export function toApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
   if (error instanceof ModelError) return fromModelError(error);
+  if (error instanceof CacheError) return fromCacheError(error);
   if (isAbort(error)) return new ApiError(499, "invalid_request_error", "The client closed the request");
   if (error instanceof HTTPException) return new ApiError(error.status, "invalid_request_error", error.message);
   return new ApiError(500, "server_error", "The server had an error while processing your request", { cause: error });
@@ -67,11 +74,23 @@ export function isAbort(error: unknown): boolean {
   return error instanceof Error && error.name === "AbortError";
 }
 
+/** What the cache says of its files, or of others' requests, is not the caller's to hear. */
+function fromCacheError(error: CacheError): ApiError {
+  const details = { cause: error, headers: { "x-should-retry": "false" } };
+  if (error.code === "replay_miss") {
+    const message = "The answer is not in the cache, and was asked of nobody else";
+    return new ApiError(504, "invalid_request_error", message, { ...details, code: "not_cached" });
+  }
+  return new ApiError(503, "server_error", "The cache cannot answer now", { ...details, code: "cache_unavailable" });
+}
+
 /** Clients ignore a longer `Retry-After` and retry at once instead. */
-const LONGEST_RETRY_AFTER_SECONDS = 60;
+export const LONGEST_RETRY_AFTER_SECONDS = 60;
 
 function fromModelError(error: ModelError): ApiError {
-  const { message, code, parameter } = error;
+  const { message, code } = error;
+  // The contract's `minTokens` is a request's `min_tokens`.
+  const parameter = error.parameter?.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
   const details = { cause: error };
   switch (code) {
     case "model_not_found":
@@ -89,19 +108,23 @@ function fromModelError(error: ModelError): ApiError {
       return new ApiError(503, "server_error", message, {
         ...details,
         code,
-        headers: { "Retry-After": retryAfter(error), "x-should-retry": "false" },
+        headers: { "Retry-After": retryAfter(error), ...(error.permanent && { "x-should-retry": "false" }) },
       });
     case "worker_failed":
       return new ApiError(500, "server_error", message, { ...details, code });
+    // It was asked as often as makes sense.
+    case "endpoint_failed":
+      return new ApiError(502, "server_error", message, { ...details, code, headers: { "x-should-retry": "false" } });
     // Asked again it would end in the same way, after as long a time.
     case "out_of_memory":
     case "no_room":
+    // Nothing loads it because somebody asks again.
+    case "not_warm":
       return new ApiError(503, "server_error", message, { ...details, code, headers: { "x-should-retry": "false" } });
     case "run_timeout":
       return new ApiError(504, "server_error", message, { ...details, code, headers: { "x-should-retry": "false" } });
     case "device_lost":
     case "identity_changed":
-    case "not_warm":
     case "closed":
       return new ApiError(503, "server_error", message, { ...details, code, headers: { "Retry-After": "1" } });
   }

@@ -78,17 +78,23 @@ export class ChoiceCollector {
     switch (event.type) {
       case "prompt":
         this.#tokens.push(...event.tokens);
-        if (index % this.#n === 0) this.#promptTokens += event.promptTokens;
+        this.#countPrompt(index, event.promptTokens);
         break;
       case "token":
         this.#tokens.push(event.token);
         break;
       case "end":
         this.#completionTokens += event.completionTokens;
+        this.#countPrompt(index, event.promptTokens);
         this.#choices.push({ index, text: this.#text, tokens: this.#tokens, finishReason: event.finishReason });
         this.#text = "";
         this.#tokens = [];
     }
+  }
+
+  /** The beginning of a choice says it, or the end; those of one prompt say the same. */
+  #countPrompt(index: number, tokens: number | null | undefined): void {
+    if (index % this.#n === 0) this.#promptTokens += tokens ?? 0;
   }
 
   /** The choices that are finished. */

@@ -25,8 +25,26 @@ export interface Health {
   readonly gpu_bytes: number;
   /** Requests that wait for room; those that wait for a load, or are served, are leases. */
   readonly waiting_requests: number;
+  /** What the device `auto` is on this machine; `null` before anybody has asked for a model on it. */
+  readonly auto_device: AutoDevice | null;
   /** What is loading, warm or closing, most recently used last, after what could not be loaded and rests. */
-  readonly loaded_models: readonly LoadedModel[];
+  readonly loaded_models: readonly LoadedModelHealth[];
+}
+
+/** A base, and why it is where it is. */
+export interface LoadedModelHealth extends LoadedModel {
+  /** Why it runs on the CPU: why this machine has no GPU for it. `null` where it has one. */
+  readonly device_reason: string | null;
+}
+
+/** What the device `auto` is on a machine. */
+export interface AutoDevice {
+  /** `webgpu` where there is a real GPU, else `wasm`. */
+  readonly device: string;
+  /** Whether it computes in float16. */
+  readonly float16: boolean;
+  /** Why it is not a GPU; `null` where it is. */
+  readonly reason: string | null;
 }
 
 /** Adds the routes. */
@@ -35,6 +53,7 @@ export function healthRoutes(app: Hono, parts: ServerParts): void {
 
   app.get("/health", (context) => {
     const loaded = backends.loaded();
+    const auto = parts.autoDevice();
     const health: Health = {
       status: "ok",
       version,
@@ -45,7 +64,10 @@ export function healthRoutes(app: Hono, parts: ServerParts): void {
       bytes: loaded.reduce((sum, { bytes }) => sum + bytes, 0),
       gpu_bytes: loaded.reduce((sum, { gpu_bytes }) => sum + gpu_bytes, 0),
       waiting_requests: backends.waiting,
-      loaded_models: loaded,
+      auto_device: auto === undefined ? null : { ...auto, reason: auto.reason ?? null },
+      loaded_models: loaded.map((model) => {
+        return { ...model, device_reason: model.device === "wasm" ? auto?.reason ?? null : null };
+      }),
     };
     return context.json(health);
   });
@@ -71,7 +93,7 @@ function limitOf(bytes: number): number | null {
 }
 
 /** The cache's statistics with the names HTTP clients expect; the models in them keep theirs. */
-function statisticsBody(value: unknown): unknown {
+export function statisticsBody(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(statisticsBody);
   if (typeof value !== "object" || value === null) return value;
   const fields = Object.entries(value).filter(([, field]) => typeof field !== "function").map(([name, field]) => {

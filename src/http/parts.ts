@@ -5,10 +5,15 @@
  */
 
 import type { ResponseCache } from "../cache/response_cache.ts";
-import type { Clock } from "../runtime/runtime.ts";
+import type { DeviceFacts } from "../model/backend.ts";
+import type { Clock, Milliseconds, Runtime } from "../runtime/runtime.ts";
 import type { BackendCache } from "../warm/backend_cache.ts";
 import type { Catalogue } from "../warm/catalogue.ts";
 import type { Activity } from "./activity.ts";
+import type { ApiKeys } from "./auth.ts";
+import type { LoadWatch } from "./loading.ts";
+import type { Upstream } from "./proxy/upstream.ts";
+import type { StoreService } from "./store/service.ts";
 
 /** The server's insides, as its routes see them. */
 export interface ServerParts {
@@ -16,10 +21,24 @@ export interface ServerParts {
   readonly cache: ResponseCache;
   readonly backends: BackendCache;
   readonly catalogue: Catalogue;
+  /** What the device `auto` is on this machine; `undefined` before anybody has asked for a model on it. */
+  readonly autoDevice: () => DeviceFacts | undefined;
   readonly activity: Activity;
+  /** How far models are that are loading. */
+  readonly loads: LoadWatch;
+  /** For how long a request that wants its answer whole waits for its model to load. */
+  readonly loadTimeout: Milliseconds;
   readonly clock: Clock;
-  /** If set, every route but `/health` asks for it as a bearer token. */
-  readonly apiKey: string | undefined;
+  /** What content identities are computed with. */
+  readonly runtime: Pick<Runtime, "sha256">;
+  /** If set, every route but `/health` asks for one of them. */
+  readonly apiKeys: ApiKeys | undefined;
+  /** Whether callers with different keys share what they buy or ask for, and store through `/cache`. */
+  readonly sharedCache: boolean;
+  /** The providers that the proxy reaches. */
+  readonly upstreams: readonly Upstream[];
+  /** The cache's own store, for caches elsewhere. */
+  readonly storeService: StoreService;
   /** A seed for requests that name none: an unsigned 32-bit integer. */
   readonly randomSeed: () => number;
   /** Hears of errors that no client could have caused. */

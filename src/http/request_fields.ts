@@ -1,7 +1,7 @@
 /**
- * Reading OpenAI request bodies: types and ranges with the field named in the error, `null` taken as absent, unknown
- * fields let through, and known fields that this server cannot follow refused, since to ignore them would answer
- * another question than the one asked.
+ * Reading OpenAI request bodies, with vLLM's further fields for choosing tokens: types and ranges with the field named in
+ * the error, `null` taken as absent, unknown fields let through, and known fields that this server cannot follow
+ * refused, since to ignore them would answer another question than the one asked.
  *
  * @module
  */
@@ -30,6 +30,14 @@ const commonSchema = z.object({
   max_tokens: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).nullish(),
   temperature: z.number().min(0).max(2).nullish(),
   top_p: z.number().gt(0).max(1).nullish(),
+  // vLLM's clients write -1 for all.
+  top_k: z.number().int().min(-1).max(Number.MAX_SAFE_INTEGER).nullish(),
+  min_p: z.number().min(0).max(1).nullish(),
+  repetition_penalty: z.number().gt(0).nullish(),
+  presence_penalty: z.number().min(-2).max(2).nullish(),
+  frequency_penalty: z.number().min(-2).max(2).nullish(),
+  logit_bias: z.record(z.string().regex(/^\d{1,10}$/), z.number().min(-100).max(100)).nullish(),
+  min_tokens: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).nullish(),
   seed: z.number().int().min(Number.MIN_SAFE_INTEGER).max(Number.MAX_SAFE_INTEGER).nullish(),
   stop: z.union([z.string().min(1), z.array(z.string().min(1)).max(16)]).nullish(),
   stream: z.boolean().nullish(),
@@ -38,7 +46,7 @@ const commonSchema = z.object({
 
 /** The part of a {@link TextRequest} that both text endpoints read alike. */
 export interface CommonRequest extends Omit<TextRequest, "prompts" | "sampling"> {
-  readonly sampling: Pick<Sampling, "temperature" | "topP" | "stop">;
+  readonly sampling: Omit<Sampling, "maxTokens" | "topLogprobs" | "echo">;
   readonly maxTokens: number | undefined;
 }
 
@@ -49,7 +57,8 @@ export interface CommonRequest extends Omit<TextRequest, "prompts" | "sampling">
  */
 export function readCommon(fields: Record<string, unknown>): CommonRequest {
   const body = readBody(commonSchema, fields);
-  const { stop } = body;
+  refuseUnsupported(fields, UNSUPPORTED);
+  const { stop, logit_bias: bias } = body;
   return {
     model: body.model,
     n: body.n ?? 1,
@@ -59,8 +68,15 @@ export function readCommon(fields: Record<string, unknown>): CommonRequest {
     stream: body.stream ?? false,
     includeUsage: body.stream_options?.include_usage ?? false,
     sampling: {
-      temperature: body.temperature ?? 1,
-      topP: body.top_p ?? 1,
+      temperature: body.temperature ?? undefined,
+      topP: body.top_p ?? undefined,
+      topK: body.top_k === -1 ? 0 : body.top_k ?? undefined,
+      minP: body.min_p ?? undefined,
+      repetitionPenalty: body.repetition_penalty ?? undefined,
+      presencePenalty: body.presence_penalty ?? undefined,
+      frequencyPenalty: body.frequency_penalty ?? undefined,
+      logitBias: bias ? Object.entries(bias).map(([id, value]) => [Number(id), value] as const) : undefined,
+      minTokens: body.min_tokens ?? undefined,
       stop: typeof stop === "string" ? [stop] : stop ?? [],
     },
   };
@@ -98,6 +114,58 @@ export type Harmless = (value: unknown) => boolean;
 export const empty: Harmless = (value) =>
   value === undefined || value === null || value === false || value === 0 || value === "" ||
   (typeof value === "object" && Object.keys(value).length === 0);
+
+/** Harmless for a response format: none, or text. */
+export const isText: Harmless = (value) => empty(value) || (value as { type?: unknown }).type === "text";
+
+/** Fields of OpenAI's, vLLM's and llama.cpp's that would change an answer and that no endpoint here follows. */
+const UNSUPPORTED: Readonly<Record<string, Harmless>> = {
+  allowed_token_ids: empty,
+  bad_words: empty,
+  grammar: empty,
+  guided_choice: empty,
+  guided_grammar: empty,
+  guided_json: empty,
+  guided_regex: empty,
+  ignore_eos: empty,
+  include_stop_str_in_output: empty,
+  json_schema: empty,
+  length_penalty: (value) => empty(value) || value === 1,
+  logits_processors: empty,
+  mirostat: empty,
+  // 0 asks for those of the prompt itself.
+  prompt_logprobs: (value) => value === null,
+  repeat_penalty: (value) => empty(value) || value === 1,
+  skip_special_tokens: (value) => value === null || value === true,
+  stop_token_ids: empty,
+  structured_outputs: empty,
+  truncate_prompt_tokens: empty,
+  typical_p: (value) => empty(value) || value === 1,
+  use_beam_search: empty,
+};
+
+/** Fields of OpenAI's, vLLM's and llama.cpp's that change no answer: who asks, how it is billed, kept or sped up. */
+const HARMLESS = [
+  "user",
+  "metadata",
+  "store",
+  "service_tier",
+  "safety_identifier",
+  "prompt_cache_key",
+  "prompt_cache_retention",
+  "prediction",
+  "parallel_tool_calls",
+  "priority",
+  "request_id",
+  "cache_prompt",
+];
+
+/** The names of the fields that {@link readCommon} knows. */
+export const COMMON_FIELDS: readonly string[] = [
+  ...Object.keys(commonSchema.shape),
+  ...Object.keys(UNSUPPORTED),
+  ...HARMLESS,
+];
 
 /**
  * Refuses known fields with a meaning this server cannot give them.

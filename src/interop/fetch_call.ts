@@ -6,12 +6,14 @@
  * @module
  */
 
+import { type Asker, askerOf } from "../cache/exchange/asker.ts";
+
 /** A call, read. */
 export interface FetchCall {
   /** What it asks for. */
   readonly request: Request;
-  /** With which credentials, to tell those who ask apart; never to be stored. */
-  readonly asker: string;
+  /** Who makes it. */
+  readonly asker: Asker;
   /** Makes it as it was made. */
   pass(): Promise<Response>;
   /** Makes it with this text for a body, until the signal ends it. */
@@ -58,10 +60,4 @@ function isPlain(init: RequestInit | undefined): boolean {
 
 function isReadOnce(body: unknown): boolean {
   return typeof body === "object" && body !== null && (body instanceof ReadableStream || Symbol.asyncIterator in body);
-}
-
-/** Google takes its key in the query as well. */
-function askerOf({ headers, url }: Request): string {
-  const names = ["authorization", "api-key", "x-api-key", "x-goog-api-key", "openai-organization", "openai-project"];
-  return JSON.stringify([...names.map((name) => headers.get(name)), new URL(url).search]);
 }

@@ -23,6 +23,7 @@ export type ModelDevice = "wasm" | "webgpu" | "webgpu:software";
 
 /** What is known of a device before a model is loaded on it. */
 export interface DeviceFacts {
+  /** Which one. */
   readonly device: ModelDevice;
   /** Whether it computes in float16 itself; on the CPU every operation goes by way of float32. */
   readonly float16: boolean;
@@ -32,6 +33,7 @@ export interface DeviceFacts {
 
 /** A file and the content that was promised. */
 export interface ContentFile {
+  /** Where it is. */
   readonly path: string;
   /** SHA-256 of its bytes, 64 lower-case hexadecimal digits. */
   readonly sha256: string;
@@ -49,6 +51,7 @@ export interface ModelMemory {
 
 /** An adapter in memory. */
 export interface ResidentAdapter {
+  /** What it is called. */
   readonly name: string;
   /** Content identity of the adapter alone. */
   readonly identity: string;
@@ -58,11 +61,13 @@ export interface ResidentAdapter {
 
 /** A base model, resolved to content. */
 export interface ResolvedBase {
+  /** What runs it. */
   readonly kind: ModelKind;
   /** The name users call it by. */
   readonly name: string;
   /** Content identity: equal exactly when the answers are. 64 lower-case hexadecimal digits. */
   readonly identity: string;
+  /** In which numbers its weights are: `fp32`, `q4` and so on. */
   readonly dtype: string;
   /** The device that will run it; `auto` is resolved before this. */
   readonly device: string;
@@ -72,18 +77,25 @@ export interface ResolvedBase {
 
 /** A base model of kind `onnx`, resolved to files whose content is known. */
 export interface OnnxBase extends ResolvedBase {
+  /** Files. */
   readonly kind: "onnx";
+  /** Which. */
   readonly files: OnnxFiles;
 }
 
 /** The files of an ONNX model in Hugging Face layout, by role. */
 export interface OnnxFiles {
+  /** What is computed, with its weights or with references to them. */
   readonly graph: ContentFile;
   /** Files with the graph's weights, which it refers to by the last part of their paths. */
   readonly externalData?: readonly ContentFile[];
+  /** `config.json`. */
   readonly config: ContentFile;
+  /** `tokenizer.json`. */
   readonly tokenizer: ContentFile;
+  /** `tokenizer_config.json`. */
   readonly tokenizerConfig?: ContentFile;
+  /** `generation_config.json`. */
   readonly generationConfig?: ContentFile;
   /** Takes precedence over the template in `tokenizerConfig`. */
   readonly chatTemplate?: ContentFile;
@@ -101,6 +113,7 @@ export interface OnnxFiles {
 
 /** A base model of kind `api`: whatever an OpenAI-compatible endpoint answers with under a name. */
 export interface ApiBase extends ResolvedBase {
+  /** An endpoint. */
   readonly kind: "api";
   /** Base URL as OpenAI's clients take it, which ends with `/v1` nearly always. */
   readonly endpoint: string;
@@ -115,9 +128,11 @@ export function isOnnxBase(base: ResolvedBase): base is OnnxBase {
 
 /** An adapter in PEFT layout, resolved to files whose content is known. */
 export interface ResolvedAdapter {
+  /** What it is called. */
   readonly name: string;
   /** Content identity of the adapter alone. */
   readonly identity: string;
+  /** `adapter_config.json` and the safetensors. */
   readonly files: { readonly config: ContentFile; readonly weights: ContentFile };
 }
 
@@ -139,6 +154,7 @@ export interface NullAdapterOptions {
 
 /** One set of base weights, loaded. */
 export interface Backend {
+  /** What was loaded. */
   readonly base: ResolvedBase;
   /** What it can be asked. */
   readonly abilities: ReadonlySet<Ability>;
@@ -228,9 +244,11 @@ export type Prompt =
 
 /** One turn of a conversation. The model's chat template is given it as it is, further fields included. */
 export interface ChatMessage {
+  /** Who speaks: `system`, `user`, `assistant`, or whatever the template knows. */
   readonly role: string;
   /** `null`, or left out, where a turn has something else: calls of tools, say. */
   readonly content?: string | null;
+  /** Whatever else the template looks at. */
   readonly [field: string]: unknown;
 }
 
@@ -246,6 +264,7 @@ export interface TemplateOptions {
 
 /** What to generate, and how. */
 export interface GenerateRequest {
+  /** What to go on from. */
   readonly prompt: Prompt;
   /** At most this many tokens; `undefined`: until the context is full. 0 generates nothing (for `echo`). */
   readonly maxTokens: number | undefined;
@@ -306,6 +325,7 @@ export type GenerateEvent =
 
 /** A token, as it is shown. */
 export interface Token {
+  /** Its number in the vocabulary. */
   readonly id: number;
   /** Its own text; part of a character shows as U+FFFD. */
   readonly text: string;
@@ -323,15 +343,21 @@ export interface ScoredToken extends Token {
 
 /** Result of {@link View.logprobs}. */
 export interface CompletionLogprobs {
+  /** The completion's tokens. */
   readonly ids: readonly number[];
+  /** Of each of them, natural logarithms. */
   readonly logprobs: readonly number[];
+  /** Their sum. */
   readonly total: number;
 }
 
 /** Result of {@link View.rollingLogprobs}: N tokens, N - 1 log-probabilities. */
 export interface RollingLogprobs {
+  /** The text's tokens. */
   readonly ids: readonly number[];
+  /** Of each after the first, natural logarithms. */
   readonly logprobs: readonly number[];
+  /** Their sum. */
   readonly total: number;
 }
 
@@ -345,6 +371,7 @@ export interface NextTokenOptions {
 export interface NextToken {
   /** Likeliest first. */
   readonly ids: readonly number[];
+  /** Of each of them, natural logarithms. */
   readonly logprobs: readonly number[];
   /** How many tokens there are; `null` from an endpoint, none of which says so. */
   readonly vocabularySize: number | null;

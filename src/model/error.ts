@@ -38,13 +38,17 @@ export type ModelErrorCode =
 
 /** What a {@link ModelError} may carry besides its message. */
 export interface ModelErrorOptions extends ErrorOptions {
+  /** The request field at fault. */
   readonly parameter?: string;
+  /** Milliseconds until another try makes sense. */
   readonly retryAfter?: number;
+  /** Whether it will fail in the same way until the files change. */
   readonly permanent?: boolean;
 }
 
 /** A model could not do what was asked, for a reason that callers can act on. */
 export class ModelError extends Error {
+  /** Tells it from other errors. */
   override readonly name = "ModelError";
   /** Why, as a word a program can test. */
   readonly code: ModelErrorCode;
@@ -54,6 +58,7 @@ export class ModelError extends Error {
   readonly retryAfter: number | undefined;
   /** It will fail in the same way until the files change: one is missing, the graph is none, an adapter does not fit. */
   readonly permanent: boolean;
+  /** Makes one; the message says what was tried, what was received and what to do. */
   constructor(code: ModelErrorCode, message: string, options?: ModelErrorOptions) {
     super(message, options);
     this.code = code;

@@ -9,6 +9,7 @@
 export interface Baseline {
   /** What the noise's variance was multiplied by: 1 is as the adapter's own rank has it. */
   readonly rank: number;
+  /** Mean over the seeds. */
   readonly mean: number;
   /** Standard deviation over the seeds, as of a whole population. At least {@link LEAST_DEVIATION}. */
   readonly std: number;

@@ -17,7 +17,7 @@ export function nearestName(name: string, known: readonly string[]): string | un
 }
 
 /** Letters to add, remove or change, and neighbours to swap (Damerau, A technique for computer detection, 1964). */
-function editDistance(one: string, other: string): number {
+export function editDistance(one: string, other: string): number {
   let before: number[] = [];
   let row = Array.from({ length: other.length + 1 }, (_, at) => at);
   for (let i = 1; i <= one.length; i++) {

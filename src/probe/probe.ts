@@ -15,6 +15,7 @@ export type Category = "adherence" | "attribution" | "calibration" | "ablation" 
 
 /** What a probe has found, before anybody has timed it or given it a name. */
 export interface Finding {
+  /** What was found. */
   readonly verdict: Verdict;
   /** From 0 to 1; `null` for what has not judged. */
   readonly score: number | null;
@@ -22,7 +23,9 @@ export interface Finding {
   readonly raw?: number | null;
   /** How many standard deviations better than noise. */
   readonly zScore?: number | null;
+  /** The same number of the base alone. */
   readonly baseValue?: number | null;
+  /** The same number of the other side. */
   readonly ftValue?: number | null;
   /** Bootstrap interval of `raw`. */
   readonly ci95?: readonly [number, number] | null;

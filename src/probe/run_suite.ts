@@ -10,7 +10,7 @@ import type { Clock, Milliseconds } from "../runtime/runtime.ts";
 import type { Baseline } from "./baseline.ts";
 import { rethrowEnding } from "./endings.ts";
 import { preflight } from "./preflight.ts";
-import type { Finding, Probe, ProbeContext } from "./probe.ts";
+import type { Category, Finding, Probe, ProbeContext } from "./probe.ts";
 import { type Score, scoreOf } from "./score.ts";
 import { sound } from "./sound.ts";
 import type { Subject } from "./subject.ts";
@@ -38,7 +38,16 @@ export interface SuiteProgress {
 }
 
 /** What a probe came to, and for which entry of the suite. */
-export interface ProbeResult extends Finding, Pick<Probe, "name" | "kind" | "category" | "weight"> {
+export interface ProbeResult extends Finding {
+  /** Unique in its suite. */
+  readonly name: string;
+  /** Which kind of probe. */
+  readonly kind: string;
+  /** What it is about. */
+  readonly category: Category;
+  /** Its weight among the probes of its category. */
+  readonly weight: number;
+  /** How long it took. */
   readonly duration: Milliseconds;
 }
 
@@ -46,9 +55,13 @@ export interface ProbeResult extends Finding, Pick<Probe, "name" | "kind" | "cat
 export interface SuiteResult {
   /** Milliseconds since 1970. */
   readonly startedAt: Milliseconds;
+  /** Milliseconds since 1970. */
   readonly finishedAt: Milliseconds;
+  /** How long it took. */
   readonly duration: Milliseconds;
+  /** What all chance came from. */
   readonly seed: number;
+  /** The suite in one number, and what that is made of. */
   readonly score: Score;
   /** What noise came to, by the name of the probe it was measured for. */
   readonly baselines: ReadonlyMap<string, readonly Baseline[]>;

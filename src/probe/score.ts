@@ -40,9 +40,11 @@ export interface Scored {
 export interface Score {
   /** From 0 to 1; `null` when nothing was judged. */
   readonly overall: number | null;
+  /** {@link Score.overall} in a word. */
   readonly band: Band | null;
   /** By category; `null` where nothing was judged. */
   readonly components: Readonly<Record<Category, number | null>>;
+  /** What each category counts. */
   readonly weights: Weights;
   /** What to look at first, for people; five at most. */
   readonly findings: readonly string[];

@@ -1,5 +1,6 @@
 /**
- * Conformance suites: what every store, and every cache over a store, has to do, as tests for the runner of your choice.
+ * Conformance suites: what every store, and every cache over a store, has to do, as tests for the runner of your choice;
+ * and a model that is none, for tests of what asks models.
  *
  * ```ts ignore
  * import { describe, it } from "node:test";
@@ -21,3 +22,6 @@ export { storeConformance } from "./store_conformance.ts";
 export type { StoreFacet, StoreUnderTest } from "./store/under_test.ts";
 export { ManualClock } from "./manual_clock.ts";
 export type { TestRunner } from "./runner.ts";
+export type { DummyAnswers } from "./dummy/dummy_answers.ts";
+export { dummyAdapter, dummyBackend, dummyBase, type DummyOptions } from "./dummy/dummy_backend.ts";
+export type * from "../model/backend.ts";

@@ -13,10 +13,11 @@
 
 import type { DeviceFacts, ModelKind, OnnxFiles, ResolvedAdapter } from "../model/backend.ts";
 import { ModelError } from "../model/error.ts";
+import { messageOf } from "../runtime/message.ts";
 import { refuseUnknownOptions } from "../runtime/options.ts";
 import { automaticDtype, type Dtype, DTYPES } from "./dtype.ts";
 import { DEFAULT_REVISION, isCommit, repositoryFolder, repositoryOf } from "./hub/hub_cache.ts";
-import { ADAPTER, isTrainedFor, REQUIRED, trainedFrom } from "./layout.ts";
+import { ADAPTER, originOf, originsOf, REQUIRED, trainedFrom } from "./layout.ts";
 import {
   adapterBeside,
   type AdapterFolder,
@@ -65,6 +66,12 @@ export interface LocatedModel {
   readonly adapter?: Located<ResolvedAdapter["files"]>;
 }
 
+/** How many names a message has; `GET /v1/models` has all of them. */
+const MOST_TOLD = 20;
+
+/** How many folders are looked at together: one after the other takes long, all at once keep requests waiting. */
+const AT_ONCE = 16;
+
 /** Where device facts are not known: as on a machine without a GPU. */
 const ON_CPU: DeviceFacts = { device: "wasm", float16: false };
 
@@ -86,28 +93,29 @@ export class Catalogue {
   /**
    * Everything that is there, adapters after their base, with what cannot be used and why.
    *
-   * @throws FileError when a directory cannot be read.
+   * @throws FileError when the models directory cannot be read.
    */
   async list(): Promise<Listing[]> {
     const { bases, adapters } = await this.#everything();
-    const listings: Listing[] = [];
+    const byOrigin = await this.#byOrigin(adapters);
     const used = new Set<AdapterFolder>();
-    for (const base of bases) {
+    const listings = await mapSome(bases, async (base) => {
       const { created, problems } = await gatherAll(base);
       const dtypes = DTYPES.filter((dtype) => base.exports.has(dtype));
-      listings.push({ id: base.name, kind: "onnx", dtypes, created, ...problem(problems) });
-      const fitting = await this.#fitting(adapters, base);
+      const own: Listing = { id: base.name, kind: "onnx", dtypes, created, ...problem(problems) };
+      // Of what cannot be read as a whole, nothing more can be found out.
+      if (base.shared.size === 0) return [own];
+      const fitting = await this.#fitting(byOrigin, base);
       for (const adapter of fitting) used.add(adapter);
-      for (const adapter of [...await this.#adaptersBeside(base), ...fitting]) {
+      const beside = await mapSome([...await this.#adaptersBeside(base), ...fitting], async (adapter) => {
         const listing = await this.#listAdapter(base.name, adapter);
-        listings.push(problems.length === 0 ? listing : { ...listing, problem: "its base cannot be used" });
-      }
-    }
-    for (const adapter of adapters) {
-      // In the hub's cache lie adapters of all kinds of models; in our own directory one without a base is a mistake.
-      if (!used.has(adapter) && adapter.within === this.#models) listings.push(await this.#listOrphan(adapter));
-    }
-    return listings;
+        return problems.length === 0 ? listing : { ...listing, problem: "its base cannot be used" };
+      });
+      return [own, ...beside];
+    });
+    // In the hub's cache lie adapters of all kinds of models; in our own directory one without a base is a mistake.
+    const orphans = adapters.filter((adapter) => !used.has(adapter) && adapter.within === this.#models);
+    return [...listings.flat(), ...await mapSome(orphans, (adapter) => this.#listOrphan(adapter))];
   }
 
   /**
@@ -140,8 +148,9 @@ export class Catalogue {
     const base = await this.#findBase(name);
     if (base === undefined) return [];
     const { adapters } = await this.#everything();
+    const fitting = await this.#fitting(await this.#byOrigin(adapters), base);
     const paths: string[] = [];
-    for (const adapter of [...await this.#adaptersBeside(base), ...await this.#fitting(adapters, base)]) {
+    for (const adapter of [...await this.#adaptersBeside(base), ...fitting]) {
       const { files, problems } = await gather(adapter, Object.entries(ADAPTER));
       if (problems.length === 0) paths.push(files.get("weights")![0]!.path);
     }
@@ -149,7 +158,13 @@ export class Catalogue {
   }
 
   async #locateAdapter(base: BaseFolder, name: string, asked: string): Promise<Located<ResolvedAdapter["files"]>> {
-    const adapter = await this.#findAdapter(base, name);
+    if (!name.includes("/")) {
+      // Its folder tells nothing that its files do not: one look less with every request.
+      const beside = await gather(adapterBeside(base, name), Object.entries(ADAPTER));
+      if (beside.problems.length === 0) return toFiles(beside);
+      if (beside.files.size > 0) throw cannotUse(asked, beside.problems);
+    }
+    const adapter = await this.#findAdapter(name);
     if (adapter === undefined) throw await this.#notFound(asked);
     const [gathered, misfit] = await Promise.all([
       gather(adapter, Object.entries(ADAPTER)),
@@ -165,34 +180,30 @@ export class Catalogue {
     const broken = listings.find(({ id }) => id === asked)?.problem;
     if (broken !== undefined) return cannotUse(asked, [broken]);
     const usable = listings.filter((listing) => listing.problem === undefined).map((listing) => listing.id);
-    return notFound(`Cannot find model (there are: ${usable.join(", ") || "none"}): ${JSON.stringify(asked)}`);
+    const told = usable.slice(0, MOST_TOLD).join(", ") || "none";
+    const more = usable.length > MOST_TOLD ? `, and ${usable.length - MOST_TOLD} more` : "";
+    return notFound(`Cannot find model (there are: ${told}${more}): ${JSON.stringify(asked)}`);
   }
 
   /** Bases, and adapters that do not lie beside one. What the models directory has shadows what the hub has. */
   async #everything(): Promise<{ readonly bases: BaseFolder[]; readonly adapters: AdapterFolder[] }> {
     const bases = new Map<string, BaseFolder>();
     const adapters = new Map<string, AdapterFolder>();
-    const add = (name: string, found: BaseFolder | AdapterFolder | undefined): boolean => {
-      if (found === undefined) return false;
-      if (found.is === "base" && !bases.has(name)) bases.set(name, found);
-      if (found.is === "adapter" && !adapters.has(name)) adapters.set(name, found);
-      return true;
-    };
     const { folders } = await this.#models.names(this.directory);
-    for (const name of folders) {
+    const own = await mapSome([...folders], async (name) => {
       const path = `${this.directory}/${name}`;
-      if (add(name, await look(this.#models, path, name))) continue;
+      const found = await tryToLook(this.#models, path, name);
+      if (found !== undefined) return [found];
       const { folders, isInside } = await this.#models.names(path);
-      if (!isInside) continue;
-      for (const child of folders) {
-        const id = `${name}/${child}`;
-        add(id, await look(this.#models, `${this.directory}/${id}`, id));
-      }
-    }
-    for (const { id, path } of await this.#snapshots()) {
-      const found = await look(this.#hub!, path, id);
-      // The hub's cache is full of what was fetched for other programs.
-      if (found?.is === "adapter" || (found?.is === "base" && found.exports.size > 0)) add(id, found);
+      const children = isInside ? [...folders] : [];
+      return await mapSome(children, (child) => tryToLook(this.#models, `${path}/${child}`, `${name}/${child}`));
+    });
+    const inHub = await mapSome(await this.#snapshots(), ({ id, path }) => tryToLook(this.#hub!, path, id));
+    // The hub's cache is full of what was fetched for other programs.
+    const useful = inHub.filter((found) => found?.is === "adapter" || (found?.exports.size ?? 0) > 0);
+    for (const found of [...own.flat(), ...useful]) {
+      if (found?.is === "base" && !bases.has(found.name)) bases.set(found.name, found);
+      if (found?.is === "adapter" && !adapters.has(found.name)) adapters.set(found.name, found);
     }
     return { bases: [...bases.values()], adapters: [...adapters.values()] };
   }
@@ -201,19 +212,19 @@ export class Catalogue {
   async #snapshots(): Promise<{ readonly id: string; readonly path: string }[]> {
     const hub = this.#hub;
     if (hub === undefined) return [];
-    const found: { id: string; path: string }[] = [];
     // A convenience: where it may not be read, it has nothing for us.
     const { folders } = await hub.names(hub.path).catch(() => ({ folders: [] }));
-    for (const folder of folders) {
+    const found = await mapSome([...folders], async (folder) => {
       const repository = repositoryOf(folder);
-      if (repository === undefined || !isName(repository)) continue;
-      for (const revision of (await hub.names(`${hub.path}/${folder}/refs`)).files) {
+      if (repository === undefined || !isName(repository)) return [];
+      const { files } = await hub.names(`${hub.path}/${folder}/refs`).catch(() => ({ files: [] }));
+      return await Promise.all([...files].map(async (revision) => {
         const id = revision === DEFAULT_REVISION ? repository : `${repository}@${revision}`;
         const path = await this.#snapshot(id);
-        if (path !== undefined) found.push({ id, path });
-      }
-    }
-    return found;
+        return path === undefined ? [] : [{ id, path }];
+      }));
+    });
+    return found.flat(2);
   }
 
   /** The folder of `repository[@revision]` in the hub's cache. */
@@ -236,11 +247,8 @@ export class Catalogue {
     return inHub?.is === "base" && inHub.exports.size > 0 ? inHub : undefined;
   }
 
-  async #findAdapter(base: BaseFolder, name: string): Promise<AdapterFolder | undefined> {
-    if (!name.includes("/")) {
-      const { folders, isInside } = await base.within.names(`${base.path}/adapters`);
-      if (isInside && folders.has(name)) return adapterBeside(base, name);
-    }
+  /** An adapter that does not lie beside its base. */
+  async #findAdapter(name: string): Promise<AdapterFolder | undefined> {
     const found = await look(this.#models, `${this.directory}/${name}`, name);
     if (found?.is === "adapter") return found;
     const path = await this.#snapshot(name);
@@ -253,26 +261,28 @@ export class Catalogue {
     return isInside ? [...folders].map((name) => adapterBeside(base, name)) : [];
   }
 
-  /** Those among adapters that lie elsewhere that say that they were trained for this base. */
-  async #fitting(adapters: readonly AdapterFolder[], base: BaseFolder): Promise<AdapterFolder[]> {
-    const fit = await Promise.all(adapters.map(async (adapter) => (await this.#whyNotFor(base, adapter)).length === 0));
-    return adapters.filter((_, index) => fit[index]);
+  /** Adapters that lie elsewhere, by what they call their base. */
+  async #byOrigin(adapters: readonly AdapterFolder[]): Promise<ReadonlyMap<string | undefined, AdapterFolder[]>> {
+    const origins = await mapSome(adapters, async (adapter) => originOf(await configOf(adapter)));
+    return Map.groupBy(adapters, (_, index) => origins[index]);
   }
 
-  /** Why an adapter is not for a base. One that lies beside it is, whatever it says. */
+  /** Those among them that say that they were trained for this base. */
+  async #fitting(
+    byOrigin: ReadonlyMap<string | undefined, AdapterFolder[]>,
+    base: BaseFolder,
+  ): Promise<AdapterFolder[]> {
+    if (byOrigin.size === 0) return [];
+    return originsOf(base.name, await configOf(base)).flatMap((origin) => byOrigin.get(origin) ?? []);
+  }
+
+  /** Why an adapter that lies elsewhere is not for a base. */
   async #whyNotFor(base: BaseFolder, adapter: AdapterFolder): Promise<string[]> {
-    if (adapter.path.startsWith(`${base.path}/`)) return [];
-    const [config, baseConfig] = await Promise.all([
-      adapter.within.json(`${adapter.path}/${ADAPTER.config}`),
-      base.within.json(`${base.path}/${REQUIRED.config}`),
-    ]);
-    if (isTrainedFor(config, base.name, baseConfig)) return [];
-    const trained = trainedFrom(config);
-    return [
-      trained === undefined
-        ? `its ${ADAPTER.config} does not say for which base it is`
-        : `it was trained for another base, ${trained}`,
-    ];
+    const [config, baseConfig] = await Promise.all([configOf(adapter), configOf(base)]);
+    const origin = originOf(config);
+    if (origin === undefined) return [`its ${ADAPTER.config} does not say for which base it is`];
+    if (originsOf(base.name, baseConfig).includes(origin)) return [];
+    return [`it was trained for another base, ${trainedFrom(config)}`];
   }
 
   async #listAdapter(base: string, adapter: AdapterFolder): Promise<Listing> {
@@ -283,12 +293,40 @@ export class Catalogue {
 
   async #listOrphan(adapter: AdapterFolder): Promise<Listing> {
     const { created, problems } = await gather(adapter, Object.entries(ADAPTER));
-    const trained = trainedFrom(await adapter.within.json(`${adapter.path}/${ADAPTER.config}`));
+    const trained = trainedFrom(await configOf(adapter));
     const orphaned = trained === undefined
       ? `its ${ADAPTER.config} does not say for which base it is`
       : `its base is not here, ${trained}`;
     return { id: adapter.name, kind: "adapter", created, ...problem([...problems, orphaned]) };
   }
+}
+
+/** As {@link look}; what cannot be read is a base with that for a problem: one such folder must not hide all others. */
+async function tryToLook(
+  within: WatchedFolder,
+  path: string,
+  name: string,
+): Promise<BaseFolder | AdapterFolder | undefined> {
+  try {
+    return await look(within, path, name);
+  } catch (error) {
+    const problems = [`it cannot be read, ${messageOf(error)}`];
+    return { is: "base", name, path, within, exports: new Map(), shared: new Map(), problems };
+  }
+}
+
+/** What a base or an adapter says of itself. */
+async function configOf({ is, path, within }: BaseFolder | AdapterFolder): Promise<unknown> {
+  return await within.json(`${path}/${is === "base" ? REQUIRED.config : ADAPTER.config}`);
+}
+
+/** Looks at many folders, some at a time; in their order. */
+async function mapSome<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  for (let from = 0; from < items.length; from += AT_ONCE) {
+    results.push(...await Promise.all(items.slice(from, from + AT_ONCE).map(work)));
+  }
+  return results;
 }
 
 function dtypeFor(name: ModelName, { exports }: BaseFolder, facts: DeviceFacts): Dtype {

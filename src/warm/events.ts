@@ -8,7 +8,7 @@ import type { ModelError } from "../model/error.ts";
 import type { Milliseconds } from "../runtime/runtime.ts";
 
 /** Which base an event is about. */
-interface About {
+export interface About {
   /** The name it was loaded by. */
   readonly base: string;
   /** Base identity. */

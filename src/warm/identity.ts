@@ -40,7 +40,9 @@ import type { ModelSpec } from "./spec.ts";
 
 /** A spec, resolved to content. */
 export interface ResolvedModel {
+  /** What was asked for. */
   readonly spec: ModelSpec;
+  /** The base that this means now. */
   readonly base: ResolvedBase;
   /** Present when the spec names an adapter. */
   readonly adapter?: ResolvedAdapter;

@@ -107,15 +107,19 @@ function isPathInside(path: string): boolean {
 }
 
 /**
- * Whether an adapter was trained for a base. What PEFT notes is the folder or repository it was trained from, the ONNX
+ * What adapters for a base may call it. What PEFT notes is the folder or repository that it was trained from, the ONNX
  * export is of: often the same name with `-ONNX` after it, in another organisation.
  */
-export function isTrainedFor(adapterConfig: unknown, base: string, baseConfig: unknown): boolean {
-  const trained = trainedFrom(adapterConfig);
+export function originsOf(base: string, baseConfig: unknown): readonly string[] {
   const { _name_or_path: exported } = (baseConfig ?? {}) as { _name_or_path?: unknown };
-  if (trained === undefined) return false;
   const names = [base.split("@")[0]!, ...(typeof exported === "string" && exported !== "" ? [exported] : [])];
-  return names.some((name) => plainName(name) === plainName(trained));
+  return [...new Set(names.map(plainName))];
+}
+
+/** What an adapter calls its base, in the form of {@link originsOf}; `undefined` when it does not say. */
+export function originOf(adapterConfig: unknown): string | undefined {
+  const trained = trainedFrom(adapterConfig);
+  return trained === undefined ? undefined : plainName(trained);
 }
 
 /** What an adapter was trained from, as PEFT notes it. */

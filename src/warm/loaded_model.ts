@@ -11,16 +11,21 @@ import { memoryOf, type Slot } from "./slot.ts";
 
 /** One line of `/health`. */
 export interface LoadedModel {
+  /** What runs it. */
   readonly kind: ModelKind;
+  /** What it is called. */
   readonly base: string;
   /** The adapter used last, or `null` when the base alone was. */
   readonly adapter: string | null;
+  /** In which numbers its weights are. */
   readonly dtype: string;
+  /** What computes it. */
   readonly device: string;
   /** Base identity. */
   readonly identity: string;
   /** Names of the adapters that it was used with and that are in memory. */
   readonly adapters: readonly string[];
+  /** Where it is on its way. */
   readonly state: "loading" | "warm" | "draining" | "cooldown";
   /** It is not evicted to make room, nor for being idle. */
   readonly pinned: boolean;

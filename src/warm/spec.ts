@@ -22,6 +22,7 @@ export interface ModelName {
 
 /** A model as it was asked for. Frozen. */
 export interface ModelSpec extends ModelName {
+  /** What runs it. */
   readonly kind: ModelKind;
   /** `auto` is the export that serves the device best among those that are there. */
   readonly dtype: "auto" | Dtype;
@@ -39,7 +40,9 @@ export interface ModelSpecOptions extends ModelName {
   readonly kind?: ModelKind;
   /** `auto` when left out. */
   readonly device?: ModelSpec["device"];
+  /** Of kind `api`: the name or the URL of the endpoint that answers for the model. */
   readonly endpoint?: string;
+  /** Of kinds other than `onnx`: which version of the model. */
   readonly revision?: string;
 }
 

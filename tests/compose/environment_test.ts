@@ -97,7 +97,7 @@ describe("the environment", () => {
 
   it("that makes no sense is refused: which variable, what it said, what it could say", () => {
     const wrong: [string, string, RegExp][] = [
-      ["WARMCACHE_BACKEND", "papyrus", /it can be file, sqlite, redis, memory, or several .*\): papyrus$/],
+      ["WARMCACHE_BACKEND", "papyrus", /it can be file, sqlite, redis, remote, memory, or several .*\): papyrus$/],
       ["WARMCACHE_BACKEND", "sqlite,,redis", /: sqlite,,redis$/],
       ["WARMCACHE_MODE", "on", /read-write, read-only, .*\): on$/],
       ["WARMCACHE_MAX_BYTES", "lots", /such as 500000000, 500MB or 2GiB\): lots$/],

@@ -185,7 +185,7 @@ describe("openCache with tiers", () => {
       [{ backend: "file", tiers: ["file"] }, /with both backend and tiers/],
       [{ tiers: [] }, /list of one store or more/],
       [{ tiers: "sqlite" as never }, /list of one store or more: sqlite$/],
-      [{ tiers: ["papyrus" as "file"] }, /unknown backend: papyrus \(known: file, sqlite, redis, memory\)$/],
+      [{ tiers: ["papyrus" as "file"] }, /unknown backend: papyrus \(known: file, sqlite, redis, remote, memory\)$/],
       [{ tiers: [{ backend: {} as never }] }, /unknown backend/],
       [{ tiers: [null as never] }, /unknown backend: null/],
       [{ tiers: [{ backend: "sqlite", dir: "x" } as never] }, /unknown option .*: dir$/],

@@ -19,7 +19,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   probe: ["model!"],
   http: ["cache", "warm", "probe", "store!", "model!"],
   interop: ["cache"],
-  testing: ["cache", "store!"],
+  testing: ["cache", "store!", "model!"],
   compose: ["codec", "sqlite", "store", "cache", "model", "warm", "probe", "http", "interop"],
   cli: ["codec", "sqlite", "store", "cache", "model", "warm", "probe", "http", "interop", "compose"],
 };

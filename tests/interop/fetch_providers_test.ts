@@ -3,8 +3,6 @@
  * their wire formats. Its answers have another id every time: where two are equal, one of them came from the cache.
  */
 
-import Anthropic from "@anthropic-ai/sdk";
-import { GoogleGenAI } from "@google/genai";
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, it } from "node:test";
 import OpenAI, { AzureOpenAI } from "openai";
@@ -12,22 +10,8 @@ import { cachedFetch } from "../../src/interop/fetch.ts";
 import { settled } from "../cache/shared_memory.ts";
 import { type CacheUnderTest, openTestCache } from "../cache/support.ts";
 import { gate } from "../support/gate.ts";
+import { CLIENTS, gemini, google, type Reach } from "../support/upstream/clients.ts";
 import { refusal, startUpstream, streaming, type Upstream } from "../support/upstream/upstream.ts";
-
-/** What was said, and which tools were called with what. */
-interface Said {
-  readonly text: string;
-  readonly calls: readonly { readonly name: unknown; readonly input: unknown }[];
-}
-
-/** One client: asks for all at once, or for a stream. */
-interface Client {
-  whole(prompt: string): Promise<{ readonly answer: object } & Said>;
-  stream(prompt: string, signal?: AbortSignal): Promise<Said>;
-}
-
-const TOOL = { name: "umbrella", description: "Opens it.", parameters: { type: "object", properties: {} } };
-const callOf = (name: unknown, text: unknown): Said["calls"][number] => ({ name, input: JSON.parse(String(text)) });
 
 describe("cachedFetch under every provider's client", () => {
   let upstream: Upstream;
@@ -43,125 +27,12 @@ describe("cachedFetch under every provider's client", () => {
     upstream.mock.onMessage("umbrella", { toolCalls: [{ name: "umbrella", arguments: '{"open":true}' }] });
   });
 
-  const sdkOptions = (maxRetries: number) => ({ apiKey: "secret", maxRetries, fetch: cachedFetch(under.cache) });
-
-  function openaiChat(maxRetries = 0): Client {
-    const client = new OpenAI({ ...sdkOptions(maxRetries), baseURL: `${upstream.url}/v1` });
-    const tools = [{ type: "function" as const, function: TOOL }];
-    const ask = (content: string) => ({ model: "gpt-4o-mini", tools, messages: [{ role: "user" as const, content }] });
-    const said = ({ choices: [choice] }: OpenAI.Chat.ChatCompletion): Said => ({
-      text: choice!.message.content ?? "",
-      calls: (choice!.message.tool_calls ?? []).flatMap((call) =>
-        call.type === "function" ? [callOf(call.function.name, call.function.arguments)] : []
-      ),
-    });
-    return {
-      whole: async (prompt) => {
-        const answer = await client.chat.completions.create(ask(prompt));
-        return { answer, ...said(answer) };
-      },
-      stream: async (prompt, signal) =>
-        said(await client.chat.completions.stream(ask(prompt), signal ? { signal } : {}).finalChatCompletion()),
-    };
-  }
-
-  function openaiResponses(maxRetries = 0): Client {
-    const client = new OpenAI({ ...sdkOptions(maxRetries), baseURL: `${upstream.url}/v1` });
-    const tools = [{ type: "function" as const, strict: null, ...TOOL }];
-    const ask = (input: string) => ({ model: "gpt-4o-mini", tools, input });
-    const said = ({ output_text, output }: OpenAI.Responses.Response): Said => ({
-      text: output_text,
-      calls: output.flatMap((item) => item.type === "function_call" ? [callOf(item.name, item.arguments)] : []),
-    });
-    return {
-      whole: async (prompt) => {
-        const answer = await client.responses.create(ask(prompt));
-        return { answer, ...said(answer) };
-      },
-      stream: async (prompt, signal) =>
-        said(await client.responses.stream(ask(prompt), signal ? { signal } : {}).finalResponse()),
-    };
-  }
-
-  function anthropicMessages(maxRetries = 0): Client {
-    const client = new Anthropic({ ...sdkOptions(maxRetries), baseURL: upstream.url });
-    const { parameters, ...rest } = TOOL;
-    const tools = [{ ...rest, input_schema: parameters as Anthropic.Tool.InputSchema }];
-    const ask = (content: string) => ({
-      model: "claude-haiku-4-5",
-      max_tokens: 99,
-      tools,
-      messages: [{ role: "user" as const, content }],
-    });
-    const said = ({ content }: Anthropic.Message): Said => ({
-      text: content.map((block) => block.type === "text" ? block.text : "").join(""),
-      calls: content.flatMap((block) => block.type === "tool_use" ? [{ name: block.name, input: block.input }] : []),
-    });
-    return {
-      whole: async (prompt) => {
-        const answer = await client.messages.create(ask(prompt));
-        return { answer, ...said(answer) };
-      },
-      stream: async (prompt, signal) =>
-        said(await client.messages.stream(ask(prompt), signal ? { signal } : {}).finalMessage()),
-    };
-  }
-
-  const google = (retries = 0): GoogleGenAI =>
-    new GoogleGenAI({
-      // The only one that the mock speaks.
-      apiVersion: "v1beta",
-      apiKey: "secret",
-      httpOptions: {
-        baseUrl: upstream.url,
-        fetch: cachedFetch(under.cache),
-        ...(retries > 0 && { retryOptions: { attempts: retries + 1, initialDelay: 0.001 } }),
-      },
-    });
-
-  function gemini(maxRetries = 0): Client {
-    const { models } = google(maxRetries);
-    const { parameters: _, ...declaration } = TOOL;
-    const ask = (contents: string, abortSignal?: AbortSignal) => ({
-      model: "gemini-2.5-flash",
-      contents,
-      config: { tools: [{ functionDeclarations: [declaration] }], ...(abortSignal && { abortSignal }) },
-    });
-    const calls = (parts: readonly { name?: string; args?: object }[] = []): Said["calls"] =>
-      parts.map(({ name, args }) => ({ name, input: args }));
-    return {
-      whole: async (prompt) => {
-        const { sdkHttpResponse: _, ...answer } = await models.generateContent(ask(prompt));
-        return { answer, text: textOf(answer), calls: calls(callsOf(answer)) };
-      },
-      stream: async (prompt, signal) => {
-        const said = { text: "", calls: [] as Said["calls"][number][] };
-        for await (const chunk of await models.generateContentStream(ask(prompt, signal))) {
-          said.text += textOf(chunk);
-          said.calls.push(...calls(callsOf(chunk)));
-        }
-        return said;
-      },
-    };
-  }
-
-  type Content = { candidates?: { content?: { parts?: Part[] } }[] };
-  type Part = { text?: string; thought?: boolean; functionCall?: { name?: string; args?: object } };
-  const partsOf = ({ candidates }: Content): Part[] => candidates?.[0]?.content?.parts ?? [];
-  const textOf = (content: Content): string =>
-    partsOf(content).map(({ text, thought }) => thought ? "" : text ?? "").join("");
-  const callsOf = (content: Content) => partsOf(content).flatMap(({ functionCall }) => functionCall ?? []);
-
-  const CLIENTS = {
-    "OpenAI's chat completions": openaiChat,
-    "OpenAI's responses": openaiResponses,
-    "Anthropic's messages": anthropicMessages,
-    "Gemini's generateContent": gemini,
-  };
+  const reach = (maxRetries = 0): Reach => ({ url: upstream.url, maxRetries, fetch: cachedFetch(under.cache) });
   const RAIN = { text: "It will rain tomorrow, and then it will not.", calls: [] };
   const UMBRELLA = { text: "", calls: [{ name: "umbrella", input: { open: true } }] };
 
-  for (const [name, clientOf] of Object.entries(CLIENTS)) {
+  for (const [name, { clientOf: open }] of Object.entries(CLIENTS)) {
+    const clientOf = (maxRetries = 0) => open(reach(maxRetries));
     describe(`with ${name}`, () => {
       for (const [prompt, expected] of [["Will it rain?", RAIN], ["The umbrella!", UMBRELLA]] as const) {
         it(`buys an answer once, asked whole and as a stream: ${prompt}`, async () => {
@@ -235,8 +106,8 @@ describe("cachedFetch under every provider's client", () => {
 
     it("takes a stream for whole when it has ended, though each chunk says that it has", async () => {
       upstream.answer = () => streaming(THREE.join(""), { size: 11 });
-      for (let i = 0; i < 2; i++) assert.equal((await gemini().stream("rain")).text, "It will rain.");
-      assert.equal((await gemini().whole("rain")).text, "It will rain.");
+      for (let i = 0; i < 2; i++) assert.equal((await gemini(reach()).stream("rain")).text, "It will rain.");
+      assert.equal((await gemini(reach()).whole("rain")).text, "It will rain.");
       assert.equal(upstream.asked.length, 1);
     });
 
@@ -247,7 +118,7 @@ describe("cachedFetch under every provider's client", () => {
         return streaming(THREE.join(""), { size: THREE[0]!.length, stop: 1 });
       };
       const controller = new AbortController();
-      const stream = await google().models.generateContentStream({
+      const stream = await google(reach()).models.generateContentStream({
         model: "gemini-2.5-flash",
         contents: "rain",
         config: { abortSignal: controller.signal },
@@ -259,7 +130,7 @@ describe("cachedFetch under every provider's client", () => {
       under.clock.advance(10_000);
       await left.pass();
       upstream.answer = () => streaming(THREE.join(""), { size: THREE[0]!.length, breakAt: 2 });
-      await assert.rejects(gemini().stream("rain"));
+      await assert.rejects(gemini(reach()).stream("rain"));
       await settled();
       assert.equal(under.store.puts.length, 0);
     });
@@ -318,7 +189,12 @@ describe("cachedFetch under every provider's client", () => {
       const other = await startUpstream();
       other.mock.onMessage("rain", { content: "Never." });
       const ask = async (origin: string, prefix: string): Promise<string | null> => {
-        const client = new OpenAI({ ...sdkOptions(0), baseURL: `${origin}${prefix}` });
+        const client = new OpenAI({
+          apiKey: "secret",
+          maxRetries: 0,
+          fetch: cachedFetch(under.cache),
+          baseURL: `${origin}${prefix}`,
+        });
         const request = { model: "llama-3", messages: [{ role: "user" as const, content: "rain" }] };
         return (await client.chat.completions.create(request)).choices[0]!.message.content;
       };
@@ -334,7 +210,14 @@ describe("cachedFetch under every provider's client", () => {
 
     it("keeps Azure's deployments and versions apart", async () => {
       const ask = async (deployment: string, apiVersion: string): Promise<void> => {
-        const client = new AzureOpenAI({ ...sdkOptions(0), endpoint: upstream.url, deployment, apiVersion });
+        const client = new AzureOpenAI({
+          apiKey: "secret",
+          maxRetries: 0,
+          fetch: cachedFetch(under.cache),
+          endpoint: upstream.url,
+          deployment,
+          apiVersion,
+        });
         await client.chat.completions.create({ model: "gpt-4o", messages: [{ role: "user", content: "rain" }] });
       };
       for (let i = 0; i < 2; i++) {

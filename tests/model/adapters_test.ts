@@ -287,6 +287,18 @@ describe("a broken adapter", () => {
     });
   }
 
+  it("is refused at a λ, or an alpha, that makes its weights infinite, and works at another", async () => {
+    const adapter = await write(json, lora(good, 1));
+    const refused = {
+      code: "model_load_failed",
+      message: /a weight of model\.layers\.0\.\S+ times its scale is beyond/,
+    };
+    await assert.rejects(distribution(backend.adapterView(adapter, { scale: 1e39 })), refused);
+    await distribution(backend.adapterView(adapter, { scale: -1e-6 }));
+    const loud = await write(JSON.stringify({ ...CONFIG, lora_alpha: -1e300 }), lora(good, 1));
+    await assert.rejects(distribution(backend.adapterView(loud)), refused);
+  });
+
   it("is refused when its header says that it has 40 GB, in a file that could hold them", async () => {
     const path = `${folder}/long`;
     await mkdir(path);

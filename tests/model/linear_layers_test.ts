@@ -62,6 +62,19 @@ describe("linearLayers", () => {
     assert.equal(layers.get(query)!.sites.length, 2);
   });
 
+  it("leaves out a layer that it knows in one branch of an `If` alone: its adapter would be applied by half", () => {
+    const layers = layersOf((graph) => {
+      const [one, other] = [graph.branch(), graph.branch()];
+      one.node("MatMul", ["x", "weight"], { name: "/net/proj/MatMul" });
+      one.node("MatMul", ["x", "weight"], { name: "/net/fc/MatMul" });
+      other.node("MatMul", ["x", "weight"], { name: "/net/fc/MatMul" });
+      other.node("FusedMatMul", ["x", "weight"], { name: "/net/proj/MatMul", domain: "com.microsoft" });
+      graph.node("If", ["x"], { attributes: { then_branch: { graph: one }, else_branch: { graph: other } } });
+    });
+    assert.deepEqual(layers.locate("net.proj"), []);
+    assert.equal(layers.get("net.fc")!.sites.length, 2);
+  });
+
   it("takes a Gemm for a layer, with its matrix either way round", () => {
     const named = (attributes: NodeOptions["attributes"] = {}) => ({ name: "/net/proj/Gemm", attributes });
     const gemm = (attributes?: NodeOptions["attributes"]) => {
@@ -112,6 +125,27 @@ describe("linearLayers", () => {
       graph.node("MatMul", ["x", graph.node("Transpose", ["weight"])], { name: "/net/proj/MatMul_1" });
     });
     assert.equal(layers.size, 0);
+  });
+
+  it("finds every call of a module that is called several times, as ALBERT's are", () => {
+    const layers = layersOf((graph) => {
+      graph.node("MatMul", ["x", "weight"], { name: "/net/proj/MatMul" });
+      graph.node("MatMul", ["x", "weight"], { name: "/net/proj_1/MatMul" });
+      graph.node("MatMul", ["x", "weight"], { name: "/net/proj_12/MatMul_quant" });
+    });
+    assert.equal(layers.size, 1);
+    assert.equal(layers.get("net.proj")!.sites.length, 3);
+  });
+
+  it("leaves out a module that may or may not be called several times: its adapter would be applied by half", () => {
+    const layers = layersOf((graph) => {
+      graph.floats("other", "float32", [3, 2], new Float32Array(6));
+      graph.node("MatMul", ["x", "weight"], { name: "/net/proj/MatMul" });
+      graph.node("MatMul", ["x", "other"], { name: "/net/proj_1/MatMul" });
+      graph.node("MatMul", ["x", "other"], { name: "/net/fc_1/MatMul" });
+    });
+    assert.deepEqual(layers.locate("net.proj"), []);
+    assert.equal(layers.locate("net.fc_1").length, 1);
   });
 
   it("leaves out vectors, stacks of matrices, and what is not computed in float32 or float16", () => {

@@ -47,7 +47,6 @@ describe("readModelConfig", () => {
   for (
     const [what, config, expected] of [
       ["linear", { rope_scaling: { type: "linear", factor: 4 } }, 16384],
-      ["dynamic", { rope_scaling: { rope_type: "dynamic", factor: 2 } }, 8192],
       ["yarn from the length noted", {
         rope_scaling: { rope_type: "yarn", factor: 4, original_max_position_embeddings: 4096 },
       }, 16384],
@@ -55,7 +54,6 @@ describe("readModelConfig", () => {
         rope_scaling: { rope_type: "yarn", factor: 4, original_max_position_embeddings: 1024 },
       }, 4096],
       ["llama3, whose length is the long one", { rope_scaling: { rope_type: "llama3", factor: 8 } }, 4096],
-      ["longrope, whose length is the long one", { rope_scaling: { type: "longrope", factor: 32 } }, 4096],
       ["gemma3, whose length is the long one", {
         model_type: "gemma3_text",
         rope_scaling: { rope_type: "linear", factor: 8 },
@@ -65,6 +63,26 @@ describe("readModelConfig", () => {
     ] as const
   ) {
     it(`lengthens it by scaled rotary positions: ${what}`, () => {
+      assert.equal(length({ max_position_embeddings: 4096, ...config }), expected);
+    });
+  }
+
+  for (
+    const [what, config, expected] of [
+      ["dynamic", { rope_scaling: { rope_type: "dynamic", factor: 2 } }, 4096],
+      ["longrope", { rope_scaling: { type: "longrope" }, original_max_position_embeddings: 1024 }, 1024],
+      [
+        "longrope, where it is said",
+        { rope_scaling: { type: "longrope", original_max_position_embeddings: 1024 } },
+        1024,
+      ],
+      ["longrope in its newer place", {
+        rope_parameters: { rope_type: "longrope", original_max_position_embeddings: 1024 },
+      }, 1024],
+      ["longrope that says no more", { rope_scaling: { type: "su", factor: 32 } }, 4096],
+    ] as const
+  ) {
+    it(`ends where a longer text would turn the positions of all of it otherwise: ${what}`, () => {
       assert.equal(length({ max_position_embeddings: 4096, ...config }), expected);
     });
   }
@@ -105,6 +123,12 @@ describe("readModelConfig", () => {
     assert.deepEqual(nothing.sampling, { ...unsaid, repetitionPenalty: undefined });
   });
 
+  it("takes every class whose models go on from texts", () => {
+    for (const name of ["GPT2LMHeadModel", "LlamaForCausalLM", "Gemma3ForConditionalGeneration", "ChatGLMModel"]) {
+      assert.equal(length({ n_ctx: 8, architectures: [name] }), 8);
+    }
+  });
+
   it("takes the length from genai_config.json where config.json has none", () => {
     const genai = { model: { context_length: 4096 } };
     assert.equal(readModelConfig({ config: {}, genai }).contextLength, 4096);
@@ -112,6 +136,11 @@ describe("readModelConfig", () => {
 
   for (
     const [what, files, message] of [
+      [
+        "a model that sees what it is asked about",
+        { config: { n_ctx: 8, architectures: ["RobertaForMaskedLM"] } },
+        /does not go on from texts: it is a RobertaForMaskedLM/,
+      ],
       ["no length", { config: { hidden_size: 4 } }, /none of max_position_embeddings.* its entries are hidden_size/],
       ["a length of 0", { config: { n_ctx: 0 } }, /config\.json has no positive n_ctx: 0/],
       ["a length that is text", { config: { n_ctx: "8" } }, /no positive n_ctx: "8"/],

@@ -100,6 +100,28 @@ describe("TextTokenizer", () => {
     assert.deepEqual(tokenizer.token(9_999), { text: "", bytes: new Uint8Array() });
   });
 
+  describe("of Llama's family, as transformers writes what stands around a text anew", () => {
+    const llama = { tokenizer_class: "LlamaTokenizerFast", bos_token: "<|endoftext|>", eos_token: "<|endoftext|>" };
+    const encode = (more: object, addSpecialTokens = true) => {
+      return new TextTokenizer(json, { ...llama, ...more }).encode("God", { addSpecialTokens });
+    };
+    const plain = tokenizer.encode("God", { addSpecialTokens: true });
+
+    it("puts the beginning before it unless told otherwise, the end after it when told", () => {
+      assert.deepEqual(encode({}), [0, ...plain]);
+      assert.deepEqual(encode({ add_bos_token: true, add_eos_token: true }), [0, ...plain, 0]);
+      assert.deepEqual(encode({ add_bos_token: false }), plain);
+      assert.deepEqual(encode({ bos_token: { content: "<|endoftext|>" } }), [0, ...plain]);
+      assert.deepEqual(encode({}, false), plain);
+    });
+
+    it("leaves the tokenizer's own where the token is none of its, and that of other families", () => {
+      assert.deepEqual(encode({ bos_token: "<s>" }), plain);
+      assert.deepEqual(encode({ bos_token: undefined }), plain);
+      assert.deepEqual(encode({ tokenizer_class: "GPT2Tokenizer", add_bos_token: true }), plain);
+    });
+  });
+
   it("refuses a decoder whose tokens have no bytes of their own, by name", () => {
     assert.throws(
       () => new TextTokenizer({ ...json, decoder: { type: "WordPiece" } }, {}),
@@ -196,6 +218,19 @@ describe("readChatTemplate", () => {
         message: new RegExp(name),
       });
     }
+  });
+
+  it("says that there are no tools and no documents, as transformers does", () => {
+    const source = "{% if tools is not none or documents is not none %}[TOOLS]{% endif %}{{ messages[0].content }}";
+    const render = readChatTemplate({}, source)!;
+    assert.equal(render(messages), "Hail");
+    assert.equal(render(messages, { variables: { tools: [{}] } }), "[TOOLS]Hail");
+  });
+
+  it("takes a template as it is written, from its first space on", () => {
+    assert.equal(readChatTemplate({}, "  {% if true %}a{% endif %}")!(messages), "a");
+    assert.equal(readChatTemplate({}, "  {{ 'a' }}")!(messages), "  a");
+    assert.equal(readChatTemplate({}, "\n\na")!(messages), "\n\na");
   });
 
   it("does not begin the model's turn where that is not wanted", () => {

@@ -10,7 +10,7 @@ function near(actual: number, expected: number): void {
 }
 
 /** The likeliest tokens by id, with the rest as a tail over a vocabulary. */
-function top(vocabularySize: number, probabilities: Record<number, number>, tail: number | null): NextToken {
+function top(vocabularySize: number | null, probabilities: Record<number, number>, tail: number | null): NextToken {
   const ids = Object.keys(probabilities).map(Number);
   return {
     ids,
@@ -65,6 +65,21 @@ describe("divergence", () => {
 
   it("needs no tail where every token is named, in any order", () => {
     near(divergence(top(2, { 1: 0.75, 0: 0.25 }, null), logs(0.25, 0.75)).kl, 0);
+  });
+
+  it("is a lower bound where nobody knows the vocabulary: of tokens that both name, and all others together", () => {
+    const [p, q] = [top(null, { 0: 0.6, 1: 0.2 }, 0.2), top(null, { 0: 0.1, 3: 0.7 }, 0.2)];
+    const joined = divergence(logs(0.6, 0.4), logs(0.1, 0.9));
+    near(divergence(p, q).kl, joined.kl);
+    near(divergence(p, q).js, joined.js);
+    const whole = divergence(logs(0.6, 0.2, 0.1, 0.1), logs(0.1, 0.1, 0.1, 0.7));
+    assert.ok(joined.kl < whole.kl && joined.js < whole.js);
+    assert.deepEqual(divergence(p, p), { kl: 0, js: 0 });
+    assert.throws(() => divergence(p, top(4, { 0: 0.5 }, 0.5)), {
+      name: "RangeError",
+      message: /differ in size: null, 4/,
+    });
+    assert.throws(() => divergence(p, top(null, { 0: 0.5 }, null)), { message: /other tokens is not finite: null/ });
   });
 
   it("refuses what is no distribution, and says why", () => {

@@ -73,11 +73,36 @@ describe("a request that cannot be followed", () => {
       "unsupported_parameter",
     ],
     [
-      "a call of a tool",
+      "a message that says nothing",
       "/v1/chat/completions",
-      { ...chat, messages: [{ role: "assistant", content: "", tool_calls: [{ id: "1" }] }] },
+      { ...chat, messages: [{ role: "assistant", content: null }] },
       400,
-      "messages[0].tool_calls",
+      "messages[0].content",
+      null,
+    ],
+    [
+      "a variable that its template has already",
+      "/v1/chat/completions",
+      { ...chat, chat_template_kwargs: { messages: [] } },
+      400,
+      "chat_template_kwargs.messages",
+      null,
+    ],
+    ["more tokens at least than at most", "/v1/completions", { ...completion, min_tokens: 2 }, 400, "min_tokens", null],
+    [
+      "a bias for a token that is not there",
+      "/v1/completions",
+      { ...completion, logit_bias: { 99999: 1 } },
+      400,
+      "logit_bias",
+      null,
+    ],
+    [
+      "what vLLM can do and this cannot",
+      "/v1/completions",
+      { ...completion, guided_regex: "a*" },
+      400,
+      "guided_regex",
       "unsupported_parameter",
     ],
     [
@@ -166,7 +191,7 @@ describe("a cache directory that cannot be written", () => {
     for (let i = 0; i < 2; i++) {
       const response = await post(server, "/v1/completions", request);
       assert.equal(response.status, 200);
-      assert.equal(response.headers.get("Cache-Status"), "warmcache; fwd=miss");
+      assert.equal(response.headers.get("Cache-Status"), `warmcache; fwd=miss; detail="the store failed"`);
       await response.body!.cancel();
     }
     const stats = await getJson(server, "/stats");

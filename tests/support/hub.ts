@@ -12,8 +12,8 @@ export const COMMIT = "0123456789abcdef0123456789abcdef01234567";
 
 /** What the hub may do instead of sending a file as it should. Each is used up by one request for its bytes. */
 export type Mishap =
-  /** Sends so many bytes and hangs up. */
-  | { readonly breakAfter: number }
+  /** Sends so many bytes, from the range that was asked for or always from the first, and hangs up. */
+  | { readonly breakAfter: number; readonly ranges?: false }
   /** Sends a status instead. */
   | { readonly status: number; readonly headers?: Record<string, string> }
   /** Sends other bytes of the same length. */
@@ -40,6 +40,12 @@ export interface HubRepository {
   readonly large?: readonly string[];
   /** By path, in this order. */
   readonly mishaps?: Readonly<Record<string, readonly Mishap[]>>;
+  /** What the hub says of the repository instead. */
+  readonly answer?: unknown;
+  /** Sizes that the hub promises instead of the true ones, of large files by path. */
+  readonly sizes?: Readonly<Record<string, number | string>>;
+  /** Where the hub sends for large files instead. */
+  readonly location?: string;
   /** Readers have to carry this token. */
   readonly token?: string;
 }
@@ -74,7 +80,8 @@ export async function startHub(repository: HubRepository): Promise<TestHub> {
     if (url === `/api/models/${repository.id}/revision/main` || url.endsWith(`/revision/${COMMIT}`)) {
       const siblings = Object.keys(repository.files).map((rfilename) => ({ rfilename }));
       response.writeHead(200, { "Content-Type": "application/json" });
-      response.end(JSON.stringify({ id: repository.id, sha: COMMIT, siblings }));
+      const { answer = { id: repository.id, sha: COMMIT, siblings } } = repository;
+      response.end(JSON.stringify(answer));
       return;
     }
     const [, path = ""] = url.split(`/${repository.id}/resolve/${COMMIT}/`);
@@ -87,9 +94,9 @@ export async function startHub(repository: HubRepository): Promise<TestHub> {
     response.setHeader("X-Repo-Commit", COMMIT);
     if (repository.large?.includes(path)) {
       response.writeHead(302, {
-        Location: `${content.url}/${path}`,
+        Location: repository.location ?? `${content.url}/${path}`,
         "X-Linked-Etag": `"${createHash("sha256").update(bytes).digest("hex")}"`,
-        "X-Linked-Size": bytes.length,
+        "X-Linked-Size": repository.sizes?.[path] ?? bytes.length,
         ETag: '"of the redirect"',
       }).end();
       return;
@@ -110,7 +117,8 @@ export async function startHub(repository: HubRepository): Promise<TestHub> {
       response.writeHead(mishap.status, mishap.headers).end();
       return;
     }
-    const range = mishap === "no ranges" ? undefined : /^bytes=(\d+)-$/.exec(headers.range ?? "");
+    const hasRanges = mishap !== "no ranges" && !(typeof mishap === "object" && mishap.ranges === false);
+    const range = !hasRanges ? undefined : /^bytes=(\d+)-$/.exec(headers.range ?? "");
     const start = Number(range?.[1] ?? 0);
     if (start >= bytes.length && range) {
       response.writeHead(416, { "Content-Range": `bytes */${bytes.length}` }).end();

@@ -57,6 +57,43 @@ describe("Catalogue.list", () => {
     ]);
   });
 
+  it("tells of a folder that cannot be read, and shows the others", async () => {
+    const folder = await temporaryFolder();
+    await writeFiles(`${folder}/a`, BASE_FILES);
+    await writeFiles(`${folder}/lost`, BASE_FILES);
+    const runtime = await watchedRuntime();
+    const stat: typeof runtime.files.stat = (path) =>
+      path.startsWith(`${folder}/lost`)
+        ? Promise.reject(new FileError("not for you", "EACCES"))
+        : runtime.files.stat(path);
+    const catalogue = new Catalogue({ runtime: { ...runtime, files: { ...runtime.files, stat } }, directory: folder });
+    assert.deepEqual((await catalogue.list()).map(({ id, problem }) => [id, problem]), [
+      ["a", undefined],
+      ["lost", "it cannot be read, not for you"],
+    ]);
+    await assert.rejects(catalogue.locate({ base: "b" }), { message: 'Cannot find model (there are: a): "b"' });
+  });
+
+  it("looks at each adapter once, however many bases there are", async () => {
+    const folder = await temporaryFolder();
+    for (const name of ["a", "b", "c", "d", "e", "f"]) {
+      await writeFiles(`${folder}/org/${name}`, BASE_FILES);
+      await writeTexts(`${folder}/for-${name}`, {
+        "adapter_config.json": JSON.stringify({ base_model_name_or_path: `other/${name}` }),
+        "adapter_model.safetensors": "weights",
+      });
+    }
+    const runtime = await watchedRuntime();
+    const seen: string[] = [];
+    const stat: typeof runtime.files.stat = (path) => {
+      if (path.endsWith("/adapter_config.json")) seen.push(path);
+      return runtime.files.stat(path);
+    };
+    const catalogue = new Catalogue({ runtime: { ...runtime, files: { ...runtime.files, stat } }, directory: folder });
+    assert.equal((await catalogue.list()).filter(({ parent }) => parent !== undefined).length, 6);
+    assert.ok(seen.length <= 2 * 6, `looked at ${seen.length} times`);
+  });
+
   it("takes a missing directory for an empty one", async () => {
     assert.deepEqual(await (await catalogueOver(`${await temporaryFolder()}/none`)).list(), []);
   });
@@ -96,6 +133,11 @@ describe("Catalogue.locate", () => {
     for (const [name, message] of Object.entries(cases)) {
       await assert.rejects(catalogue.locate(parseModelName(name)), { code: "model_not_found", message });
     }
+    for (let number = 0; number < 30; number++) await writeFiles(`${folder}/many/m${number}`, BASE_FILES);
+    const many = await catalogueOver(`${folder}/many`);
+    await assert.rejects(many.locate({ base: "x" }), {
+      message: /^Cannot find model \(there are: .*, and 10 more\): "x"$/,
+    });
     const empty = await catalogueOver(`${folder}/none`);
     await assert.rejects(empty.locate({ base: "a" }), { message: 'Cannot find model (there are: none): "a"' });
   });

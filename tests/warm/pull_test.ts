@@ -225,6 +225,18 @@ describe("a connection", () => {
     });
   });
 
+  it("that breaks off at one place again and again is not taken up for ever", async () => {
+    await using it = await world({ mishaps: { [graph]: Array(12).fill({ breakAfter: 100_000, ranges: false }) } });
+    await assert.rejects(it.pull(), { code: "unreachable", message: /^Cannot fetch .*, tried 6 times: / });
+  });
+
+  it("that brings fewer or more bytes than the hub promised is not taken up for ever", async () => {
+    for (const size of [299_999, 300_001]) {
+      await using it = await world({ sizes: { [graph]: size } });
+      await assert.rejects(it.pull(), { code: "unreachable", message: /^Cannot fetch .*, tried 6 times: / });
+    }
+  });
+
   it("is given up when the caller goes", async () => {
     await using it = await world({ mishaps: { [graph]: ["silence"] } });
     const gone = new AbortController();
@@ -318,6 +330,38 @@ describe("pull refuses", () => {
     await assert.rejects(it.pull({ revision: "v9" }), { code: "not_found", message: /there is no such revision/ });
   });
 
+  it("what is no hub", async () => {
+    for (
+      const answer of [null, {}, "<html>", { sha: COMMIT }, { sha: COMMIT, siblings: [null, {}, { rfilename: 7 }] }]
+    ) {
+      await using it = await world({ answer });
+      await assert.rejects(it.pull(), { name: "PullError" }, JSON.stringify(answer));
+    }
+    for (const size of [-1, "many", ""]) {
+      await using it = await world({ sizes: { "onnx/model.onnx": size } });
+      await assert.rejects(it.pull(), { code: "unreachable", message: /the hub names no checksum or size/ });
+    }
+  });
+
+  it("a redirect to what is no server, or without end", async () => {
+    for (const location of ["file:///etc/hostname", "data:text/plain,weights", "http://"]) {
+      await using it = await world({ location });
+      const message = new RegExp(`Cannot follow a redirect to what is no HTTP URL: .* sends to ${location}$`);
+      await assert.rejects(it.pull(), { name: "PullError", code: "unreachable", message });
+    }
+    await using it = await world({ location: "#again" });
+    await assert.rejects(it.pull(), { code: "unreachable", message: /^Cannot follow more than 10 redirects: / });
+  });
+
+  it("a token that no header can have, without telling it", async () => {
+    await using it = await world();
+    await assert.rejects(it.pull({ token: "hf_geheim\nx" }), ({ name, message }: Error) => {
+      assert.equal(name, "TypeError");
+      assert.ok(!message.includes("geheim"), message);
+      return true;
+    });
+  });
+
   it("a model without a graph or tokenizer, and an adapter without weights", async () => {
     const { "config.json": config, "onnx/model.onnx": graph } = FILES as Record<string, Uint8Array>;
     const cases: [Record<string, Uint8Array>, RegExp][] = [
@@ -341,6 +385,9 @@ describe("pull refuses", () => {
         { revision: "../../x" },
         { revision: "" },
         { endpoint: "ftp://hub" },
+        { endpoint: "https://name:password@hub" },
+        { endpoint: "https://hub?x" },
+        { endpoint: "https://hub/#x" },
         { dtypes: "q4" },
       ]
     ) {

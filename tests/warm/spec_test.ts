@@ -87,8 +87,31 @@ describe("modelSpec", () => {
   });
 
   it("refuses unknown options and values by name", () => {
-    for (const [name, value] of [["adaptor", "x"], ["dtype", "fp8"], ["device", "cuda"], ["kind", "hf"]] as const) {
+    for (const [name, value] of [["adaptor", "x"], ["dtype", "fp8"], ["device", "cuda"], ["kind", "a b"]] as const) {
       assert.throws(() => modelSpec({ base: "a", [name]: value }), { name: "TypeError", message: new RegExp(name) });
+    }
+  });
+
+  it("names models of endpoints as these do, and of other kinds as folders are named", () => {
+    const base = "ft:gpt:org::id/x y";
+    const spec = modelSpec({ kind: "api", base, endpoint: "lab", revision: "2" });
+    assert.deepEqual(spec, { kind: "api", base, dtype: "auto", device: "auto", endpoint: "lab", revision: "2" });
+    assert.equal(modelSpec({ kind: "mine", base: "a", adapter: "x" }).kind, "mine");
+    for (const base of ["", " a", "a\n", "a".repeat(257)]) {
+      assert.throws(() => modelSpec({ kind: "api", base }), { code: "model_not_found" });
+    }
+    assert.throws(() => modelSpec({ kind: "mine", base: "../a" }), { code: "model_not_found" });
+  });
+
+  it("refuses what a kind has no use for", () => {
+    for (const odd of [{ adapter: "x" }, { dtype: "fp16" }, { device: "wasm" }] as const) {
+      assert.throws(() => modelSpec({ kind: "api", base: "a", ...odd }), { name: "TypeError" });
+    }
+    for (const odd of [{ endpoint: "lab" }, { revision: "2" }]) {
+      assert.throws(() => modelSpec({ base: "a", ...odd }), {
+        name: "TypeError",
+        message: new RegExp(Object.keys(odd)[0]!),
+      });
     }
   });
 

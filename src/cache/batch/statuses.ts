@@ -22,6 +22,15 @@ export function together(statuses: readonly CacheStatus[]): CacheStatus {
     expiredServed: known.some(({ expiredServed }) => expiredServed),
     costMicrodollars: sumOf(known.map(({ costMicrodollars = null }) => costMicrodollars)),
     billedMicrodollars: sumOf(known.map(({ billedMicrodollars = null }) => billedMicrodollars)),
+    created: least(known.map(({ created }) => created)),
+    expires: least(known.map(({ expires }) => expires)) ??
+      (known.some(({ expires }) => expires === null) ? null : undefined),
     why: known.map(({ why }) => why).find((why) => why !== undefined),
   };
+}
+
+/** The least of those that are known; `undefined` when none is. */
+function least(times: readonly (number | null | undefined)[]): number | undefined {
+  const known = times.filter((time) => typeof time === "number");
+  return known.length === 0 ? undefined : Math.min(...known);
 }

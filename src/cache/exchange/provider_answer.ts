@@ -5,8 +5,9 @@
  * @module
  */
 
-import { decodeText, isJsonObject, type JsonObject } from "../cache/json.ts";
-import type { EndpointKind } from "../cache/request/ignore_list.ts";
+import { decodeText, isJsonObject, type JsonObject } from "../json.ts";
+import type { EndpointKind } from "../request/ignore_list.ts";
+import type { Asker } from "./asker.ts";
 
 /** The media type of a stream of events. */
 export const EVENT_STREAM = "text/event-stream";
@@ -24,35 +25,41 @@ const MEMBERS: Readonly<Partial<Record<EndpointKind, readonly string[]>>> = {
 /** HTTP status codes that may be about who asks: his key, his bill, his rights, the models he may use, his rate. */
 const OF_THE_ASKER: ReadonlySet<number> = new Set([401, 402, 403, 404, 429]);
 
+/** Headers of a failure that are about the failure, and not about who asked. */
+const FOR_ALL: ReadonlySet<string> = new Set(["content-type", "retry-after", "retry-after-ms", "x-should-retry"]);
+
 /** An answer that is none to keep: it is passed on as it is, to everybody who waits for it, and never stored. */
 export class Failure extends Error {
   override readonly name = "Failure";
   /** What other processes may tell of it; absent where the provider did not call it a failure. */
   readonly status: number | undefined;
-  /** The same of its body. */
+  /** The same of its body, without what the asker asked with. */
   readonly body: string;
   readonly #response: Response;
   readonly #bytes: Uint8Array<ArrayBuffer>;
-  readonly #asker: string;
+  readonly #asker: Asker;
 
   /** Of a response whose body has been read. */
-  constructor(response: Response, bytes: Uint8Array<ArrayBuffer>, asker: string) {
+  constructor(response: Response, bytes: Uint8Array<ArrayBuffer>, asker: Asker) {
     super(`the provider answered with ${response.status} ${response.headers.get("Content-Type") ?? ""}`.trimEnd());
     this.status = response.ok ? undefined : response.status;
-    this.body = new TextDecoder().decode(bytes);
+    this.body = asker.redact(new TextDecoder().decode(bytes));
     this.#response = response;
     this.#bytes = bytes;
     this.#asker = asker;
   }
 
   /** Whether this is what another, who asks with other credentials, would be told as well. */
-  isFor(asker: string): boolean {
-    return asker === this.#asker || !OF_THE_ASKER.has(this.#response.status);
+  isFor({ id }: Asker): boolean {
+    return id === this.#asker.id || !OF_THE_ASKER.has(this.#response.status);
   }
 
-  /** The response, for each who waits for it. */
-  toResponse(): Response {
-    return rebuilt(this.#response, this.#bytes);
+  /** The response, for each who waits for it. Who asks with other credentials hears nothing of the asker's own. */
+  toResponse({ id }: Asker): Response {
+    if (id === this.#asker.id) return rebuilt(this.#response, this.#bytes);
+    const { status, statusText, headers } = this.#response;
+    const told = new Headers([...headers].filter(([name]) => FOR_ALL.has(name)));
+    return rebuilt(new Response(null, { status, statusText, headers: told }), new TextEncoder().encode(this.body));
   }
 }
 

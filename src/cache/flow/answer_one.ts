@@ -60,6 +60,8 @@ export function statusOf({ settled, led, shared, entry }: Answered): CacheStatus
     expiredServed,
     costMicrodollars: entry?.costMicrodollars ?? null,
     billedMicrodollars: led ? billed : 0,
+    created: entry?.created,
+    expires: entry?.expires,
     why,
   };
 }

@@ -15,7 +15,8 @@ import type { StreamProtocol } from "./protocol.ts";
 const FORM: ChoiceForm = {
   add(choice, { index: _, text, logprobs, ...rest }) {
     if (text !== undefined) mergePiece(choice, { text });
-    if (logprobs !== undefined) mergePiece(choice, { logprobs });
+    if (isJsonObject(logprobs) && isJsonObject(choice.logprobs)) addLists(choice.logprobs, logprobs);
+    else if (logprobs !== undefined) mergePiece(choice, { logprobs });
     replaceMembers(choice, rest);
   },
   finish: (choice) => choice,
@@ -34,6 +35,15 @@ export const completions: StreamProtocol = {
   },
   trim: trimUsage,
 };
+
+/** Lists are appended as they are: an item is named after a token, which may be "index", and goes on with none before. */
+function addLists(lists: JsonObject, more: JsonObject): void {
+  for (const [name, values] of Object.entries(more)) {
+    const before = lists[name];
+    if (Array.isArray(before) && Array.isArray(values)) { for (const value of values) before.push(value); }
+    else mergePiece(lists, { [name]: values });
+  }
+}
 
 function writeChoice(writer: ChunkWriter, choice: JsonObject, position: number): void {
   const { index = position, text, logprobs, ...rest } = choice;

@@ -23,7 +23,7 @@ export interface LayerMatrices {
 /**
  * Matrices beside their layers, B times λ. They stay on the device until {@link disposeFeeds}.
  *
- * @throws Error when a weight is beyond float16, where the layer computes in that, or the device has no room.
+ * @throws Error when a weight is beyond what the layer computes in, or the device has no room.
  */
 export async function loraFeeds(onnx: OnnxRuntime, all: Iterable<LayerMatrices>, scale: number = 1): Promise<Feeds> {
   const feeds: Record<string, Feeds[string]> = {};
@@ -31,7 +31,7 @@ export async function loraFeeds(onnx: OnnxRuntime, all: Iterable<LayerMatrices>,
     for (const { layer: { name, type, inputSize, outputSize }, rank, a, b } of all) {
       const names = loraInputNames(name);
       const scaled = scale === 1 ? b : b.map((weight) => weight * scale);
-      const [down, up] = type === "float32" ? [a, scaled] : [narrowed(a, name), narrowed(scaled, name)];
+      const [down, up] = type === "float32" ? [a, finite(scaled, name)] : [narrowed(a, name), narrowed(scaled, name)];
       feeds[names.a] = await onnx.resident(type, down, [inputSize, rank]);
       feeds[names.b] = await onnx.resident(type, up, [rank, outputSize]);
     }
@@ -40,6 +40,13 @@ export async function loraFeeds(onnx: OnnxRuntime, all: Iterable<LayerMatrices>,
     disposeFeeds(feeds);
     throw error;
   }
+}
+
+/** A layer that rounds to integers would make numbers again of what an infinite weight gives. */
+function finite(weights: Float32Array, name: string): Float32Array {
+  const beyond = weights.find((weight) => !Number.isFinite(weight));
+  if (beyond !== undefined) throw new Error(`a weight of ${name} times its scale is beyond float32: ${beyond}`);
+  return weights;
 }
 
 /** Nothing beside these layers: the base alone. */

@@ -54,6 +54,8 @@ export async function askCompletion(
       return await client.ask(COMPLETIONS, question, signal);
     } catch (error) {
       if (!(error instanceof RefusedQuestion)) throw error;
+      // A prompt that is too long is told of in words that name the field, too.
+      if (TOO_LONG.test(error.message)) throw error;
       if (isAbout(error, "max_tokens") && question.max_tokens === 0) manners.fewestTokens = 1;
       else {
         const fewer = CAPS.find((cap) => cap < logprobs);

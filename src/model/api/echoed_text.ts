@@ -82,11 +82,9 @@ function byOffsets(tokens: readonly ApiToken[], text: string): EchoedText {
   const last = starts.length - 1;
   const end = last < 0 ? 0 : starts[last]! + charactersOf(tokens[last]!.text);
   // A tokenizer that marks spaces or bytes in its own way shows other texts, but hardly longer or shorter ones.
-  if (end < all || starts.length === 0) {
-    throw new UnusableAnswer(`it ignored echo: its tokens end at character ${end} of the ${all} that were sent`);
-  }
-  if (end > all) {
-    throw new UnusableAnswer(`its text_offset does not fit the text: a token ends at ${end} of ${all} characters`);
+  if (end !== all) {
+    const where = `its tokens end at character ${end} of ${all}`;
+    throw new UnusableAnswer(`it ignored echo, or its text_offset does not fit the text: ${where}`);
   }
   return {
     length: starts.length,

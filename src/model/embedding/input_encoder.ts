@@ -10,6 +10,7 @@ import type { EmbedInput } from "../backend.ts";
 import { ModelError } from "../error.ts";
 import type { JsonObject } from "../files/model_files.ts";
 import { checkLength, checkTokens, encodeText } from "../text/prompt.ts";
+import { withTextEnds } from "../text/text_ends.ts";
 import type { EncoderConfig } from "./encoder_config.ts";
 
 /** A text in tokens. */
@@ -45,7 +46,7 @@ export class InputEncoder {
   constructor(files: InputEncoderFiles, limits: EncoderConfig) {
     const { tokenizer, tokenizerConfig, promptsConfig, sentenceConfig } = files;
     this.#lowers = sentenceConfig.do_lower_case === true;
-    this.#tokenizer = new Tokenizer(tokenizer, tokenizerConfig);
+    this.#tokenizer = new Tokenizer(withTextEnds(tokenizer, tokenizerConfig), tokenizerConfig);
     this.#limits = limits;
     this.prompt = readDefaultPrompt(promptsConfig);
     this.#promptTokens = this.prompt === "" ? 0 : this.#countPromptTokens();

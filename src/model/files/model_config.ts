@@ -44,6 +44,7 @@ export interface ConfigFiles {
 export function readModelConfig({ config: whole, generation = {}, tokenizer = {}, genai }: ConfigFiles): ModelConfig {
   // Models of several modalities keep what concerns text apart.
   const config = isObject(whole.text_config) ? { ...whole, ...whole.text_config } : whole;
+  checkPurpose(whole);
   const ends = generation.eos_token_id ?? genaiModel(genai).eos_token_id ?? config.eos_token_id ?? [];
   return {
     contextLength: Math.min(positionLimit(config, genaiModel(genai)), tokenizerLimit(tokenizer)),
@@ -57,6 +58,19 @@ export function readModelConfig({ config: whole, generation = {}, tokenizer = {}
       repetitionPenalty: setting(generation, "repetition_penalty", (value) => value > 0),
     },
   };
+}
+
+/**
+ * What Hugging Face's classes end in whose graphs may look like a causal language model's, and are none: a masked one
+ * has logits of every token as well, and sees the token that it is asked about.
+ */
+const OTHER_PURPOSES = /For(?:MaskedLM|PreTraining|TokenClassification|SequenceClassification|QuestionAnswering)$/;
+
+function checkPurpose({ architectures }: JsonObject): void {
+  const [architecture] = Array.isArray(architectures) ? architectures : [];
+  if (typeof architecture === "string" && OTHER_PURPOSES.test(architecture)) {
+    throw new Error(`config.json says that the model does not go on from texts: it is a ${architecture}`);
+  }
 }
 
 /** What the longest text is called. A sliding window is no limit: what is behind it was read all the same. */
@@ -84,7 +98,7 @@ export function positionLimit(config: JsonObject, genai: JsonObject = {}): numbe
   }
   return name === undefined
     ? positive(genai, "context_length", "genai_config.json")
-    : Math.floor(positive(config, name) * stretching(config, positive(config, name)));
+    : stretched(config, positive(config, name));
 }
 
 /** How many tokens a tokenizer's makers meant a text to have at most; any number, where it is not said. */
@@ -93,16 +107,26 @@ export function tokenizerLimit({ model_max_length: most }: JsonObject): number {
 }
 
 /** Ways of stretching positions whose `max_position_embeddings` is the length after it, not before. */
-const STRETCHED_BEFORE = ["llama3", "longrope", "su"];
+const STRETCHED_BEFORE = ["llama3"];
 
-/** How many times as long texts become by scaled rotary positions. The length before may be noted beside it. */
-function stretching(config: JsonObject, length: number): number {
+/**
+ * Ways by which a text that grows beyond the length before stretching has the positions of all its tokens turned by
+ * other angles. Keys that are kept were turned by the old ones, and an exporter that follows one text through the model
+ * writes down one set of angles: beyond that length a graph computes something else than the model.
+ */
+const TURNING_OTHERWISE = ["dynamic", "longrope", "su"];
+
+/** How long texts may be by scaled rotary positions. The length before stretching may be noted beside the factor. */
+function stretched(config: JsonObject, length: number): number {
   const scaling = config.rope_scaling ?? config.rope_parameters;
-  if (!isObject(scaling) || String(config.model_type).startsWith("gemma3")) return 1;
-  const { factor, original_max_position_embeddings: original } = scaling;
-  const type = scaling.rope_type ?? scaling.type;
-  if (typeof factor !== "number" || !(factor >= 1) || STRETCHED_BEFORE.includes(String(type))) return 1;
-  return type === "yarn" && typeof original === "number" ? Math.max(1, original * factor / length) : factor;
+  if (!isObject(scaling) || String(config.model_type).startsWith("gemma3")) return length;
+  const type = String(scaling.rope_type ?? scaling.type);
+  const original = scaling.original_max_position_embeddings ?? config.original_max_position_embeddings;
+  if (TURNING_OTHERWISE.includes(type)) return typeof original === "number" ? Math.min(length, original) : length;
+  const { factor } = scaling;
+  if (typeof factor !== "number" || !(factor >= 1) || STRETCHED_BEFORE.includes(type)) return length;
+  const from = type === "yarn" && typeof original === "number" ? original : length;
+  return Math.max(length, Math.floor(from * factor));
 }
 
 function cacheShape(config: JsonObject): CacheShape {

@@ -121,7 +121,19 @@ function encodeCompletion(scorer: Scorer, prompt: EncodedPrompt, completion: str
   const special = prompt.parameter === "prompt";
   const together = encodeText(scorer, prompt.text + completion, special, "completion");
   const begins = prompt.ids.every((id, index) => id === together[index]);
-  return begins ? together.slice(prompt.ids.length) : encodeText(scorer, completion, false, "completion");
+  return begins ? together.slice(prompt.ids.length) : encodeAlone(scorer, completion);
+}
+
+/** No token reaches over it into what follows, in vocabularies that put a space before every text. */
+const BEFORE = "\n";
+
+/** A text's ids as they are within a longer text: SentencePiece's vocabularies put a space before one that begins. */
+function encodeAlone(scorer: Scorer, completion: string): readonly number[] {
+  const { tokenizer } = scorer;
+  const alone = encodeText(scorer, completion, false, "completion");
+  const before = tokenizer.encode(BEFORE, { addSpecialTokens: false });
+  const within = tokenizer.encode(BEFORE + completion, { addSpecialTokens: false }).slice(before.length);
+  return tokenizer.decode(alone) === ` ${tokenizer.decode(within)}` ? within : alone;
 }
 
 async function tokenLogprobs(

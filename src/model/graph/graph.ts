@@ -6,7 +6,7 @@
 
 import type { Runtime } from "../../runtime/runtime.ts";
 import type { OnnxBase } from "../backend.ts";
-import { emptyFeeds } from "../adapter/lora_feeds.ts";
+import { disposeFeeds, emptyFeeds } from "../adapter/lora_feeds.ts";
 import { linearLayers } from "./layer_search.ts";
 import type { LinearLayers } from "./linear_layers.ts";
 import { withLogitsWindow } from "./logits_window.ts";
@@ -49,15 +49,20 @@ export async function loadGraph(
     const layers = linearLayers(model);
     const modules = new Set([...wanted].flatMap((module) => layers.locate(module).map(({ layer }) => layer.name)));
     const rewritten = withLoraInputs(model, layers, modules);
-    const session = await onnx.lock.run(() =>
-      onnx.ort.InferenceSession.create(rewritten, {
-        ...onnx.sessionOptions,
-        externalData: weights.mounted(),
-        logSeverityLevel: ERRORS_ONLY,
-      })
-    );
     const noAdapter = await emptyFeeds(onnx, Array.from(modules, (name) => layers.get(name)!));
-    return { session, layers, modules, noAdapter };
+    try {
+      const session = await onnx.lock.run(() =>
+        onnx.ort.InferenceSession.create(rewritten, {
+          ...onnx.sessionOptions,
+          externalData: weights.mounted(),
+          logSeverityLevel: ERRORS_ONLY,
+        })
+      );
+      return { session, layers, modules, noAdapter };
+    } catch (error) {
+      disposeFeeds(noAdapter);
+      throw error;
+    }
   } catch (error) {
     throw weights.failure ?? new Error(`${base.files.graph.path}: ${(error as Error).message}`, { cause: error });
   } finally {

@@ -16,15 +16,17 @@ import { type Graph, type GraphNode, readGraph, type StoredTensor } from "./onnx
  * @throws Error when the bytes are not an ONNX model.
  */
 export function linearLayers(model: Uint8Array): LinearLayers {
-  const found: Found[] = [];
   const packed = new Map<string, readonly [query: number, keyValue: number]>();
-  collect({ graph: readGraph(model) }, found, packed);
-  const layers = new Map<string, LinearLayer>();
   const ambiguous = new Set<string>();
-  for (const { name, site, ...shape } of found) {
+  const found = collect({ graph: readGraph(model) }, packed, ambiguous);
+  const layers = new Map<string, LinearLayer>();
+  const matrices = new Map(found.map(({ name, matrix }) => [name, matrix]));
+  for (const { name: own, matrix, site, ...shape } of found) {
+    const name = calledAgain(own, matrices) ?? own;
     const known = layers.get(name) ?? { name, ...shape, sites: [] };
     const isSame = known.inputSize === shape.inputSize && known.outputSize === shape.outputSize;
-    if (!isSame || known.type !== shape.type) ambiguous.add(name);
+    const isOther = name !== own && matrix !== matrices.get(name);
+    if (!isSame || known.type !== shape.type || isOther) ambiguous.add(name);
     const attention = columnsOf(packed.get(site.output), shape.outputSize);
     layers.set(name, { ...known, sites: [...known.sites, site], ...(attention && { attention }) });
   }
@@ -32,8 +34,19 @@ export function linearLayers(model: Uint8Array): LinearLayers {
   return new LinearLayers(layers.values());
 }
 
+/**
+ * The module that a layer is, if it is one that is called several times: PyTorch's exporter numbers the calls after the
+ * first. ALBERT has one module for all its layers, DeBERTa calls its projections for positions too.
+ */
+function calledAgain(name: string, names: ReadonlyMap<string, string>): string | undefined {
+  const first = /^(.+)_\d+$/.exec(name)?.[1];
+  return first !== undefined && names.has(first) ? first : undefined;
+}
+
 interface Found {
   readonly name: string;
+  /** The name under which its matrix is stored. */
+  readonly matrix: string;
   readonly inputSize: number;
   readonly outputSize: number;
   readonly type: FloatType;
@@ -46,8 +59,13 @@ interface Scope {
   readonly outer?: Scope;
 }
 
-/** Finds the layers of a graph and of those within, and what attention reads queries, keys and values from at once. */
-function collect(scope: Scope, found: Found[], packed: Map<string, readonly [number, number]>): void {
+/**
+ * Finds the layers of a graph and of those within, and what attention reads queries, keys and values from at once.
+ *
+ * @param partial Filled with the names of layers that were found in one branch of an `If` and not in the other.
+ */
+function collect(scope: Scope, packed: Map<string, readonly [number, number]>, partial: Set<string>): Found[] {
+  const found: Found[] = [];
   const consumers = Map.groupBy(
     scope.graph.nodes.flatMap((node) => node.inputs.map((input) => ({ input, node }))),
     ({ input }) => input,
@@ -62,8 +80,14 @@ function collect(scope: Scope, found: Found[], packed: Map<string, readonly [num
       : undefined;
     if (layer !== undefined) found.push(layer);
     if (node.operator === "GroupQueryAttention" && !node.inputs[1]) notePacked(node, scope, packed);
-    for (const graph of node.graphs) collect({ graph, outer: scope }, found, packed);
+    const branches = node.graphs.map((graph) => collect({ graph, outer: scope }, packed, partial));
+    const all = branches.flat();
+    found.push(...all);
+    for (const { name } of all) {
+      if (!branches.every((branch) => branch.some((other) => other.name === name))) partial.add(name);
+    }
   }
+  return found;
 }
 
 /** Attention over one input with queries, keys and values reads a layer's output, or that with a bias added. */
@@ -152,7 +176,14 @@ function found(
   const type = FLOAT_TYPES.get(matrix.type);
   if (name === undefined || type === undefined) return undefined;
   const { inputSize, outputSize } = matrix;
-  return { name, inputSize, outputSize, type, site: { place: last.place, input, output: last.outputs[0]! } };
+  return {
+    name,
+    matrix: matrix.name,
+    inputSize,
+    outputSize,
+    type,
+    site: { place: last.place, input, output: last.outputs[0]! },
+  };
 }
 
 /** The stored matrix that a value is, or is made from before anything else is known. */

@@ -56,7 +56,7 @@ export function readChatTemplate(config: JsonObject, file?: string): ChatTemplat
     const render = (conversation: readonly ChatMessage[]): string => {
       const asked = { messages: conversation, add_generation_prompt: addGenerationPrompt ?? !continueFinalMessage };
       try {
-        return read(name).render({ ...specialTokens, ...variables, ...asked });
+        return read(name).render({ ...ALWAYS_TOLD, ...specialTokens, ...variables, ...asked });
       } catch (error) {
         const reason = (error as Error).message;
         const hint = usesDate ? " (strftime_now is not there: answers are kept)" : "";
@@ -67,8 +67,11 @@ export function readChatTemplate(config: JsonObject, file?: string): ChatTemplat
   };
 }
 
-/** The library's one global that changes by itself. The expression keeps a line break after it, which a block would eat. */
-const WITHOUT_DATE = "{% set strftime_now = undefined %}{{ '' }}";
+/** The library's one global that changes by itself. A block eats the line break after it, and no more of the template. */
+const WITHOUT_DATE = "{% set strftime_now = undefined %}\n";
+
+/** What transformers tells every template, there or not: some ask whether it is none, not whether it is defined. */
+const ALWAYS_TOLD = { tools: null, documents: null };
 
 const SPECIAL_TOKENS = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 

@@ -6,6 +6,7 @@
 
 import { Tokenizer } from "@huggingface/tokenizers";
 import type { JsonObject } from "../files/model_files.ts";
+import { withTextEnds } from "./text_ends.ts";
 import { readTokenDecoder, type TokenDecoder } from "./token_bytes.ts";
 
 /** What one token says. */
@@ -15,6 +16,8 @@ export interface TokenText {
   /** What it adds to an answer, in UTF-8. A special token adds nothing. */
   readonly bytes: Uint8Array;
 }
+
+const NOTHING: TokenText = { text: "", bytes: new Uint8Array() };
 
 /** A model's tokenizer. */
 export class TextTokenizer {
@@ -29,7 +32,7 @@ export class TextTokenizer {
    */
   constructor(tokenizer: JsonObject, config: JsonObject) {
     this.#decode = readTokenDecoder(tokenizer.decoder);
-    this.#tokenizer = new Tokenizer(tokenizer, config);
+    this.#tokenizer = new Tokenizer(withTextEnds(tokenizer, config), config);
     for (const [id, { content, special }] of this.#tokenizer.get_added_tokens_decoder()) {
       const bytes = special ? new Uint8Array() : new TextEncoder().encode(content);
       this.#tokens.set(id, { text: content, bytes });
@@ -45,7 +48,10 @@ export class TextTokenizer {
   token(id: number): TokenText {
     const known = this.#tokens.get(id);
     if (known !== undefined) return known;
-    const bytes = this.#decode(this.#tokenizer.id_to_token(id) ?? "");
+    const written = this.#tokenizer.id_to_token(id);
+    // Not remembered: there is no end of such ids.
+    if (written === undefined) return NOTHING;
+    const bytes = this.#decode(written);
     const token = { text: new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes), bytes };
     this.#tokens.set(id, token);
     return token;

@@ -83,6 +83,12 @@ const WORD = 4;
 /** What onnxruntime's shaders read at once, in bytes. */
 const VECTOR = 16;
 
+/**
+ * STORAGE, COPY_DST and COPY_SRC of `GPUBufferUsage`, which the DOM's types do not have as values.
+ * https://www.w3.org/TR/webgpu/#buffer-usage
+ */
+const USAGE = 0x80 | 0x08 | 0x04;
+
 function wordsOf(bytes: number): number {
   return Math.ceil(bytes / WORD) * WORD;
 }
@@ -90,10 +96,9 @@ function wordsOf(bytes: number): number {
 /** A buffer on the GPU. */
 async function filledBuffer(device: GPUDevice, bytes: number, fill: (buffer: GPUBuffer) => void): Promise<GPUBuffer> {
   const size = Math.max(Math.ceil(bytes / VECTOR), 1) * VECTOR;
-  const { STORAGE, COPY_SRC, COPY_DST } = GPUBufferUsage;
   device.pushErrorScope("validation");
   device.pushErrorScope("out-of-memory");
-  const buffer = device.createBuffer({ size, usage: STORAGE | COPY_SRC | COPY_DST });
+  const buffer = device.createBuffer({ size, usage: USAGE });
   fill(buffer);
   // Both before anybody else can have a turn: scopes are a stack.
   const errors = await Promise.all([device.popErrorScope(), device.popErrorScope()]);

@@ -9,7 +9,7 @@ import { hexOf } from "../../runtime/hex.ts";
 import type { FileError, Milliseconds, Runtime, WholeFileLock } from "../../runtime/runtime.ts";
 import type { FileInfo, HubClient } from "./hub_client.ts";
 import { PullError } from "./pull_error.ts";
-import { PassingError, type Retries } from "./retries.ts";
+import { PassingError } from "./retries.ts";
 
 /** The slice of the runtime that fetches. */
 export type PullingRuntime = Pick<Runtime, "clock" | "digestFile" | "files" | "lockWholeFile">;
@@ -77,7 +77,15 @@ async function fetchChecked(
 ): Promise<void> {
   for (let wrong = 1;; wrong++) {
     const retries = client.retries();
-    await retries.run(`fetch ${file.path} of ${file.id}`, () => fetchRest(runtime, client, file, partial, retries));
+    let farthest = 0;
+    const reached = (end: number): void => {
+      file.onBytes(end);
+      // Bytes that came before are no progress: a hub that breaks off at one place each time would be asked for ever.
+      if (end <= farthest) return;
+      farthest = end;
+      retries.progress();
+    };
+    await retries.run(`fetch ${file.path} of ${file.id}`, () => fetchRest(runtime, client, file, partial, reached));
     if (await checksumOf(runtime, partial, file.info) === file.info.etag) return;
     runtime.files.remove(partial);
     file.onBytes(0);
@@ -88,25 +96,25 @@ async function fetchChecked(
   }
 }
 
-/** Appends to what is there of the file; throws when it is less than all in the end. */
+/** Appends to what is there of the file, and says how far it is; throws when it is less than all in the end. */
 async function fetchRest(
   { files }: PullingRuntime,
   client: HubClient,
-  { id, commit, path, info, onBytes }: Download,
+  { id, commit, path, info }: Download,
   partial: string,
-  retries: Retries,
+  reached: (end: number) => void,
 ): Promise<void> {
   const target = files.open(partial, "create");
   try {
     let end = target.size();
     if (end > info.size) target.truncate(end = 0);
-    onBytes(end);
+    reached(end);
     if (end === info.size) return;
     const response = await client.open(id, commit, path, end);
     if (!continues(response, end, info.size)) {
       // A server that knows no ranges sends the whole file, and one that finds ours strange none.
       target.truncate(end = 0);
-      onBytes(0);
+      reached(0);
     }
     if (response.status === 416) {
       await response.body?.cancel();
@@ -119,8 +127,7 @@ async function fetchRest(
       }
       target.write(piece, end);
       end += piece.length;
-      onBytes(end);
-      retries.progress();
+      reached(end);
     }
     if (end < info.size) throw new PassingError(`the connection ended after ${end} of ${info.size} bytes`);
   } finally {

@@ -44,6 +44,9 @@ const MAX_REDIRECTS = 10;
 const CHECKSUM = /^([0-9a-f]{40}|[0-9a-f]{64})$/;
 const COMMIT = /^[0-9a-f]{40}$/;
 
+/** What may stand in a header. Runtimes refuse others in words that have the token in them. */
+const TOKEN = /^[\x21-\x7e]+$/;
+
 /** Speaks to one hub. */
 export class HubClient {
   readonly #endpoint: string;
@@ -54,12 +57,15 @@ export class HubClient {
   readonly #signal: AbortSignal | undefined;
   readonly #options: HubClientOptions;
 
-  /** @throws TypeError when the endpoint is no HTTP URL. */
+  /** @throws TypeError when the endpoint is no HTTP URL, or the token none. */
   constructor(options: HubClientOptions) {
     const { clock, endpoint, token, retries = {}, silence = 60_000, signal } = options;
     this.#options = options;
-    if (!/^https?:\/\//.test(endpoint) || !URL.canParse(endpoint)) {
-      throw new TypeError(`Cannot reach a hub: endpoint is no HTTP URL: ${endpoint}`);
+    if (!isEndpoint(endpoint)) {
+      throw new TypeError(`Cannot reach a hub: endpoint is no HTTP URL of host and path: ${endpoint}`);
+    }
+    if (token !== undefined && !TOKEN.test(token)) {
+      throw new TypeError("Cannot reach a hub: the token has characters that no token has");
     }
     this.#endpoint = endpoint.replace(/\/+$/, "");
     this.#token = token;
@@ -89,11 +95,12 @@ export class HubClient {
     return await this.retries().run(`ask what is in ${id}`, async () => {
       const response = await this.#request(url, {});
       await this.#refuseFailure(response, `${id} at ${revision}`);
-      const { sha, siblings } = await this.#within(response.json(), url) as { sha?: unknown; siblings?: unknown };
+      const answer: unknown = await this.#within(response.json(), url);
+      const { sha, siblings } = (answer ?? {}) as { sha?: unknown; siblings?: unknown };
       if (typeof sha !== "string" || !COMMIT.test(sha) || !Array.isArray(siblings)) {
         throw new PullError("unreachable", `Cannot ask what is in ${id}: the answer is not a hub's: ${url}`);
       }
-      const files = siblings.map(({ rfilename }: { rfilename: unknown }) => rfilename);
+      const files = siblings.map((sibling: { rfilename?: unknown } | null) => sibling?.rfilename);
       return { commit: sha, files: files.filter((name) => typeof name === "string") };
     });
   }
@@ -116,8 +123,8 @@ export class HubClient {
       await this.#refuseFailure(response, `${path} of ${id}`);
       const { headers } = response;
       const etag = (headers.get("X-Linked-Etag") ?? headers.get("ETag") ?? "").replace(/^W\//, "").replaceAll('"', "");
-      const size = Number(headers.get("X-Linked-Size") ?? headers.get("Content-Length") ?? NaN);
-      if (!CHECKSUM.test(etag) || !Number.isSafeInteger(size)) {
+      const size = Number((headers.get("X-Linked-Size") ?? headers.get("Content-Length")) || NaN);
+      if (!CHECKSUM.test(etag) || !Number.isSafeInteger(size) || size < 0) {
         const received = `ETag ${JSON.stringify(etag)}, size ${size}`;
         throw new PullError(
           "unreachable",
@@ -205,15 +212,8 @@ export class HubClient {
       );
       const location = response.headers.get("Location");
       if (response.status < 300 || response.status > 399 || location === null || isAnswer(response)) return response;
-      const next = new URL(location, target);
       await response.body?.cancel();
-      if (target.protocol === "https:" && next.protocol !== "https:") {
-        throw new PullError(
-          "unreachable",
-          `Refusing to go on without encryption: ${target.origin} sends to ${next.origin}`,
-        );
-      }
-      target = next;
+      target = redirected(target, location);
     }
     throw new PullError("unreachable", `Cannot follow more than ${MAX_REDIRECTS} redirects: ${url}`);
   }
@@ -249,4 +249,23 @@ export class HubClient {
     }
     throw new PullError("unreachable", `Cannot fetch ${what}: the hub answers ${status}${details}`);
   }
+}
+
+/** A host, and a path perhaps: what else a URL may have would stand in the middle of what is asked for. */
+function isEndpoint(endpoint: string): boolean {
+  if (!/^https?:\/\/[^?#]+$/.test(endpoint) || !URL.canParse(endpoint)) return false;
+  const { username, password } = new URL(endpoint);
+  return username === "" && password === "";
+}
+
+/** Where a redirect leads to, which is another server and nothing else: Deno's `fetch` reads files, too. */
+function redirected(from: URL, location: string): URL {
+  const to = URL.canParse(location, from) ? new URL(location, from) : undefined;
+  const problem = to === undefined || !["http:", "https:"].includes(to.protocol)
+    ? "Cannot follow a redirect to what is no HTTP URL"
+    : from.protocol === "https:" && to.protocol !== "https:"
+    ? "Refusing to go on without encryption"
+    : undefined;
+  if (problem !== undefined) throw new PullError("unreachable", `${problem}: ${from.origin} sends to ${location}`);
+  return to!;
 }

@@ -1,0 +1,55 @@
+/**
+ * What a request to a model of this server's says besides its question: in headers to the cache, in fields of our own
+ * about the model's stay.
+ *
+ * @module
+ */
+
+import type { Context } from "hono";
+import { keyIdOf } from "./auth.ts";
+import { type CacheDirectives, readCacheDirectives } from "./cache_directives.ts";
+import { checkFieldNames } from "./field_names.ts";
+import { departure } from "./local_model.ts";
+import { OWN_FIELDS, readOwnFields, type Residency } from "./own_fields.ts";
+import type { ServerParts } from "./parts.ts";
+import { readRequestBody } from "./request_body.ts";
+import { namespaceOf } from "./tenancy.ts";
+
+/** A request that has been read, but for its question. */
+export interface LocalRequest {
+  /** What the model is asked, and the key is made of. */
+  readonly body: Record<string, unknown>;
+  /** Why the cache must not answer or keep it, when the body cannot be keyed safely. */
+  readonly bypass: string | undefined;
+  readonly residency: Residency;
+  readonly directives: CacheDirectives;
+  /** Aborted with an `AbortError` when the client has gone. */
+  readonly signal: AbortSignal;
+  /** Headers that the answer is to have. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/**
+ * Reads it.
+ *
+ * @param fields the names of all fields that the endpoint knows.
+ * @throws ApiError 400
+ */
+export async function readLocalRequest(
+  context: Context,
+  { sharedCache }: Pick<ServerParts, "sharedCache">,
+  fields: readonly string[],
+): Promise<LocalRequest> {
+  const { raw } = context.req;
+  const { namespace: asked, ...directives } = readCacheDirectives(raw.headers);
+  const namespace = namespaceOf(sharedCache ? undefined : keyIdOf(context), asked);
+  const { body: sent, unkeyable: bypass } = await readRequestBody(context);
+  const headers = checkFieldNames(raw.headers, sent, [...fields, ...OWN_FIELDS]);
+  return {
+    ...readOwnFields(sent),
+    bypass,
+    directives: { ...directives, ...(namespace !== undefined && { namespace }) },
+    signal: departure(raw),
+    headers,
+  };
+}

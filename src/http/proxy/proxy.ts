@@ -1,0 +1,156 @@
+/**
+ * A caching proxy in front of providers: `/<upstream>/*`. A client is given the proxy's address in the place of the
+ * provider's, and that is all. What the cache can answer it answers; everything else is passed on as it is, both ways.
+ *
+ * @module
+ */
+
+import type { Context, Hono } from "hono";
+import type { CacheStatus } from "../../cache/call_options.ts";
+import { askerOf } from "../../cache/exchange/asker.ts";
+import { exchange } from "../../cache/exchange/exchange.ts";
+import { type Question, readQuestion } from "../../cache/exchange/question.ts";
+import { reads } from "../../cache/mode.ts";
+import { type CacheDirectives, readCacheDirectives } from "../cache_directives.ts";
+import { cacheStatus, quoted } from "../cache_status.ts";
+import { ApiError } from "../errors.ts";
+import { departure } from "../local_model.ts";
+import type { ServerParts } from "../parts.ts";
+import { namespaceOf } from "../tenancy.ts";
+import { askUpstream } from "./ask_upstream.ts";
+import { admit } from "./credentials.ts";
+import { requestHeaders } from "./headers.ts";
+import { refusalOf, refusalResponse } from "./refusal.ts";
+import { readBytes } from "./request_bytes.ts";
+import { addressAt, type Dialect, dialectOf, type Upstream } from "./upstream.ts";
+
+/** A request on its way through. */
+interface Passing {
+  readonly upstream: Upstream;
+  readonly request: Request;
+  /** Where it goes. */
+  readonly address: URL;
+  /** What the provider sees. */
+  readonly headers: Headers;
+  readonly directives: CacheDirectives;
+  /** Aborted when the client has gone. */
+  readonly signal: AbortSignal;
+}
+
+/** Adds the upstreams' routes. They come before what every other route goes through: the limit of bodies, and the keys. */
+export function proxyRoutes(app: Hono, parts: ServerParts): void {
+  for (const upstream of parts.upstreams) app.all(`/${upstream.name}/*`, proxyRoute(upstream, parts));
+}
+
+function proxyRoute(upstream: Upstream, parts: ServerParts): (context: Context) => Promise<Response> {
+  return async (context) => {
+    const { req: { raw } } = context;
+    const address = addressAt(upstream, new URL(raw.url));
+    const dialect = dialectOf(upstream, address, raw.headers);
+    let response: Response;
+    try {
+      response = await pass(raw, address, dialect, upstream, parts);
+    } catch (error) {
+      const refusal = refusalOf(error);
+      if (refusal.status === 500 || refusal.status === 503) parts.report(error);
+      response = refusalResponse(refusal, dialect);
+      response.headers.set("Cache-Status", `warmcache; detail=${quoted(refusal.code ?? refusal.type)}`);
+    }
+    // Here and not behind the route, where it would take another response with a copy of all headers.
+    if (!response.headers.has("X-Request-Id")) response.headers.set("X-Request-Id", context.get("requestId"));
+    return response;
+  };
+}
+
+async function pass(
+  request: Request,
+  address: URL,
+  dialect: Dialect,
+  upstream: Upstream,
+  parts: ServerParts,
+): Promise<Response> {
+  const headers = requestHeaders(request.headers);
+  const { keyId } = admit(request.headers, { headers, address, upstream, dialect, keys: parts.apiKeys });
+  if (request.headers.has("Upgrade")) {
+    throw new ApiError(501, "invalid_request_error", "The proxy passes no WebSockets on: connect to the provider", {
+      code: "websocket_not_supported",
+      headers: { "x-should-retry": "false" },
+    });
+  }
+  const { namespace: asked, ...directives } = readCacheDirectives(request.headers);
+  const namespace = namespaceOf(parts.sharedCache ? undefined : keyId, asked);
+  const passing: Passing = {
+    upstream,
+    request,
+    address,
+    headers,
+    directives: { ...directives, ...(namespace !== undefined && { namespace }) },
+    signal: departure(request),
+  };
+  let read: Uint8Array<ArrayBuffer> | undefined;
+  const bytes = async (): Promise<Uint8Array> => read = await readBytes(request);
+  const question = await readQuestion({ method: request.method, url: address, headers, bytes });
+  return question === undefined ? await passOn(passing, read, parts) : await answer(passing, question, parts);
+}
+
+async function answer(passing: Passing, question: Question, parts: ServerParts): Promise<Response> {
+  const { upstream, address, headers, directives, signal } = passing;
+  headers.delete("Content-Length");
+  const { response, status, asked } = await exchange(parts.cache, {
+    question,
+    asker: askerOf({ headers, url: address.href }),
+    options: { ...directives, provider: upstream.name, signal },
+    send: (body, signal) => askUpstream(upstream, { address, method: "POST", headers, body, signal }, parts.clock),
+  });
+  describe(response.headers, known(status, asked, response, directives), asked, directives, parts.clock.now());
+  return response;
+}
+
+/** How a request fared. A stream that has just begun is a miss, and another's where nothing was asked for it. */
+function known(
+  status: CacheStatus,
+  asked: Response | undefined,
+  { ok }: Response,
+  { mode }: CacheDirectives,
+): CacheStatus {
+  const isRemembered = !ok && asked === undefined && !status.shared;
+  if (isRemembered) return { outcome: "hit", why: "a failure is remembered" };
+  if (status.outcome !== undefined) return status;
+  return { outcome: mode === undefined || reads(mode) ? "miss" : "bypass", shared: asked === undefined };
+}
+
+function describe(
+  headers: Headers,
+  status: CacheStatus,
+  asked: Response | undefined,
+  { mode }: CacheDirectives,
+  now: number,
+): void {
+  const facts = { forwardStatus: asked?.status, isWish: mode !== undefined, now };
+  headers.set("Cache-Status", cacheStatus(status, facts));
+  const { outcome, expiredServed, created } = status;
+  if ((outcome !== "hit" && !expiredServed) || created === undefined) return;
+  // RFC 9111 section 5.1, and RFC 9110 section 6.6.1: when the answer was made.
+  headers.set("Age", String(Math.max(0, Math.floor((now - created) / 1000))));
+  headers.set("Date", new Date(created).toUTCString());
+}
+
+/** Passes a request on that the cache has nothing to do with. */
+async function passOn(
+  { upstream, request, address, headers, directives, signal }: Passing,
+  read: Uint8Array<ArrayBuffer> | undefined,
+  { clock }: ServerParts,
+): Promise<Response> {
+  const { method } = request;
+  if (directives.mode === "replay") {
+    throw new ApiError(504, "invalid_request_error", "The cache keeps no answers to such requests", {
+      code: "not_cached",
+      headers: { "x-should-retry": "false" },
+    });
+  }
+  const body = read ?? request.body;
+  const asked = await askUpstream(upstream, { address, method, headers, body, signal }, clock);
+  const forwarded = method === "POST" ? "bypass" : "method";
+  asked.headers.set("Cache-Status", `warmcache; fwd=${forwarded}; fwd-status=${asked.status}`);
+  return asked;
+}

@@ -1,0 +1,26 @@
+/**
+ * Whose entries a request may see. What one caller bought is not another's to read unless the server says so, and it is
+ * the server that keeps them apart, whatever namespace a request names.
+ *
+ * @module
+ */
+
+import { invalidRequest } from "./errors.ts";
+
+const OWNED = "key:";
+
+/**
+ * The namespace of a request's entries; `undefined` for the cache's own.
+ *
+ * @param owner the id of the caller's API key; `undefined` where all share their entries.
+ * @param asked the namespace that the caller names, if he does.
+ * @throws ApiError 400 for a namespace that could be somebody's.
+ */
+export function namespaceOf(owner: string | undefined, asked: string | undefined): string | undefined {
+  if (owner === undefined) {
+    if (!asked?.startsWith(OWNED)) return asked;
+    throw invalidRequest(`A namespace may not begin with ${OWNED}, which is for the owners of API keys: ${asked}`);
+  }
+  // An id has no colon in it.
+  return asked === undefined || asked === "" ? `${OWNED}${owner}` : `${OWNED}${owner}:${asked}`;
+}
