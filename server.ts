@@ -23,6 +23,7 @@ export type { ModelKind } from "./src/model/backend.ts";
 export type { KeepAlive } from "./src/warm/keep_alive.ts";
 export type { Listing } from "./src/warm/catalogue.ts";
 export type { Dtype } from "./src/warm/dtype.ts";
+export type { UpstreamOptions, UpstreamTable } from "./src/compose/upstreams.ts";
 export { type RunningServer, type ServerOptions, startServer } from "./src/compose/server.ts";
 
 if ((import.meta as { main?: boolean }).main) await main();

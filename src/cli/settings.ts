@@ -166,7 +166,7 @@ function serverProgram(): Command {
         "--api-key <key>",
         "bearer token that requests have to carry; one of several, each a key or id=key",
         "WARMCACHE_API_KEY",
-      ).argParser(names),
+      ).argParser(apiKeys),
     )
     .addOption(
       option(
@@ -262,6 +262,11 @@ function yesOrNo(value: string): boolean {
   if (["", "1", "true"].includes(value)) return true;
   if (["0", "false"].includes(value)) return false;
   throw new InvalidArgumentError(`expected true or false: ${value}`);
+}
+
+/** One more key, or several. An empty one stays, to be refused: it looks like protection, and would be none. */
+function apiKeys(value: string, before: readonly string[] = []): string[] {
+  return [...before, ...value.split(",").map((key) => key.trim())];
 }
 
 /** One more name, or several with commas between, as in the environment and in lists of the settings file. */

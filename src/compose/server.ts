@@ -24,8 +24,6 @@ import { openCacheAndStoreOn } from "./open_cache.ts";
 import { planUpstreams, type UpstreamTable } from "./upstreams.ts";
 import { VERSION } from "./version.ts";
 
-export type { UpstreamOptions, UpstreamTable } from "./upstreams.ts";
-
 /** How to run a server. */
 export interface ServerOptions extends ModelsOptions {
   /** Address to listen on. Default: `127.0.0.1`. */

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
+import { gate } from "../support/gate.ts";
 import { CLIENTS } from "../support/upstream/clients.ts";
 import { refusal } from "../support/upstream/upstream.ts";
 import { cacheStatusOf, CHAT, CHAT_PATH, type ProxyUnderTest, startProxy } from "./support.ts";
@@ -65,7 +66,52 @@ describe("the caller's credentials", () => {
   });
 });
 
+describe("a refusal that is for all who asked the same", () => {
+  it("is told to others without what is the asker's own", async () => {
+    await using proxy = await startProxy();
+    const door = gate();
+    proxy.upstream.answer = async ({ headers }) => {
+      await door.pass();
+      const own = { "OpenAI-Organization": "org-of-one", "X-Should-Retry": "false" };
+      return refusal(400, `Not so, ${headers.get("Authorization")}`, own);
+    };
+    const ask = (key: string): Promise<Response> => proxy.post(CHAT_PATH, CHAT, { Authorization: `Bearer ${key}` });
+    const first = ask("sk-of-number-one");
+    await door.reached;
+    const second = ask("sk-of-number-two");
+    // It waits for the first once this other request, which came after it, is answered.
+    await (await fetch(`${proxy.server.url}/health`)).body!.cancel();
+    door.open();
+    const told = await Promise.all([first, second].map(async (asked) => {
+      const response = await asked;
+      const { error } = await response.json();
+      return [
+        response.status,
+        error.message,
+        ...["OpenAI-Organization", "X-Should-Retry"].map((name) => response.headers.get(name)),
+      ];
+    }));
+    assert.deepEqual(told, [
+      [400, "Not so, Bearer sk-of-number-one", "org-of-one", "false"],
+      [400, "Not so, Bearer [redacted]", null, "false"],
+    ]);
+    assert.equal(proxy.upstream.asked.length, 1);
+  });
+});
+
 describe("a server with API keys", () => {
+  it("takes them in its own header on its own routes as well, and a wrong one there is wrong", async () => {
+    await using proxy = await startProxy({ apiKey: KEYS });
+    const ask = async (headers: Record<string, string>): Promise<number> => {
+      const response = await fetch(`${proxy.server.url}/v1/models`, { headers });
+      await response.body!.cancel();
+      return response.status;
+    };
+    assert.equal(await ask(OURS), 200);
+    assert.equal(await ask({ Authorization: "Bearer key-of-bob" }), 200);
+    assert.equal(await ask({ "X-Warmcache-Key": "wrong", Authorization: "Bearer key-of-bob" }), 401);
+  });
+
   it("asks for one of them in words its client understands, and lets nobody else through", async () => {
     await using proxy = await startProxy({ apiKey: KEYS });
     for (const { provider, clientOf } of Object.values(CLIENTS)) {
