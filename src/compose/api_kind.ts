@@ -34,7 +34,13 @@ export function apiKind(
     if (!NAME.test(name) || name === "local") {
       throw new TypeError(`Cannot use an endpoint under this name: ${JSON.stringify(name)}`);
     }
-    known.set(name, withKey(runtime, checkEndpoint(typeof given === "string" ? { url: given } : given)));
+    const endpoint = checkEndpoint(typeof given === "string" ? { url: given } : given);
+    // One place has one key and one patience, by whatever name it is asked for.
+    const same = [...known].find(([, { url }]) => url === endpoint.url);
+    if (same !== undefined) {
+      throw new TypeError(`Cannot use one endpoint under two names, ${same[0]} and ${name}: ${endpoint.url}`);
+    }
+    known.set(name, withKey(runtime, endpoint));
   }
   const find = (asked: string | undefined): readonly [name: string, endpoint: ApiEndpoint] => {
     for (const named of known) if (named[0] === asked) return named;

@@ -23,7 +23,11 @@ import { refuseUnknownOptions } from "../runtime/options.ts";
 import type { Milliseconds } from "../runtime/runtime.ts";
 
 export type { AutoDevice, Health, LoadedModelHealth } from "../http/health.ts";
+export type { ModelKind } from "../model/backend.ts";
+export type { Category, Verdict } from "../probe/probe.ts";
 export type { ProbeReport, SuiteReport } from "../probe/report.ts";
+export type { Band } from "../probe/score.ts";
+export type { LoadedModel } from "../warm/loaded_model.ts";
 
 /** How to reach a server. */
 export interface WarmcacheClientOptions {
@@ -71,10 +75,15 @@ export interface ClientModel {
 
 /** What went wrong with a request: with the answer, where there was one. */
 export interface ClientErrorDetails extends ErrorOptions {
+  /** How it was asked. */
   readonly method: string;
+  /** What was asked. */
   readonly path: string;
+  /** As in {@link ClientError}. */
   readonly status?: number | undefined;
+  /** As in {@link ClientError}. */
   readonly code?: string | undefined;
+  /** As in {@link ClientError}. */
   readonly body?: unknown;
 }
 
@@ -82,7 +91,9 @@ export interface ClientErrorDetails extends ErrorOptions {
 export class ClientError extends Error {
   /** `ClientError`. */
   override readonly name = "ClientError";
+  /** How it was asked: `GET` or `POST`. */
   readonly method: string;
+  /** What was asked, beneath the server's address. */
   readonly path: string;
   /** The answer's status; `undefined` where none came. */
   readonly status: number | undefined;

@@ -7,7 +7,7 @@
 
 import type { View } from "../model/backend.ts";
 import { ModelError } from "../model/error.ts";
-import { viewRespondent } from "../probe/backend_subject.ts";
+import { viewRespondent } from "../probe/view_respondent.ts";
 import type { Embedder, Respondent, Subject } from "../probe/subject.ts";
 import type { BackendCache } from "../warm/backend_cache.ts";
 import type { ResolvedModel } from "../warm/identity.ts";

@@ -49,7 +49,7 @@ export interface ServerOptions extends ModelsOptions {
    * Without one it is the first 12 hexadecimal digits of the key's SHA-256.
    */
   readonly apiKey?: string | readonly string[];
-  /** Whether callers with different keys share the entries of the proxy. Default: no. */
+  /** Whether callers with different keys share their entries, those of the proxy too. Default: no. */
   readonly sharedCache?: boolean;
   /**
    * Providers that the proxy reaches, by the name that begins their paths, besides `openai`, `anthropic` and `google`; one

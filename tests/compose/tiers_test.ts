@@ -22,7 +22,8 @@ function answer(content: string): Record<string, unknown> {
 
 describe("CacheBackend", () => {
   it("names the backends, as a value and as a type", async () => {
-    assert.deepEqual({ ...CacheBackend }, { FILE: "file", SQLITE: "sqlite", REDIS: "redis", MEMORY: "memory" });
+    const names = { FILE: "file", SQLITE: "sqlite", REDIS: "redis", REMOTE: "remote", MEMORY: "memory" };
+    assert.deepEqual({ ...CacheBackend }, names);
     const backend: CacheBackend = CacheBackend.MEMORY;
     await using cache = await openCache({ backend });
     assert.equal((await cache.stats()).store?.name, "memory");

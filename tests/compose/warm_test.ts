@@ -82,6 +82,8 @@ describe("openBackends", () => {
     for (const name of ["Lab", "local", ""]) {
       await assert.rejects(open({ apiEndpoints: { [name]: "http://h" } }), { name: "TypeError", message: /name/ });
     }
+    const twice = { one: { url: "http://h/v1", apiKey: "k1" }, two: { url: "http://h/v1/", apiKey: "k2" } };
+    await assert.rejects(open({ apiEndpoints: twice }), { name: "TypeError", message: /two names, one and two/ });
     await assert.rejects(open({ apiEndpoints: { lab: "ftp://h" } }), { name: "TypeError", message: /http:/ });
     await using backends = await open();
     await assert.rejects(backends.lease("../x"), { code: "model_not_found" });

@@ -21,33 +21,38 @@ import { namespaceOf } from "../tenancy.ts";
 const MESSAGE = "application/vnd.warmcache.store";
 const SCOPE: readonly (keyof Scope)[] = ["provider", "endpoint", "namespace", "identity"];
 
-/** Adds the routes. They have a limit of their own to what a body may have, and come before the one of all others. */
+/** Adds the routes of stores. They have a limit of their own to what a body may have, and come before that of all others. */
 export function storeRoutes(app: Hono, parts: ServerParts): void {
-  const { cache, storeService } = parts;
+  const { storeService } = parts;
   const admitted: MiddlewareHandler = parts.apiKeys === undefined ? (_, next) => next() : authenticate(parts.apiKeys);
-  const ownerOf = (context: Context): string | undefined => parts.sharedCache ? undefined : keyIdOf(context);
 
   app.post("/cache/v1/calls", admitted, async (context) => {
-    const message = await readBytes(context.req.raw);
-    return messageResponse(await understood(() => storeService.answer(ownerOf(context), message)));
+    const message = await readMessage(context.req.raw);
+    return messageResponse(await understood(() => storeService.answer(ownerOf(context, parts), message)));
   });
   app.post("/cache/v1/list", admitted, async (context) => {
-    const message = await readBytes(context.req.raw);
-    return messageResponse(await understood(() => storeService.list(ownerOf(context), message)));
+    const message = await readMessage(context.req.raw);
+    return messageResponse(await understood(() => storeService.list(ownerOf(context, parts), message)));
   });
-  app.get("/cache/stats", admitted, async (context) => {
+}
+
+/** Adds the routes of people. */
+export function cacheRoutes(app: Hono, parts: ServerParts): void {
+  const { cache } = parts;
+
+  app.get("/cache/stats", async (context) => {
     const { perModel, allTime, ...counts } = await served(() => cache.stats());
-    const own = <T>(models: Readonly<Record<string, T>>): Record<string, T> => visible(models, ownerOf(context));
+    const own = <T>(models: Readonly<Record<string, T>>): Record<string, T> => visible(models, ownerOf(context, parts));
     return context.json(statisticsBody({
       ...counts,
       perModel: own(perModel),
       allTime: allTime && { ...allTime, perModel: own(allTime.perModel) },
     }));
   });
-  app.post("/cache/explain", admitted, async (context) => {
+  app.post("/cache/explain", async (context) => {
     const { body } = await readRequestBody(context);
     const { request, scope } = readQuestion(body);
-    const owner = ownerOf(context);
+    const owner = ownerOf(context, parts);
     const namespace = namespaceOf(owner, scope.namespace);
     const asked = { ...scope, ...namespace !== undefined && { namespace } };
     const explanation = await served(() => cache.explain(request, asked));
@@ -55,8 +60,22 @@ export function storeRoutes(app: Hono, parts: ServerParts): void {
   });
 }
 
+/** Whose entries a request is about; `undefined` where all share them. */
+function ownerOf(context: Context, { sharedCache }: ServerParts): string | undefined {
+  return sharedCache ? undefined : keyIdOf(context);
+}
+
 function messageResponse(body: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array<ArrayBuffer>>): Response {
   return new Response(body, { headers: { "Content-Type": MESSAGE, "Cache-Control": "no-store" } });
+}
+
+/** A message, which has to say that it is one: what a page in a browser can send without being asked first does not. */
+async function readMessage(request: Request): Promise<Uint8Array> {
+  const type = request.headers.get("Content-Type");
+  if (type === MESSAGE) return await readBytes(request);
+  throw new ApiError(415, "invalid_request_error", `A message of a store is of the type ${MESSAGE}`, {
+    code: "unsupported_media_type",
+  });
 }
 
 /** What a service gives; a message that is none is the client's fault. */
