@@ -23,7 +23,7 @@ import type { TextRequest } from "./request_fields.ts";
 import { eventStream } from "./sse.ts";
 
 /** For how long what goes wrong with a stream still is a status, and not an event in it. */
-export const GRACE: Milliseconds = 1000;
+export const GRACE: Milliseconds = 1500;
 
 /** A request that has been read. */
 interface Asked extends LocalRequest {
@@ -102,8 +102,8 @@ async function streamedAnswer(endpoint: TextEndpoint, parts: ServerParts, asked:
   const opening = openStream(endpoint, parts, { ...asked, signal: client.signal }, known);
   // It is told to whoever reads the stream.
   opening.catch(() => {});
-  await withinGrace(parts, opening);
-  const status = begunStatus(known.status, known.isAsked, asked.directives.mode);
+  const isShared = await hasBegun(parts, opening) && !known.isAsked;
+  const status = begunStatus(known.status, isShared, asked.directives.mode);
   return eventStream(asWished(opening, asked.request), {
     headers: headersOf(parts, asked, status),
     report: parts.report,
@@ -114,10 +114,11 @@ async function streamedAnswer(endpoint: TextEndpoint, parts: ServerParts, asked:
 }
 
 /** Waits until a stream has begun, but not for long. */
-async function withinGrace({ clock }: ServerParts, opening: Promise<Opened>): Promise<void> {
+async function hasBegun({ clock }: ServerParts, opening: Promise<Opened>): Promise<boolean> {
   const over = new AbortController();
   try {
-    await Promise.race([opening, clock.sleep(GRACE, { signal: over.signal, background: true })]);
+    const grace = clock.sleep(GRACE, { signal: over.signal, background: true });
+    return await Promise.race([opening.then(() => true), grace.then(() => false)]);
   } finally {
     over.abort();
   }

@@ -12,13 +12,13 @@ import { authenticate } from "./auth.ts";
 import { chatCompletions } from "./chat_completions.ts";
 import { completions } from "./completions.ts";
 import { EMBEDDINGS_PATH, embeddingsRoute } from "./embeddings.ts";
-import { ApiError, errorResponse, toApiError } from "./errors.ts";
+import { ApiError, errorResponse, isFault, toApiError } from "./errors.ts";
 import { healthRoutes } from "./health.ts";
 import { modelRoutes } from "./models.ts";
 import type { ServerParts } from "./parts.ts";
 import { proxyRoutes } from "./proxy/proxy.ts";
 import { RUN_PATH, runRoute, SCORE_PATH, scoreRoute } from "./run.ts";
-import { storeRoutes } from "./store/store_routes.ts";
+import { cacheRoutes, storeRoutes } from "./store/store_routes.ts";
 
 /** Longest request body, in bytes: several times the longest context in text. */
 const MOST_BODY_BYTES = 32 * 1024 * 1024;
@@ -28,7 +28,7 @@ export function createApp(parts: ServerParts): Hono {
   const app = new Hono();
   app.onError((error) => {
     const answer = toApiError(error);
-    if (answer.status >= 500) parts.report(error);
+    if (isFault(answer)) parts.report(error);
     return errorResponse(answer);
   });
   app.notFound((context) => {
@@ -49,6 +49,7 @@ export function createApp(parts: ServerParts): Hono {
   app.use(bodyLimit({ maxSize: MOST_BODY_BYTES, onError: tooLarge }));
   if (parts.apiKeys !== undefined) app.use(authenticate(parts.apiKeys));
   healthRoutes(app, parts);
+  cacheRoutes(app, parts);
   for (const endpoint of [completions, chatCompletions]) {
     app.post(endpoint.path, textRoute(endpoint, parts));
     app.all(endpoint.path, (context) => wrongMethod(context.req.method, endpoint.path));

@@ -26,8 +26,8 @@ export function cacheHeaders(
   };
 }
 
-/** How a request for a stream fared that has just begun: it is a miss, and another's where nothing was `asked` for it. */
-export function begunStatus(status: CacheStatus, asked: boolean, mode: Mode | undefined): CacheStatus {
+/** How a request for a stream fared that has just begun, if that is not known yet: it is a miss, or another's. */
+export function begunStatus(status: CacheStatus, isShared: boolean, mode: Mode | undefined): CacheStatus {
   if (status.outcome !== undefined) return status;
-  return { outcome: mode === undefined || reads(mode) ? "miss" : "bypass", shared: !asked };
+  return { outcome: mode === undefined || reads(mode) ? "miss" : "bypass", shared: isShared };
 }

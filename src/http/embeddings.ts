@@ -148,14 +148,14 @@ export async function embeddingsOf(
   parts: ServerParts,
   model: ResolvedModel,
   texts: readonly string[],
-  signal: AbortSignal,
+  options: CacheDirectives & { readonly signal: AbortSignal },
   statuses: CacheStatus[],
 ): Promise<readonly number[][]> {
   const vectors: number[][] = [];
   for (let from = 0; from < texts.length; from += MOST_INPUTS) {
     const body = { model: formatModelName(model.spec), input: texts.slice(from, from + MOST_INPUTS) };
     const status: CacheStatus = {};
-    const { data } = await lookedUp(parts, body, model, { signal, status });
+    const { data } = await lookedUp(parts, body, model, { ...options, status });
     statuses.push(status);
     for (const { embedding } of data) vectors.push(numbersOf(embedding));
   }

@@ -69,6 +69,14 @@ export function toApiError(error: unknown): ApiError {
   return new ApiError(500, "server_error", "The server had an error while processing your request", { cause: error });
 }
 
+/** What the caller asked to be told, or what passes by itself. */
+const EXPECTED: ReadonlySet<string | null> = new Set(["not_cached", "model_loading"]);
+
+/** Whether an answer tells of something that is for the log. */
+export function isFault({ status, code }: ApiError): boolean {
+  return status >= 500 && !EXPECTED.has(code);
+}
+
 /** Whether work ended because whoever it was for went away. */
 export function isAbort(error: unknown): boolean {
   return error instanceof Error && error.name === "AbortError";
@@ -76,12 +84,12 @@ export function isAbort(error: unknown): boolean {
 
 /** What the cache says of its files, or of others' requests, is not the caller's to hear. */
 function fromCacheError(error: CacheError): ApiError {
-  const details = { cause: error, headers: { "x-should-retry": "false" } };
   if (error.code === "replay_miss") {
     const message = "The answer is not in the cache, and was asked of nobody else";
-    return new ApiError(504, "invalid_request_error", message, { ...details, code: "not_cached" });
+    const headers = { "x-should-retry": "false" };
+    return new ApiError(504, "invalid_request_error", message, { code: "not_cached", headers });
   }
-  return new ApiError(503, "server_error", "The cache cannot answer now", { ...details, code: "cache_unavailable" });
+  return new ApiError(503, "server_error", "The cache cannot answer now", { code: "cache_unavailable", cause: error });
 }
 
 /** Clients ignore a longer `Retry-After` and retry at once instead. */

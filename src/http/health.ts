@@ -10,8 +10,11 @@ import type { ServerParts } from "./parts.ts";
 
 /** What `/health` answers. */
 export interface Health {
+  /** It answers, so it is. */
   readonly status: "ok";
+  /** The server's own. */
   readonly version: string;
+  /** Since it was started. */
   readonly uptime_seconds: number;
   /** How many bases may be in memory. */
   readonly max_loaded_models: number;

@@ -37,19 +37,29 @@ export interface LocalRequest {
  */
 export async function readLocalRequest(
   context: Context,
-  { sharedCache }: Pick<ServerParts, "sharedCache">,
+  parts: Pick<ServerParts, "sharedCache">,
   fields: readonly string[],
 ): Promise<LocalRequest> {
   const { raw } = context.req;
-  const { namespace: asked, ...directives } = readCacheDirectives(raw.headers);
-  const namespace = namespaceOf(sharedCache ? undefined : keyIdOf(context), asked);
+  const directives = directivesOf(context, parts);
   const { body: sent, unkeyable: bypass } = await readRequestBody(context);
   const headers = checkFieldNames(raw.headers, sent, [...fields, ...OWN_FIELDS]);
   return {
     ...readOwnFields(sent),
     bypass,
-    directives: { ...directives, ...(namespace !== undefined && { namespace }) },
+    directives,
     signal: departure(raw),
     headers,
   };
+}
+
+/**
+ * What the headers of a request say to the cache, and whose entries it may see.
+ *
+ * @throws ApiError 400
+ */
+export function directivesOf(context: Context, { sharedCache }: Pick<ServerParts, "sharedCache">): CacheDirectives {
+  const { namespace: asked, ...directives } = readCacheDirectives(context.req.raw.headers);
+  const namespace = namespaceOf(sharedCache ? undefined : keyIdOf(context), asked);
+  return { ...directives, ...(namespace !== undefined && { namespace }) };
 }

@@ -8,12 +8,14 @@
 import type { CacheStatus } from "../cache/call_options.ts";
 import type { ScoreAnswer, ScoreQuestion, View } from "../model/backend.ts";
 import { ModelError } from "../model/error.ts";
-import { continuation } from "../probe/backend_subject.ts";
+import { continuation } from "../probe/view_respondent.ts";
 import type { Embedder, Respondent, Subject } from "../probe/subject.ts";
 import { type ResolvedModel, viewIdentity } from "../warm/identity.ts";
+import { CacheError } from "../store/error.ts";
 import type { Lease } from "../warm/lease.ts";
 import { parseModelName } from "../warm/spec.ts";
 import type { Activity } from "./activity.ts";
+import type { CacheDirectives } from "./cache_directives.ts";
 import { embeddingsOf } from "./embeddings.ts";
 import { askModel } from "./local_model.ts";
 import type { ServerParts } from "./parts.ts";
@@ -51,7 +53,11 @@ export interface ProbeSubjectOptions {
   readonly ft: ResolvedModel;
   /** Whether both are one set of weights, so that what lies between and beside them can be asked too. */
   readonly isDifferential: boolean;
+  /** What the request says to the response cache. */
+  readonly directives: CacheDirectives;
   readonly signal: AbortSignal;
+  /** Ends the suite for a reason that would meet every other question too. */
+  readonly end: (reason: unknown) => void;
   readonly tally: Tally;
 }
 
@@ -99,11 +105,13 @@ export function probeSubject(options: ProbeSubjectOptions): Subject {
 }
 
 function respondent(
-  { parts, signal, tally, activity }: ProbeSubjectOptions & { readonly activity: Pick<Activity, "run"> },
+  { parts, directives, signal, end, tally, activity }: ProbeSubjectOptions & {
+    readonly activity: Pick<Activity, "run">;
+  },
   { model, identity, viewOf }: Side,
 ): Respondent {
   const { name, provider = "local" } = model.base;
-  const scope = { provider, endpoint: ENDPOINT, identity, signal };
+  const scope = { ...directives, provider, endpoint: ENDPOINT, identity, signal };
 
   /** Looks bodies up, some at a time, and has `ask` answer those that are missing; answers have so many numbers. */
   const answered = async <B extends object, T extends object>(
@@ -119,7 +127,8 @@ function respondent(
         const view = (_: View, lease: Lease): AsyncIterable<T> => ask(viewOf(lease), missing, wanted);
         return await Array.fromAsync(askModel({ backends: parts.backends, activity }, model, { signal: wanted }, view));
       };
-      answers.push(...await parts.cache.wrapMany(bodies.slice(from, from + size), produce, { ...scope, statuses }));
+      const found = parts.cache.wrapMany(bodies.slice(from, from + size), produce, { ...scope, statuses });
+      answers.push(...await unlessNothingMayBeAsked(found, end));
       tally.count(statuses);
       // What is known in memory comes at once, batch after batch, and nobody else would have a turn.
       await new Promise<void>((resolve) => parts.clock.afterTurn(resolve));
@@ -153,7 +162,7 @@ function respondent(
 }
 
 async function findEmbedder(
-  { parts, signal, tally }: ProbeSubjectOptions,
+  { parts, directives, signal, end, tally }: ProbeSubjectOptions,
   name: string,
 ): Promise<Embedder | undefined> {
   let model: ResolvedModel;
@@ -166,9 +175,20 @@ async function findEmbedder(
   return {
     embed: async (texts) => {
       const statuses: CacheStatus[] = [];
-      const vectors = await embeddingsOf(parts, model, texts, signal, statuses);
+      const found = embeddingsOf(parts, model, texts, { ...directives, signal }, statuses);
+      const vectors = await unlessNothingMayBeAsked(found, end);
       tally.count(statuses);
       return vectors;
     },
   };
+}
+
+/** A suite that is to be answered from the cache alone fails as a whole: no probe of it could be asked elsewhere. */
+async function unlessNothingMayBeAsked<T>(found: Promise<T>, end: ProbeSubjectOptions["end"]): Promise<T> {
+  try {
+    return await found;
+  } catch (error) {
+    if (error instanceof CacheError && error.code === "replay_miss") end(error);
+    throw error;
+  }
 }

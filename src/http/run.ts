@@ -8,13 +8,17 @@
 
 import type { Context } from "hono";
 import { ModelError } from "../model/error.ts";
-import { probeReport, type ReportFacts, reportOf } from "../probe/report.ts";
+import { type ProbeReport, probeReport, type ReportFacts, reportOf } from "../probe/report.ts";
 import { runSuite, type SuiteResult } from "../probe/run_suite.ts";
 import { SpecError } from "../probe/spec_error.ts";
 import type { ResolvedModel } from "../warm/identity.ts";
+import { withAdapter } from "../warm/spec.ts";
 import { cacheStatus } from "./cache_status.ts";
+import type { CacheDirectives } from "./cache_directives.ts";
 import { ApiError, invalidRequest, toApiError } from "./errors.ts";
 import { departure, underIdentity } from "./local_model.ts";
+import { directivesOf } from "./local_request.ts";
+import { longJson } from "./long_json.ts";
 import type { ServerParts } from "./parts.ts";
 import { probeSubject, Tally } from "./probe_subject.ts";
 import { readRequestBody } from "./request_body.ts";
@@ -32,6 +36,11 @@ interface SuiteRun {
   readonly base: ResolvedModel;
   readonly ft: ResolvedModel;
   readonly tally: Tally;
+}
+
+/** What both answer with, whatever else is in it. */
+interface Answer {
+  readonly probes: readonly ProbeReport[];
 }
 
 /** The handler of {@link RUN_PATH}. */
@@ -53,20 +62,21 @@ async function answered<R extends SuiteRequest>(
   parts: ServerParts,
   context: Context,
   read: (body: unknown) => R,
-  answer: (request: R, run: SuiteRun) => object,
+  answer: (request: R, run: SuiteRun) => Answer,
 ): Promise<Response> {
   const { activity, clock } = parts;
   const started = clock.monotonic();
   activity.request();
+  const directives = directivesOf(context, parts);
   const { body } = await readRequestBody(context);
   const signal = departure(context.req.raw);
   try {
     const request = read(body);
     return await underIdentity(parts, request.ft, signal, async (ft) => {
-      const run = await runOn(parts, request, ft, signal);
+      const run = await runOn(parts, request, ft, directives, signal);
       const status = { outcome: run.tally.misses === 0 ? "hit" : "miss" } as const;
       const body = { ...answer(request, run), request_seconds: (clock.monotonic() - started) / 1000 };
-      return Response.json(body, { headers: { "Cache-Status": cacheStatus(status) } });
+      return longJson(textsOf(body), { "Cache-Status": cacheStatus(status) }, clock);
     });
   } catch (error) {
     if (error instanceof SpecError) throw invalidRequest(error.message, error.path === "" ? undefined : error.path);
@@ -77,18 +87,33 @@ async function answered<R extends SuiteRequest>(
   }
 }
 
+/** An answer as JSON, probe by probe: each may have a thousand numbers. */
+function* textsOf({ probes, ...rest }: Answer & { readonly request_seconds: number }): Generator<string> {
+  yield `${JSON.stringify(rest).slice(0, -1)},"probes":[`;
+  for (const [index, probe] of probes.entries()) yield `${index === 0 ? "" : ","}${JSON.stringify(probe)}`;
+  yield "]}";
+}
+
 async function runOn(
   parts: ServerParts,
   request: SuiteRequest,
   ft: ResolvedModel,
-  signal: AbortSignal,
+  directives: CacheDirectives,
+  departed: AbortSignal,
 ): Promise<SuiteRun> {
   const { suite, seed } = request;
   const base = await parts.backends.identify(request.base);
+  const [ofBase, ofFt] = [request.base, request.ft].map((spec) => JSON.stringify(withAdapter(spec, null)));
+  if (ofBase === ofFt && base.base.identity !== ft.base.identity) {
+    throw new ModelError("identity_changed", `The files of ${base.base.name} changed while they were looked at`);
+  }
   checkSides(request.suite, base, ft);
   const tally = new Tally();
   const { isDifferential } = suite;
-  const subject = probeSubject({ parts, base, ft, isDifferential, signal, tally });
+  const ending = new AbortController();
+  const signal = AbortSignal.any([departed, ending.signal]);
+  const end = (reason: unknown): void => ending.abort(reason);
+  const subject = probeSubject({ parts, base, ft, isDifferential, directives, signal, end, tally });
   return { result: await runSuite(subject, suite, { clock: parts.clock, seed, signal }), base, ft, tally };
 }
 

@@ -7,7 +7,7 @@
  */
 
 import type { Clock, Milliseconds } from "../runtime/runtime.ts";
-import { errorBody, toApiError } from "./errors.ts";
+import { errorBody, isFault, toApiError } from "./errors.ts";
 
 /** How long a stream is silent at most: proxies give up after 30 s and more. */
 export const HEARTBEAT: Milliseconds = 5000;
@@ -66,7 +66,7 @@ export function eventStream(chunks: AsyncIterable<object>, options: EventStreamO
       } catch (error) {
         if (cancelled) return;
         const failure = toApiError(error);
-        if (failure.status >= 500) report(error);
+        if (isFault(failure)) report(error);
         last = JSON.stringify(errorBody(failure));
       } finally {
         isWaiting = false;

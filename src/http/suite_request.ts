@@ -31,7 +31,11 @@ const models = z.strictObject({ base: side, ft: side });
 
 const seed = z.number().int().min(0).max(2 ** 32 - 1).nullish();
 const runSchema = z.strictObject({ spec: z.unknown(), spec_path: z.string().default("<serve>"), seed });
-const scoreSchema = z.strictObject({ spec: z.unknown(), probe_names: z.array(z.string()).min(1).nullish(), seed });
+const scoreSchema = z.strictObject({
+  spec: z.unknown(),
+  probe_names: z.array(z.string()).min(1).max(100).nullish(),
+  seed,
+});
 
 /** A suite that was asked for, and the models it compares. */
 export interface SuiteRequest {

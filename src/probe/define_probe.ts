@@ -7,6 +7,7 @@
 
 import { z } from "zod";
 import type { Category, Finding, ProbeContext, ProbeKind } from "./probe.ts";
+import { MOST_WEIGHT } from "./score.ts";
 import { readSpec, SpecError } from "./spec_error.ts";
 import type { Subject } from "./subject.ts";
 
@@ -35,7 +36,7 @@ const COMMON = {
   name: z.string().min(1).max(200).optional(),
   kind: z.string(),
   enabled: z.boolean().default(true),
-  weight: z.number().min(0).default(1),
+  weight: z.number().min(0).max(MOST_WEIGHT).default(1),
 };
 
 /** Makes a kind of probe. */

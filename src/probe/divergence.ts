@@ -53,9 +53,13 @@ export function divergence(p: Distribution, q: Distribution): Divergence {
     for (const id of shared) add(one.named.get(id)!, other.named.get(id)!, 1);
     add(besides(one, shared), besides(other, shared), 1);
   } else {
-    const named = new Set([...one.named.keys(), ...other.named.keys()]);
-    for (const id of named) add(one.named.get(id) ?? one.rest, other.named.get(id) ?? other.rest, 1);
-    const unnamed = vocabularySize - named.size;
+    let unnamed = vocabularySize - one.named.size;
+    for (const [id, logP] of one.named) add(logP, other.named.get(id) ?? other.rest, 1);
+    for (const [id, logQ] of other.named) {
+      if (one.named.has(id)) continue;
+      add(one.rest, logQ, 1);
+      unnamed--;
+    }
     if (unnamed > 0) add(one.rest, other.rest, unnamed);
   }
   // Rounding may lead a hair below zero where the truth is zero.

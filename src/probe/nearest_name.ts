@@ -10,6 +10,8 @@ export function nearestName(name: string, known: readonly string[]): string | un
   // A third of its letters wrong is another word.
   let fewest = Math.max(1, Math.floor(name.length / 3)) + 1;
   for (const candidate of known) {
+    // So many letters at least have to be added or removed; without this a name of megabytes would take seconds.
+    if (Math.abs(name.length - candidate.length) >= fewest) continue;
     const edits = editDistance(name.toLowerCase(), candidate.toLowerCase());
     if (edits < fewest) [nearest, fewest] = [candidate, edits];
   }

@@ -28,38 +28,61 @@ export interface ReportFacts {
 
 /** One probe in a report. */
 export interface ProbeReport {
+  /** What the suite calls it. */
   readonly name: string;
+  /** Which probe it is. */
   readonly kind: string;
+  /** What it came to. */
   readonly verdict: Verdict;
+  /** 0 to 1; `null` when it gave none. */
   readonly score: number | null;
+  /** What was measured, in the unit of the probe. */
   readonly raw: number | null;
+  /** How far that is from the null adapters, in their standard deviations. */
   readonly z_score: number | null;
+  /** What was measured of the base. */
   readonly base_value: number | null;
+  /** What was measured of the other side. */
   readonly ft_value: number | null;
+  /** What the verdict rests on, by kind. */
   readonly evidence: Readonly<Record<string, unknown>>;
+  /** The verdict in words. */
   readonly message: string;
+  /** How long it took, in seconds. */
   readonly duration_s: number;
+  /** The 95 % confidence interval of `raw`. */
   readonly ci_95: readonly [number, number] | null;
 }
 
 /** A report. */
 export interface SuiteReport {
+  /** The version of this form. */
   readonly schema_version: 1;
+  /** What made it. */
   readonly warmcache_version: string;
+  /** Where the suite came from. */
   readonly spec_path: string;
+  /** What the base is called. */
   readonly base_model_id: string;
+  /** What the adapter is called; empty when none was compared. */
   readonly adapter_id: string;
+  /** Content identities of both sides. */
   readonly identities: { readonly base: string; readonly ft: string };
   /** ISO 8601. */
   readonly started_at: string;
+  /** ISO 8601. */
   readonly finished_at: string;
+  /** How long all of it took. */
   readonly wall_seconds: number;
+  /** Whether the same comes out again. */
   readonly determinism: {
     readonly class: "strict" | "best_effort";
     readonly seed: number;
     readonly notes: readonly string[];
   };
+  /** What running it took. */
   readonly backend_stats: Readonly<Record<string, number | null>>;
+  /** All probes together, by category. */
   readonly score: {
     readonly overall: number | null;
     readonly band: Band | null;
@@ -67,7 +90,9 @@ export interface SuiteReport {
     readonly weights: Readonly<Record<Category, number>>;
     readonly findings: readonly string[];
   };
+  /** What null adapters came to, by the name of the probe that they were measured for. */
   readonly null_stats: Readonly<Record<string, object>>;
+  /** Probe by probe, in the order of the suite. */
   readonly probes: readonly ProbeReport[];
 }
 
@@ -86,7 +111,7 @@ export function reportOf(result: SuiteResult, facts: ReportFacts): SuiteReport {
     determinism: {
       class: facts.isExact ? "strict" : "best_effort",
       seed: result.seed,
-      notes: facts.isExact ? [] : ["a GPU may give other last digits on another machine"],
+      notes: facts.isExact ? [] : ["a GPU on another machine, or an endpoint, may give other digits"],
     },
     backend_stats: facts.backendStats,
     score: result.score,

@@ -19,6 +19,9 @@ export const DEFAULT_WEIGHTS: Weights = {
   baseline: 0,
 };
 
+/** No probe and no category can count more: sums of larger numbers would be infinite. */
+export const MOST_WEIGHT = 1e6;
+
 /**
  * A score in a word: below 0.3 the adapter cannot be told from noise, below 0.6 it took in part, up to 0.85 it is
  * healthy; above, it is too good not to be looked at: it may have learnt its data by heart.

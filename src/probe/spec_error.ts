@@ -63,12 +63,16 @@ function fieldNames(schema: unknown): string[] {
 
 function pathOf(path: readonly PropertyKey[]): string {
   const steps = path.map((step, at) =>
-    typeof step === "number" ? `[${step}]` : `${at === 0 ? "" : "."}${String(step)}`
+    typeof step === "number" ? `[${step}]` : `${at === 0 ? "" : "."}${shortened(String(step))}`
   );
   return steps.join("");
 }
 
-function shown(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
+/** A value as messages show it. */
+export function shown(value: unknown): string {
+  return shortened(JSON.stringify(value) ?? String(value));
+}
+
+function shortened(text: string): string {
   return text.length <= 80 ? text : `${text.slice(0, 80)}…`;
 }

@@ -8,11 +8,13 @@
 import { z } from "zod";
 import type { Probe } from "./probe.ts";
 import { PROBE_KINDS } from "./registry.ts";
-import { DEFAULT_WEIGHTS, type Weights } from "./score.ts";
-import { readSpec, SpecError, suggestion } from "./spec_error.ts";
+import { DEFAULT_WEIGHTS, MOST_WEIGHT, type Weights } from "./score.ts";
+import { readSpec, shown, SpecError, suggestion } from "./spec_error.ts";
 
 const weights = z.strictObject(
-  Object.fromEntries(Object.keys(DEFAULT_WEIGHTS).map((category) => [category, z.number().min(0).optional()])),
+  Object.fromEntries(
+    Object.keys(DEFAULT_WEIGHTS).map((category) => [category, z.number().min(0).max(MOST_WEIGHT).optional()]),
+  ),
 );
 
 const defaults = z.strictObject({
@@ -62,7 +64,7 @@ export function readSuite(spec: unknown, at: readonly PropertyKey[] = []): Suite
     const kind = PROBE_KINDS.get(entry.kind);
     if (kind === undefined) {
       const known = suggestion(entry.kind, [...PROBE_KINDS.keys()]);
-      throw new SpecError([...path, "kind"], `unknown kind of probe ${JSON.stringify(entry.kind)}${known}`);
+      throw new SpecError([...path, "kind"], `unknown kind of probe ${shown(entry.kind)}${known}`);
     }
     const probe = kind.plan(entry, path);
     if (names.has(probe.name)) throw new SpecError([...path, "name"], `another probe has it too: ${probe.name}`);
@@ -93,7 +95,7 @@ export function withProbes(suite: Suite, names: readonly string[], at: readonly 
   const known = suite.probes.map(({ name }) => name);
   for (const [index, name] of names.entries()) {
     if (known.includes(name)) continue;
-    throw new SpecError([...at, index], `no probe has this name: ${JSON.stringify(name)}${suggestion(name, known)}`);
+    throw new SpecError([...at, index], `no probe has this name: ${shown(name)}${suggestion(name, known)}`);
   }
   const last = suite.probes.findLastIndex(({ name }) => names.includes(name));
   const isNeeded = ({ name, category }: Probe, index: number): boolean =>

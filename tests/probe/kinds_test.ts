@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import type { Backend, ResolvedAdapter } from "../../src/model/backend.ts";
 import { loadOnnxBackend } from "../../src/model/onnx_backend.ts";
-import { backendSubject } from "../../src/probe/backend_subject.ts";
+import { backendSubject } from "./backend_subject.ts";
 import type { Finding, Probe, ProbeContext } from "../../src/probe/probe.ts";
 import type { Embedder, Subject } from "../../src/probe/subject.ts";
 import { readSuite } from "../../src/probe/suite.ts";

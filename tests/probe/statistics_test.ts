@@ -76,25 +76,35 @@ describe("judge", () => {
 });
 
 describe("bootstrapInterval", () => {
-  it("is the same for the same seed, and another for another", () => {
+  const interval = (values: readonly number[], seed: number) =>
+    bootstrapInterval(values, seed, () => Promise.resolve());
+
+  it("is the same for the same seed, and another for another", async () => {
     const values = [0.1, 0.4, 0.2, 0.9, 0.3];
-    assert.deepEqual(bootstrapInterval(values, 7), bootstrapInterval(values, 7));
-    assert.notDeepEqual(bootstrapInterval(values, 7), bootstrapInterval(values, 8));
+    assert.deepEqual(await interval(values, 7), await interval(values, 7));
+    assert.notDeepEqual(await interval(values, 7), await interval(values, 8));
   });
 
-  it("agrees with the normal approximation where that holds", () => {
+  it("agrees with the normal approximation where that holds", async () => {
     const values = Array.from({ length: 400 }, (_, index) => Math.sin(index * 12.9898) * 10);
     const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
     const error = Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0)) / values.length;
-    const [low, high] = bootstrapInterval(values, 1)!;
+    const [low, high] = (await interval(values, 1))!;
     assert.ok(Math.abs(low - (mean - 1.96 * error)) < 0.15 * error, `${low}`);
     assert.ok(Math.abs(high - (mean + 1.96 * error)) < 0.15 * error, `${high}`);
   });
 
-  it("has no width where all values are alike, and is none for fewer than two", () => {
-    assert.deepEqual(bootstrapInterval([0.1, 0.1, 0.1], 1), [0.1, 0.1]);
-    assert.equal(bootstrapInterval([0.1], 1), null);
-    assert.equal(bootstrapInterval([], 1), null);
+  it("has no width where all values are alike, and is none for fewer than two", async () => {
+    assert.deepEqual(await interval([0.1, 0.1, 0.1], 1), [0.1, 0.1]);
+    assert.equal(await interval([0.1], 1), null);
+    assert.equal(await interval([], 1), null);
+  });
+
+  it("gives others their turn, and ends where a pause does", async () => {
+    const left = new Error("left");
+    let pauses = 0;
+    const pause = (): Promise<void> => ++pauses === 3 ? Promise.reject(left) : Promise.resolve();
+    await assert.rejects(bootstrapInterval([1, 2], 1, pause), left);
   });
 });
 

@@ -124,6 +124,26 @@ describe("readSuite", () => {
       "suite[0].cases[0].paraphrases",
       /\[\]/,
     ],
+    [
+      "weights that no sum can hold",
+      { suite: [{ kind: "delta_kl", prompts: ["a"], weight: 1e308 }] },
+      "suite[0].weight",
+      /1e\+308/,
+    ],
+    [
+      "weights of categories that no sum can hold",
+      { defaults: { score_weights: { adherence: 1e308, ablation: 1e308 } } },
+      "defaults.score_weights.adherence",
+      /1e\+308/,
+    ],
+    [
+      "more texts than there is time for",
+      {
+        suite: [{ kind: "external_perplexity", texts: Array(1001).fill("a") }],
+      },
+      "suite[0].texts",
+      /1000/,
+    ],
     ["an unknown corpus", { suite: [{ kind: "external_perplexity", corpus: "mine" }] }, "suite[0].corpus", /mine/],
     [
       "texts too short to say anything",
@@ -165,6 +185,16 @@ describe("readSuite", () => {
   it("refuses weights that leave nothing to count", () => {
     const none = { adherence: 0, attribution: 0, calibration: 0, ablation: 0 };
     refused({ defaults: { score_weights: none } }, "defaults.score_weights", /more than 0/);
+  });
+
+  it("tells of what is megabytes long in few words, and compares it with nothing", () => {
+    const long = "x".repeat(4_000_000);
+    for (const entry of [{ kind: long }, { ...DELTA, [long]: 1 }, { ...DELTA, divergence: long }]) {
+      assert.throws(() => readSuite({ suite: [entry] }), ({ message, path }: SpecError) => {
+        assert.ok(message.length < 500 && path.length < 500, `${message.length}, ${path.length}`);
+        return true;
+      });
+    }
   });
 
   it("says where in a request it stands", () => {

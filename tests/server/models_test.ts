@@ -1,10 +1,13 @@
 /** What can be asked for, and by which names. */
 
 import assert from "node:assert/strict";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import type { RunningServer } from "../../src/compose/server.ts";
+import { copyModel } from "../support/models.ts";
 import { temporaryFolder } from "../support/temporary.ts";
-import { getJson, post, testServer } from "./support.ts";
+import { getJson, openai, post, testServer } from "./support.ts";
 
 describe("/v1/models", () => {
   let server: RunningServer;
@@ -37,6 +40,24 @@ describe("/v1/models", () => {
       const response = await fetch(`${server.url}/v1/models/${encodeURIComponent(id)}`);
       assert.equal(response.status, 404, id);
       assert.partialDeepStrictEqual(await response.json(), { error: { code: "model_not_found", param: "model" } });
+    }
+  });
+
+  it("finds names with slashes, encoded or as they are", async () => {
+    const models = await temporaryFolder();
+    await mkdir(join(models, "lab"));
+    await copyModel(join(models, "lab"), "kjv");
+    await using own = await testServer({ models, cache: await temporaryFolder(), hub: false });
+    for (const id of ["lab/kjv", "lab/kjv:fp32", "lab/kjv+fortunes", "lab/kjv:fp32+fortunes"]) {
+      for (const name of [id, encodeURIComponent(id)]) {
+        assert.equal((await getJson(own, `/v1/models/${name}`)).id, id, name);
+      }
+      assert.equal((await openai(own).models.retrieve(id)).id, id);
+    }
+    for (const name of ["lab", "lab/", "lab%2", "%FF", "lab%2F..%2Fkjv"]) {
+      const response = await fetch(`${own.url}/v1/models/${name}`);
+      assert.equal(response.status, 404, name);
+      assert.deepEqual(Object.keys((await response.json()).error), ["message", "type", "param", "code"]);
     }
   });
 

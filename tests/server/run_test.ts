@@ -1,9 +1,9 @@
 /** `/run` and `/score`: dlm-sway's daemon, its faults mended. */
 
 import assert from "node:assert/strict";
-import { readFile, rename, rm, writeFile } from "node:fs/promises";
+import { appendFile, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { after, before, describe, it } from "node:test";
-import type { RunningServer } from "../../src/compose/server.ts";
+import { type RunningServer, startServerOn } from "../../src/compose/server.ts";
 import type { SuiteReport } from "../../src/probe/report.ts";
 import { loadRuntime } from "../../src/runtime/load.ts";
 import { gate } from "../support/gate.ts";
@@ -104,6 +104,40 @@ describe("POST /run", () => {
     const report = await (await post(counted, "/run", { spec: specOf([many]) })).json();
     assert.equal(report.backend_stats.cache_misses, 0);
     assert.ok(turns >= 2 * 60, `${turns} turns`);
+  });
+
+  it("hears what a request says to the cache", async () => {
+    await using fresh = await testServer({ cache: await temporaryFolder() });
+    const run = (headers: Record<string, string>): Promise<Response> =>
+      post(fresh, "/run", { spec: specOf([DELTA]) }, null, headers);
+    const misses = async (response: Response): Promise<number> => (await response.json()).backend_stats.cache_misses;
+    const alone = { "Cache-Control": "only-if-cached" };
+    const refused = await run(alone);
+    assert.deepEqual([refused.status, (await refused.json()).error.code], [504, "not_cached"]);
+    const all = await misses(await run({ "Cache-Control": "no-store" }));
+    assert.ok(all > 0);
+    assert.equal(await misses(await run({})), all, "nothing was stored");
+    assert.equal(await misses(await run(alone)), 0);
+    assert.equal(await misses(await run({ "X-Warmcache-Namespace": "another" })), all);
+  });
+
+  it("ends as a whole where a probe under way may not be asked", async () => {
+    await using fresh = await testServer({ cache: await temporaryFolder() });
+    const run = (some: readonly string[], headers = {}): Promise<Response> =>
+      post(fresh, "/run", { spec: specOf([{ ...DELTA, prompts: some }]) }, null, headers);
+    assert.equal((await run(prompts.slice(1))).status, 200);
+    assert.equal((await run(prompts, { "Cache-Control": "only-if-cached" })).status, 504);
+  });
+
+  it("keeps the answers of one API key from another", async () => {
+    await using keyed = await testServer({ cache: await temporaryFolder(), apiKey: ["one-key", "another-key"] });
+    const run = async (key: string): Promise<SuiteReport> => {
+      const headers = { Authorization: `Bearer ${key}` };
+      return await (await post(keyed, "/run", { spec: specOf([DELTA]) }, null, headers)).json();
+    };
+    const first = await run("one-key");
+    assert.equal((await run("one-key")).backend_stats.cache_misses, 0);
+    assert.equal((await run("another-key")).backend_stats.cache_misses, first.backend_stats.cache_misses);
   });
 
   it("is one run of a model in the statistics, however often it asks", async () => {
@@ -323,6 +357,21 @@ describe("a suite that takes its time", () => {
     await assert.rejects(request, { name: "AbortError" });
     for (let leases = 1; leases > 0;) leases = (await getJson(server, "/health")).loaded_models[0]?.leases ?? 0;
     loading.open();
+  });
+
+  it("begins again when the base changes between a look at one side and at the other", async () => {
+    const models = await temporaryFolder();
+    const folder = await copyModel(models, "kjv-tiny");
+    const runtime = await loadRuntime();
+    let looks = 0;
+    const stat: typeof runtime.files.stat = async (path) => {
+      if (path === `${folder}/config.json` && ++looks === 2) await appendFile(path, " ");
+      return await runtime.files.stat(path);
+    };
+    const machine = { ...runtime, files: { ...runtime.files, stat } };
+    await using server = await startServerOn(machine, { port: 0, models, hub: false, cache: await temporaryFolder() });
+    looks = 0;
+    assert.equal((await post(server, "/run", { spec: specOf([DELTA]) })).status, 200);
   });
 
   it("scores what is there now: a retrained adapter at the same path is another", async () => {

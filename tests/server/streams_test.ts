@@ -4,6 +4,8 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import type { RunningServer } from "../../src/compose/server.ts";
 import { GRACE } from "../../src/http/answer.ts";
+import type { Backend, GenerateEvent, View } from "../../src/model/backend.ts";
+import { ModelError } from "../../src/model/error.ts";
 import { loadOnnxBackend } from "../../src/model/onnx_backend.ts";
 import { loadRuntime } from "../../src/runtime/load.ts";
 import type { Clock, Runtime } from "../../src/runtime/runtime.ts";
@@ -43,6 +45,15 @@ async function heldLoads(): Promise<{ readonly held: Gate; readonly load: LoadBa
     return await loadOnnxBackend(runtime, base, { signal });
   };
   return { held, load };
+}
+
+/** A model that dies after some tokens. */
+async function* dying(generation: AsyncIterable<GenerateEvent>): AsyncGenerator<GenerateEvent> {
+  let events = 0;
+  for await (const event of generation) {
+    yield event;
+    if (++events === 4) throw new ModelError("worker_failed", "The Worker died");
+  }
 }
 
 /** A clock that waits for nothing of one length. */
@@ -114,8 +125,8 @@ describe("a stream", () => {
   });
 
   it("is one run, whoever asks for it while it runs, and however", async () => {
-    const before = (await getJson(server, "/stats")).run_count;
-    const request = { ...CHAT, messages: [{ role: "user", content: "And the earth" }], max_tokens: 40 };
+    const { run_count: runs, request_count: requests } = await getJson(server, "/stats");
+    const request = { ...CHAT, messages: [{ role: "user", content: "And the earth" }], max_tokens: 200 };
     const leader = (await post(server, "/v1/chat/completions", request)).body!.getReader();
     await leader.read();
     const usage = { stream_options: { include_usage: true } };
@@ -123,6 +134,7 @@ describe("a stream", () => {
       await readStream(await post(server, "/v1/chat/completions", body))
     );
     const whole = post(server, "/v1/chat/completions", { ...request, stream: false });
+    while ((await getJson(server, "/stats")).request_count < requests + 4);
     // Whoever began it leaves, and it goes on for the others.
     await leader.cancel();
     const [plain, withUsage] = await Promise.all(followers);
@@ -131,34 +143,29 @@ describe("a stream", () => {
     assert.equal(textOf(plain!.chunks), answer.choices[0].message.content);
     assert.equal(textOf(withUsage!.chunks), answer.choices[0].message.content);
     assert.deepEqual(withUsage!.chunks.at(-1).usage, answer.usage);
-    assert.equal((await getJson(server, "/stats")).run_count, before + 1);
+    assert.equal((await getJson(server, "/stats")).run_count, runs + 1);
   });
 
   it("reports what goes wrong in its middle as an event with all four keys", async () => {
     const runtime = await loadRuntime();
-    const workers: { terminate(): unknown }[] = [];
-    const watched = {
-      ...runtime,
-      spawnWorker: (url: URL, name: string) => {
-        const worker = runtime.spawnWorker(url, name);
-        workers.push(worker);
-        return worker;
-      },
-    };
-    await using fragile = await testServer(
-      { cache: await temporaryFolder(), hub: false },
-      (base, signal) => loadOnnxBackend(watched, base, { signal }),
-    );
-    const long = { ...CHAT, max_tokens: 200, temperature: 1, seed: 5, logit_bias: { 0: -100 } };
-    const response = await post(fragile, "/v1/chat/completions", long);
-    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
-    while (!(await reader.read()).value!.includes("data: "));
-    for (const worker of workers) await worker.terminate();
-    let text = "";
-    for (let next; !(next = await reader.read()).done;) text += next.value;
-    const last = JSON.parse(text.split("\n\n").at(-2)!.slice("data: ".length));
-    assert.deepEqual(Object.keys(last.error), ["message", "type", "param", "code"]);
-    assert.equal(last.error.code, "worker_failed");
+    await using fragile = await testServer({ cache: await temporaryFolder(), hub: false }, async (base, signal) => {
+      const backend = await loadOnnxBackend(runtime, base, { signal });
+      const view = backend.baseView();
+      const generate: View["generate"] = (...request) => dying(view.generate(...request));
+      return new Proxy(backend, {
+        get(target, name) {
+          if (name === "baseView") return () => ({ generate });
+          const value = target[name as keyof Backend];
+          return typeof value === "function" ? value.bind(target) : value;
+        },
+      });
+    });
+    const { chunks, isDone } = await readStream(await post(fragile, "/v1/chat/completions", CHAT));
+    assert.equal(isDone, false);
+    assert.ok(chunks.length > 2);
+    assert.deepEqual(chunks.at(-1), {
+      error: { message: "The Worker died", type: "server_error", param: null, code: "worker_failed" },
+    });
     assert.equal((await getJson(fragile, "/stats")).cache.writes, 0);
   });
 });
@@ -223,17 +230,20 @@ describe("an answer that is to come whole from a model that loads", () => {
   it("is refused when its time is up, with what is known of the load, which goes on", async () => {
     const { held, load } = await heldLoads();
     const cache = await temporaryFolder();
-    await using server = await testServer({ cache, hub: false, loadTimeout: 1 }, load);
+    const { clock } = await loadRuntime();
+    const sleep: Clock["sleep"] = (duration, options) =>
+      duration === 4321 ? held.reached : clock.sleep(duration, options);
+    const lines: string[] = [];
+    const log = (level: string, message: string) => level === "error" && lines.push(message);
+    await using server = await testServer({ cache, hub: false, loadTimeout: 4321, log }, load, { sleep });
     const request = { ...CHAT, stream: false };
-    for (const path of ["/v1/chat/completions", "/v1/completions", "/v1/embeddings"]) {
-      const body = { ...request, prompt: "In", input: "In" };
-      const { messages: _, prompt: __, input: ___, ...rest } = body;
-      const asked = path === "/v1/chat/completions"
-        ? request
-        : path === "/v1/completions"
-        ? { ...rest, prompt: "In" }
-        : { model: "kjv-tiny", input: "In" };
-      const response = await post(server, path, asked);
+    const asked = {
+      "/v1/chat/completions": request,
+      "/v1/completions": { model: "kjv-tiny", prompt: "In" },
+      "/v1/embeddings": { model: "kjv-tiny", input: "In" },
+    };
+    for (const [path, body] of Object.entries(asked)) {
+      const response = await post(server, path, body);
       assert.equal(response.status, 503, path);
       const seconds = Number(response.headers.get("Retry-After"));
       assert.ok(seconds >= 1 && seconds <= 60);
@@ -248,6 +258,7 @@ describe("an answer that is to come whole from a model that loads", () => {
     while ((await getJson(server, "/health")).loaded_models[0].state !== "warm");
     const response = await post(server, "/v1/chat/completions", request);
     assert.equal(response.status, 200, "a model that is warm may take as long as it does");
+    assert.deepEqual(lines, [], "that is no error of the server");
     await response.body!.cancel();
   });
 

@@ -10,9 +10,9 @@ import type { CacheStatus } from "../../cache/call_options.ts";
 import { askerOf } from "../../cache/exchange/asker.ts";
 import { exchange } from "../../cache/exchange/exchange.ts";
 import { type Question, readQuestion } from "../../cache/exchange/question.ts";
-import { reads } from "../../cache/mode.ts";
 import { type CacheDirectives, readCacheDirectives } from "../cache_directives.ts";
-import { cacheStatus, quoted } from "../cache_status.ts";
+import { begunStatus, cacheHeaders } from "../cache_headers.ts";
+import { quoted } from "../cache_status.ts";
 import { ApiError } from "../errors.ts";
 import { departure } from "../local_model.ts";
 import type { ServerParts } from "../parts.ts";
@@ -102,7 +102,9 @@ async function answer(passing: Passing, question: Question, parts: ServerParts):
     options: { ...directives, provider: upstream.name, signal },
     send: (body, signal) => askUpstream(upstream, { address, method: "POST", headers, body, signal }, parts.clock),
   });
-  describe(response.headers, known(status, asked, response, directives), asked, directives, parts.clock.now());
+  const facts = { mode: directives.mode, forwardStatus: asked?.status, now: parts.clock.now() };
+  const told = cacheHeaders(known(status, asked, response, directives), facts);
+  for (const [name, value] of Object.entries(told)) response.headers.set(name, value);
   return response;
 }
 
@@ -115,24 +117,7 @@ function known(
 ): CacheStatus {
   const isRemembered = !ok && asked === undefined && !status.shared;
   if (isRemembered) return { outcome: "hit", why: "a failure is remembered" };
-  if (status.outcome !== undefined) return status;
-  return { outcome: mode === undefined || reads(mode) ? "miss" : "bypass", shared: asked === undefined };
-}
-
-function describe(
-  headers: Headers,
-  status: CacheStatus,
-  asked: Response | undefined,
-  { mode }: CacheDirectives,
-  now: number,
-): void {
-  const facts = { forwardStatus: asked?.status, isWish: mode !== undefined, now };
-  headers.set("Cache-Status", cacheStatus(status, facts));
-  const { outcome, expiredServed, created } = status;
-  if ((outcome !== "hit" && !expiredServed) || created === undefined) return;
-  // RFC 9111 section 5.1, and RFC 9110 section 6.6.1: when the answer was made.
-  headers.set("Age", String(Math.max(0, Math.floor((now - created) / 1000))));
-  headers.set("Date", new Date(created).toUTCString());
+  return begunStatus(status, asked === undefined, mode);
 }
 
 /** Passes a request on that the cache has nothing to do with. */

@@ -50,25 +50,7 @@ function bodyOf(error: ApiError, dialect: Dialect): object {
 
 /** Whatever was thrown on the way of a request. What the cache says of others' requests is not this caller's to hear. */
 export function refusalOf(error: unknown): ApiError {
-  if (!(error instanceof CacheError)) return toApiError(error);
-  const headers = { "x-should-retry": "false" };
-  switch (error.code) {
-    case "replay_miss":
-      return new ApiError(
-        504,
-        "invalid_request_error",
-        "The answer is not in the cache, and was asked of nobody else",
-        {
-          code: "not_cached",
-          headers,
-        },
-      );
-    case "call_failed":
-      return new ApiError(502, "server_error", "The upstream did not answer", { code: "upstream_failed" });
-    default:
-      return new ApiError(503, "server_error", "The cache cannot answer now", {
-        code: "cache_unavailable",
-        cause: error,
-      });
-  }
+  const isOthers = error instanceof CacheError && error.code === "call_failed";
+  if (!isOthers) return toApiError(error);
+  return new ApiError(502, "server_error", "The upstream did not answer", { code: "upstream_failed" });
 }

@@ -5,6 +5,7 @@
  */
 
 import type { Milliseconds } from "../../runtime/runtime.ts";
+import { ApiError } from "../errors.ts";
 
 /** A provider that is reached through the proxy. */
 export interface Upstream {
@@ -23,9 +24,18 @@ export interface Upstream {
 /** Whose words errors are told in, and which header a credential is sent in. */
 export type Dialect = "openai" | "anthropic" | "google";
 
-/** Where a request to the proxy goes. The path is passed on as it was written. */
+/**
+ * Where a request to the proxy goes. The path is passed on as it was written.
+ *
+ * @throws ApiError 404 for a path that is another one once `..` is followed, or that has the upstream's name in escapes:
+ * routes are chosen by the text, and what stood behind the name could then name another host.
+ */
 export function addressAt({ name, url }: Upstream, { pathname, search }: URL): URL {
-  return new URL(`${url}${pathname.slice(name.length + 1)}${search}`);
+  const rest = pathname.slice(name.length + 1);
+  if (pathname.startsWith(`/${name}`) && /^(?:\/|$)/.test(rest)) return new URL(`${url}${rest}${search}`);
+  throw new ApiError(404, "invalid_request_error", "Unknown request URL: it does not begin with an upstream's name", {
+    code: "unknown_url",
+  });
 }
 
 const DIALECTS: Readonly<Record<string, Dialect>> = {

@@ -18,7 +18,7 @@ const DEFAULT_EMBEDDER = "sentence-transformers/all-MiniLM-L6-v2";
 const revertCase = z.strictObject({
   prompt: z.string().min(1),
   gold: z.string().min(1),
-  paraphrases: z.array(z.string().min(1)).min(1),
+  paraphrases: z.array(z.string().min(1)).min(1).max(1000),
 });
 
 /** The share of paraphrases that the adapter answers as the base does; the less, the better. */
@@ -90,7 +90,7 @@ export const adapterRevert: ProbeKind = defineProbe({
       verdict: raw < limit ? "pass" : "fail",
       score: clamped(1 - raw / limit),
       raw,
-      ci95: bootstrapInterval(reverts, seed),
+      ci95: await bootstrapInterval(reverts, seed, pause),
       message:
         `revert rate = ${raw.toFixed(3)} (${count} of ${compared.length}; ${raw < limit ? "below" : "not below"} ` +
         `${limit}; ${trivial + silent} told nothing)`,

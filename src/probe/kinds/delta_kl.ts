@@ -43,7 +43,7 @@ export const deltaKl: ProbeKind = defineProbe({
     }, context);
     return {
       ...judgement,
-      ci95: bootstrapInterval(perPrompt, seed),
+      ci95: await bootstrapInterval(perPrompt, seed, context.pause),
       evidence: {
         divergence_kind: config.divergence,
         per_prompt: perPrompt,

@@ -6,6 +6,7 @@
  */
 
 import { z } from "zod";
+import type { RollingLogprobs } from "../../model/backend.ts";
 import { meanOf } from "../baseline.ts";
 import { bootstrapInterval } from "../bootstrap.ts";
 import { PUBLIC_DOMAIN_EN } from "../corpus.ts";
@@ -24,28 +25,27 @@ export const externalPerplexity: ProbeKind = defineProbe({
   fields: {
     corpus: z.enum(["public_domain_en"]).default("public_domain_en"),
     /** Prose of one's own in place of the corpus. */
-    texts: z.array(z.string().min(1)).min(1).optional(),
+    texts: z.array(z.string().min(1)).min(1).max(1000).optional(),
     chunk_chars: z.number().int().min(128).max(16_384).default(2048),
     max_chunks: z.number().int().min(1).max(128).default(16),
     assert_mean_delta_gte: z.number().default(-0.1),
     assert_z_gte: z.number().default(3),
   },
   check({ texts, chunk_chars }, refuse) {
-    if (texts !== undefined && chunksOf(texts, chunk_chars).length === 0) {
+    if (texts !== undefined && chunksOf(texts, chunk_chars, 1).length === 0) {
       refuse("texts", `none of them has the ${LEAST_CHUNK} characters that a chunk needs`);
     }
   },
   async run({ corpus, texts, chunk_chars, max_chunks, assert_mean_delta_gte, assert_z_gte }, context) {
     const { subject, signal, seed } = context;
-    const chunks = chunksOf(texts ?? [PUBLIC_DOMAIN_EN], chunk_chars).slice(0, max_chunks);
+    const chunks = chunksOf(texts ?? [PUBLIC_DOMAIN_EN], chunk_chars, max_chunks);
     const questions = chunks.map((text) => ({ kind: "rollingLogprobs", text }) as const);
     const base = await subject.base.score(questions, signal);
     const adapted = await subject.adapter.score(questions, signal);
     const perChunk = base.map((answer, index) => meanOf(adapted[index]!.logprobs) - meanOf(answer.logprobs));
     const raw = meanOf(perChunk);
     // Of all tokens alike, not of all chunks.
-    const baseValue = meanOf(base.flatMap(({ logprobs }) => logprobs));
-    const ftValue = meanOf(adapted.flatMap(({ logprobs }) => logprobs));
+    const [baseValue, ftValue] = [perToken(base), perToken(adapted)];
     const passes = raw >= assert_mean_delta_gte;
     const { evidence, ...judgement } = judge({
       raw,
@@ -62,7 +62,7 @@ export const externalPerplexity: ProbeKind = defineProbe({
       ...judgement,
       baseValue,
       ftValue,
-      ci95: bootstrapInterval(perChunk, seed),
+      ci95: await bootstrapInterval(perChunk, seed, context.pause),
       evidence: {
         corpus: texts === undefined ? corpus : "texts",
         chunk_chars,
@@ -78,13 +78,31 @@ export const externalPerplexity: ProbeKind = defineProbe({
   },
 });
 
-/** Texts cut into pieces of so many characters, from the beginning of each. */
-function chunksOf(texts: readonly string[], size: number): string[] {
-  const chunks = texts.flatMap((text) => {
+/** Mean log-probability of the tokens of all chunks. */
+function perToken(chunks: readonly Pick<RollingLogprobs, "logprobs">[]): number {
+  let [sum, count] = [0, 0];
+  for (const { logprobs } of chunks) {
+    for (const logprob of logprobs) sum += logprob;
+    count += logprobs.length;
+  }
+  return sum / count;
+}
+
+/** Texts cut into pieces of so many characters, from the beginning of each; the first `most` of them. */
+function chunksOf(texts: readonly string[], size: number, most: number): string[] {
+  const chunks: string[] = [];
+  for (const text of texts) {
+    let [chunk, count] = ["", 0];
     // By characters and not by halves of them: a lone surrogate is no text.
-    const characters = Array.from(text);
-    const count = Math.ceil(characters.length / size);
-    return Array.from({ length: count }, (_, at) => characters.slice(at * size, (at + 1) * size).join(""));
-  });
-  return chunks.filter((chunk) => chunk.length >= LEAST_CHUNK);
+    for (const character of text) {
+      chunk += character;
+      if (++count < size) continue;
+      chunks.push(chunk);
+      if (chunks.length === most) return chunks;
+      [chunk, count] = ["", 0];
+    }
+    if (chunk.length >= LEAST_CHUNK) chunks.push(chunk);
+    if (chunks.length === most) return chunks;
+  }
+  return chunks;
 }

@@ -31,7 +31,7 @@ export const nullAdapter: ProbeKind = defineProbe({
     init_scale: z.number().positive().default(0.02),
     seed_base: z.number().int().min(0).max(2 ** 32 - 10).default(1000),
     rank_multipliers: z.array(z.number().positive()).min(1).max(10).default([1]),
-    calibrate_kinds: z.array(z.enum(OTHER_KINDS)).default([]),
+    calibrate_kinds: z.array(z.enum(OTHER_KINDS)).max(OTHER_KINDS.length).default([]),
   },
   async run({ runs, init_scale, seed_base, rank_multipliers, calibrate_kinds }, context) {
     const { later, subject: { noise } } = context;

@@ -64,7 +64,7 @@ export const preferenceFlip: ProbeKind = defineProbe({
         score: clamped(0.5 + raw / 4),
         raw,
         ...values,
-        ci95: bootstrapInterval(changes, context.seed),
+        ci95: await bootstrapInterval(changes, context.seed, context.pause),
         evidence,
         message: `the base ranks only ${wrong.length} wrongly, and ${min_triples_for_decision} are needed to decide; ` +
           `mean change of the margin ${signed(raw, 3)} nats`,
@@ -85,7 +85,7 @@ export const preferenceFlip: ProbeKind = defineProbe({
     return {
       ...judgement,
       ...values,
-      ci95: bootstrapInterval(flips, context.seed),
+      ci95: await bootstrapInterval(flips, context.seed, context.pause),
       evidence: { flip_rate: raw, ...evidence, ...ranks },
     };
   },

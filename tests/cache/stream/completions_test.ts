@@ -49,6 +49,16 @@ describe("a completion, assembled", () => {
     });
   });
 
+  it("keeps the alternatives of each token apart, whatever the tokens are called", () => {
+    const top = [{ index: 0, other: -9999 }, { index: 0, id: -3 }];
+    const stream = dataEvents(
+      chunk(0, "index", { logprobs: { tokens: ["index"], top_logprobs: [top[0]] } }),
+      chunk(0, "index", { logprobs: { tokens: ["index"], top_logprobs: [top[1]] }, finish_reason: "length" }),
+    );
+    const [choice] = assembled(completions, stream).answer()!.choices as JsonObject[];
+    assert.deepEqual(choice!.logprobs, { tokens: ["index", "index"], top_logprobs: top });
+  });
+
   it("needs every choice of every prompt, and puts them in order", () => {
     const assembler = completions.assembler({ samples: 2, prompts: 2 });
     for (const index of [3, 1, 0, 2]) {

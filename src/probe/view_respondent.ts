@@ -1,32 +1,11 @@
 /**
- * A loaded model as a {@link Subject}: what a program has that keeps its model itself, and no cache.
+ * A view as a {@link Respondent}: what is asked where there is no cache before the model.
  *
  * @module
  */
 
-import type { Backend, ResolvedAdapter, ScoreAnswer, ScoreQuestion, View } from "../model/backend.ts";
-import type { Embedder, Respondent, Subject } from "./subject.ts";
-
-/** What a {@link backendSubject} may have besides its model. */
-export interface BackendSubjectOptions {
-  /** Finds models for embeddings by name. Without it there are none. */
-  readonly embedder?: (name: string) => Promise<Embedder | undefined>;
-}
-
-/** A base and one of its adapters in memory. */
-export function backendSubject(
-  backend: Backend,
-  adapter: ResolvedAdapter,
-  { embedder = () => Promise.resolve(undefined) }: BackendSubjectOptions = {},
-): Subject {
-  return {
-    base: viewRespondent(backend.baseView()),
-    adapter: viewRespondent(backend.adapterView(adapter)),
-    scaled: (scale) => viewRespondent(backend.adapterView(adapter, { scale })),
-    noise: (options) => viewRespondent(backend.nullView(adapter, options)),
-    embedder,
-  };
-}
+import type { ScoreAnswer, ScoreQuestion, View } from "../model/backend.ts";
+import type { Respondent } from "./subject.ts";
 
 /** A view that is asked directly. */
 export function viewRespondent(view: View): Respondent {
