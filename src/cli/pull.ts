@@ -27,7 +27,7 @@ export async function pull(runtime: Runtime, settings: Settings, model: string, 
       revision,
       dtype,
       endpoint,
-      token: runtime.environment("HF_TOKEN") || undefined,
+      token: runtime.environment("HF_TOKEN")?.trim() || undefined,
       facts: await automaticDevice(runtime),
       onProgress: progressPrinter({
         clock: runtime.clock,

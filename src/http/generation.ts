@@ -77,7 +77,8 @@ export class ChoiceCollector {
     this.#text += event.text;
     switch (event.type) {
       case "prompt":
-        this.#tokens.push(...event.tokens);
+        // Not all as arguments of one call: a prompt has more tokens than a stack has room for.
+        for (const token of event.tokens) this.#tokens.push(token);
         this.#countPrompt(index, event.promptTokens);
         break;
       case "token":

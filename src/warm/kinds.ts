@@ -43,11 +43,11 @@ export class Kinds {
 
   /** @throws TypeError for a name that cannot be a kind's, and for `onnx`, which is one already. */
   constructor(runtime: Pick<Runtime, "sha256">, kinds: Readonly<Record<string, BackendKind>>) {
-    for (const [name, { resolve, load }] of Object.entries(kinds)) {
+    for (const [name, kind] of Object.entries(kinds)) {
       if (!isKind(name) || name === "onnx") {
         throw new TypeError(`Cannot register a kind of backend under this name: ${JSON.stringify(name)}`);
       }
-      if (typeof resolve !== "function" || typeof load !== "function") {
+      if (typeof kind?.resolve !== "function" || typeof kind.load !== "function") {
         throw new TypeError(`Cannot register a kind of backend: ${name} has no resolve, or no load`);
       }
     }
@@ -58,13 +58,21 @@ export class Kinds {
   /**
    * Resolves a spec.
    *
-   * @throws ModelError `model_not_found` for a kind that nobody registered; TypeError for a base that is not of it.
+   * @throws ModelError `model_not_found` for a kind that nobody registered; TypeError for a base that is not of it, and
+   * for an adapter that is there and was not asked for, or the other way round.
    */
   async identify(spec: ModelSpec): Promise<ResolvedModel> {
     const { base: resolved, adapter } = await this.#kind(spec.kind).resolve(spec);
     const { kind, identity, dtype, device } = resolved;
     if (kind !== spec.kind || typeof identity !== "string" || identity === "") {
       throw new TypeError(`The kind ${spec.kind} resolved ${spec.base} to a base of another kind, or without identity`);
+    }
+    // Else a base would be compared with itself, and found to be the same.
+    if (adapter === undefined && spec.adapter !== undefined) {
+      throw new TypeError(`The kind ${spec.kind} resolved ${spec.base} without the adapter ${spec.adapter}`);
+    }
+    if (adapter !== undefined && spec.adapter === undefined) {
+      throw new TypeError(`The kind ${spec.kind} resolved ${spec.base} to one with an adapter that nobody asked for`);
     }
     const description = ["warmcache base of a kind", 1, ["kind", kind], ["identity", identity], ["dtype", dtype], [
       "device",

@@ -113,7 +113,7 @@ function isPathInside(path: string): boolean {
 export function originsOf(base: string, baseConfig: unknown): readonly string[] {
   const { _name_or_path: exported } = (baseConfig ?? {}) as { _name_or_path?: unknown };
   const names = [base.split("@")[0]!, ...(typeof exported === "string" && exported !== "" ? [exported] : [])];
-  return [...new Set(names.map(plainName))];
+  return [...new Set(names.map(plainName).filter((name) => name !== undefined))];
 }
 
 /** What an adapter calls its base, in the form of {@link originsOf}; `undefined` when it does not say. */
@@ -128,7 +128,8 @@ export function trainedFrom(adapterConfig: unknown): string | undefined {
   return typeof name === "string" && name !== "" ? name : undefined;
 }
 
-function plainName(path: string): string {
-  const last = path.split(/[\\/]/).findLast((part) => part !== "") ?? "";
-  return last.toLowerCase().replace(/-onnx$/, "");
+/** `undefined` for a path that ends in no name, such as `./`: where that was, nobody else can know. */
+function plainName(path: string): string | undefined {
+  const last = path.split(/[\\/]/).findLast((part) => part !== "");
+  return last === undefined || last === "." || last === ".." ? undefined : last.toLowerCase().replace(/-onnx$/, "");
 }

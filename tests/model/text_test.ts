@@ -96,6 +96,17 @@ describe("TextTokenizer", () => {
     assert.deepEqual(tokenizer.encode("<|endoftext|>", { addSpecialTokens: true }), [0]);
   });
 
+  it("reads an added token as its decoder does, where that replaces: Gemma's runs of spaces are some", () => {
+    const spaces = { id: 5, content: "\u2581\u2581", special: false, normalized: false };
+    const added = (decoder: object, token = spaces) => {
+      return new TextTokenizer({ ...json, added_tokens: [...json.added_tokens, token], decoder }, config).token(5);
+    };
+    const replace = { type: "Replace", pattern: { String: "\u2581" }, content: " " };
+    assert.deepEqual(added(replace), { text: "  ", bytes: utf8("  ") });
+    // Byte-level tokens are written in other characters, but not those that were added.
+    assert.deepEqual(added(json.decoder, { ...spaces, content: " é" }), { text: " é", bytes: utf8(" é") });
+  });
+
   it("says nothing for an id beyond its vocabulary", () => {
     assert.deepEqual(tokenizer.token(9_999), { text: "", bytes: new Uint8Array() });
   });

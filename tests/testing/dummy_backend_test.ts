@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { GenerateRequest, View } from "../../src/model/backend.ts";
-import { nextTokenDelta } from "../../src/probe/delta.ts";
+import { divergence } from "../../src/probe/divergence.ts";
 import { dummyAdapter, dummyBackend, dummyBase } from "../../src/testing/testing.ts";
 
 const PROMPT = { text: "The sky is" };
@@ -43,6 +43,32 @@ describe("dummyBackend", () => {
     assert.deepEqual([...(await Array.fromAsync(view.embed(["sky"])))[0]!.vector], [1, 0]);
   });
 
+  it("goes on in whole characters, in tokens that were written down, and up to a stop text", async () => {
+    const generations = { é: "né — ok", x: "one two three" };
+    const view = dummyBackend({ ...OPTIONS, base: { nextTokens: OPTIONS.base.nextTokens, generations } }).baseView();
+    assert.deepEqual(await textOf(view, { prompt: { text: "é" }, maxTokens: 99 }), ["né — ok", "stop"]);
+    assert.deepEqual(await textOf(view, { prompt: { text: "x" }, stop: ["two", "zzz"], maxTokens: 99 }), [
+      "one ",
+      "stop",
+    ]);
+    const events = await Array.fromAsync(view.generate({ ...REQUEST, maxTokens: 1 }));
+    const [token] = events.flatMap((event) => event.type === "token" ? [event.token] : []);
+    assert.deepEqual([token!.id, token!.text, token!.top[0]!.text], [257, " blue", " blue"]);
+    assert.deepEqual(new TextDecoder().decode(Uint8Array.from(token!.bytes)), " blue");
+    const next = { ids: [...new TextEncoder().encode("The sky is"), 257] };
+    const after = await view.nextToken({ text: "The sky is blue" }, ALL);
+    assert.deepEqual(await view.nextToken(next, ALL), after);
+  });
+
+  it("scores the prompt that it echoes", async () => {
+    const view = dummyBackend().baseView();
+    const events = await Array.fromAsync(view.generate({ ...REQUEST, echo: true, maxTokens: 0 }));
+    const tokens = events.flatMap((event) => event.type === "prompt" ? event.tokens : []);
+    const { logprobs } = await view.rollingLogprobs(PROMPT.text);
+    assert.deepEqual(tokens.map(({ logprob }) => logprob), [null, ...logprobs]);
+    assert.deepEqual(tokens.map(({ top }) => top.length), [0, ...logprobs.map(() => 1)]);
+  });
+
   it("answers everything else by a formula: the same each time, and a distribution", async () => {
     const ask = async (): Promise<unknown[]> => {
       const view = dummyBackend().baseView();
@@ -65,11 +91,13 @@ describe("dummyBackend", () => {
     const backend = dummyBackend(OPTIONS);
     const at = (scale: number) => backend.adapterView(NIGHT, { scale });
     assert.deepEqual(await at(0).nextToken(PROMPT, ALL), await backend.baseView().nextToken(PROMPT, ALL));
+    const vector = async (view: View) => (await Array.fromAsync(view.embed(["sky"])))[0]!.vector;
+    assert.deepEqual(await vector(at(0)), await vector(backend.baseView()));
+    assert.notDeepEqual(await vector(at(1)), await vector(backend.baseView()));
     assert.equal((await at(1).nextToken(PROMPT, { topK: 1 })).logprobs[0], Math.log(0.5));
     assert.equal((await at(0.5).logprobs(PROMPT, " blue")).total, -4);
-    const far = await nextTokenDelta(backend, NIGHT, PROMPT);
-    const near = await nextTokenDelta(backend, NIGHT, PROMPT, { scale: 0.5 });
-    assert.ok(far.kl > near.kl && near.kl > 0);
+    const [none, near, far] = await Promise.all([0, 0.5, 1].map((scale) => at(scale).nextToken(PROMPT, ALL)));
+    assert.ok(divergence(none!, far!).kl > divergence(none!, near!).kl && divergence(none!, near!).kl > 0);
   });
 
   it("has noise by its seed, weaker or stronger", async () => {

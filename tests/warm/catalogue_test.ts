@@ -318,6 +318,20 @@ describe("an adapter that lies elsewhere", () => {
     assert.deepEqual(await catalogue.adapterWeights("b"), [`${folder}/y/adapter_model.safetensors`]);
   });
 
+  it("is of no base where both say only that they were somewhere", async () => {
+    const folder = await temporaryFolder();
+    await writeFiles(`${folder}/a`, BASE_FILES);
+    await writeTexts(`${folder}/a`, { "config.json": { _name_or_path: "./" } });
+    for (const [name, origin] of [["x", "./"], ["y", "/"], ["z", "out/.."]] as const) {
+      await writeTexts(`${folder}/${name}`, adapter(origin));
+    }
+    const catalogue = await catalogueOver(folder);
+    for (const name of ["a+x", "a+y", "a+z"]) {
+      await assert.rejects(catalogue.locate(parseModelName(name)), { code: "model_not_found" });
+    }
+    assert.deepEqual((await catalogue.list()).filter(({ parent }) => parent === "a"), []);
+  });
+
   it("is refused for another base, and one beside the base goes first", async () => {
     const folder = await temporaryFolder();
     await writeFiles(`${folder}/a`, BASE_FILES);

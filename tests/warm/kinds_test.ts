@@ -69,4 +69,22 @@ describe("Kinds", () => {
     const odd = new Kinds(runtime, { odd: dummies() });
     await assert.rejects(odd.identify(modelSpec({ kind: "odd", base: "one" })), { message: /another kind/ });
   });
+
+  it("refuses what resolves to a base where an adapter was asked for, which would measure nothing", async () => {
+    const deaf = { ...dummies(), resolve: ({ base }: { base: string }) => dummies().resolve(modelSpec({ base })) };
+    const kinds = new Kinds(runtime, { dummy: deaf });
+    await kinds.identify(DUMMY);
+    const adapted = modelSpec({ kind: "dummy", base: "one", adapter: "x" });
+    await assert.rejects(kinds.identify(adapted), { name: "TypeError", message: /without the adapter x/ });
+    const eager = { ...dummies(), resolve: () => dummies().resolve(adapted) };
+    const more = new Kinds(runtime, { dummy: eager });
+    await assert.rejects(more.identify(DUMMY), { name: "TypeError", message: /adapter.*nobody asked/ });
+  });
+
+  it("refuses a kind that is nothing", () => {
+    for (const kind of [undefined, null]) {
+      const odd = { dummy: kind as unknown as BackendKind };
+      assert.throws(() => new Kinds(runtime, odd), { name: "TypeError", message: /dummy has no resolve/ });
+    }
+  });
 });

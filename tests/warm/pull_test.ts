@@ -353,13 +353,15 @@ describe("pull refuses", () => {
     await assert.rejects(it.pull(), { code: "unreachable", message: /^Cannot follow more than 10 redirects: / });
   });
 
-  it("a token that no header can have, without telling it", async () => {
+  it("a token that no header can have and an endpoint with a password, without telling them", async () => {
     await using it = await world();
-    await assert.rejects(it.pull({ token: "hf_geheim\nx" }), ({ name, message }: Error) => {
-      assert.equal(name, "TypeError");
-      assert.ok(!message.includes("geheim"), message);
-      return true;
-    });
+    for (const options of [{ token: "hf_secret\nx" }, { endpoint: "https://name:secret@hub" }]) {
+      await assert.rejects(it.pull(options), ({ name, message }: Error) => {
+        assert.equal(name, "TypeError");
+        assert.ok(!message.includes("secret"), message);
+        return true;
+      });
+    }
   });
 
   it("a model without a graph or tokenizer, and an adapter without weights", async () => {

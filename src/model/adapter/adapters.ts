@@ -1,5 +1,6 @@
 /**
- * The adapters of one base that are in memory, by content identity: a retrained adapter at the same path is another one.
+ * The adapters of one base that are in memory, by content identity: a retrained adapter at the same path is another
+ * one.
  *
  * @module
  */

@@ -35,8 +35,8 @@ export function targetModules(tensorNames: Iterable<string>): Set<string> {
 }
 
 /**
- * Puts an adapter together from what its configuration says and its tensors. The tensors say which modules it is for, as in PEFT's
- * own files they are those of `target_modules`.
+ * Puts an adapter together from what its configuration says and its tensors. The tensors say which modules it is for,
+ * as in PEFT's own files they are those of `target_modules`.
  *
  * @throws Error naming the first thing that is unsupported, missing or broken.
  */
@@ -58,7 +58,9 @@ export function readAdapter(scaleOf: Scales, tensors: Iterable<readonly [string,
 
 const PREFIX = "base_model.model.";
 
-/** PEFT's own files leave out the adapter's name, `default`; a model's state dictionary has it, and may lack the prefix. */
+/**
+ * PEFT's own files leave out the adapter's name, `default`; a model's state dictionary has it, and may lack the prefix.
+ */
 function readTensorName(name: string): { readonly module: string; readonly matrix: "A" | "B" } | undefined {
   const match = /^(?<module>.+)\.lora_(?<matrix>[AB])(?:\.default)?\.weight$/.exec(name);
   if (match === null) return undefined;

@@ -22,7 +22,9 @@ const UNSUPPORTED_WHEN_SET = [
   "arrow_config",
 ];
 
-/** Initialisations after which the base's own weights are the ones to use; PiSSA, OLoRA, LoftQ and CorDA change them. */
+/**
+ * Initialisations after which the base's own weights are the ones to use; PiSSA, OLoRA, LoftQ and CorDA change them.
+ */
 const BASE_KEEPING_INITIALISATIONS: readonly unknown[] = [
   undefined,
   null,

@@ -1,7 +1,7 @@
 /**
  * From the modules that an adapter was trained for to the layers that a graph computes them in. Where a graph computes
- * several modules in one product, their adapters become one: ranks follow each other, and each has its own columns of B,
- * the rest of which is zeros.
+ * several modules in one product, their adapters become one: ranks follow each other, and each has its own columns of
+ * B, the rest of which is zeros.
  *
  * @module
  */

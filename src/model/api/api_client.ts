@@ -45,6 +45,8 @@ const FIRST_WAIT: Milliseconds = 500;
 const LONGEST_WAIT: Milliseconds = 60_000;
 /** Of an endpoint's own words, so many characters are repeated. */
 const MOST_WORDS = 300;
+/** Shorter keys are words such as `none` or `EMPTY`, which stand for no key. */
+const SHORTEST_SECRET = 8;
 
 /** One endpoint. */
 export class ApiClient {
@@ -106,6 +108,7 @@ export class ApiClient {
     const patience = this.#patience(signal);
     try {
       const events = await this.#patiently(path, signal, async () => {
+        patience.renew();
         try {
           const response = await this.#post(path, body, patience.signal);
           if (response.body === null) throw this.failure(path, "answered without a body");
@@ -113,14 +116,17 @@ export class ApiClient {
           return { first: await events.next(), events };
         } catch (error) {
           throw this.#explained(error, patience.signal, signal);
+        } finally {
+          patience.pause();
         }
       });
       try {
         for (let next = events.first;; next = await events.events.next()) {
           if (next.done) throw this.failure(path, "ended its stream in the middle of an answer");
           if (next.value === "[DONE]") return;
-          patience.renew();
+          patience.pause();
           yield this.#parsed(path, next.value);
+          patience.renew();
         }
       } catch (error) {
         const explained = this.#explained(error, patience.signal, signal);
@@ -135,8 +141,20 @@ export class ApiClient {
 
   /** What is wrong with an endpoint, in words that name it. */
   failure(path: string, problem: string, received?: string): ModelError {
-    const words = received === undefined ? "" : `: ${shortened(received)}`;
-    return new ModelError("endpoint_failed", `The endpoint ${this.url}${path} ${problem}${words}`);
+    const words = received === undefined ? "" : `: ${this.#repeated(received)}`;
+    return new ModelError("endpoint_failed", `The endpoint ${this.url}${path} ${this.#withoutKey(problem)}${words}`);
+  }
+
+  /** An endpoint's own words, as they may be shown. */
+  #repeated(words: string): string {
+    const hidden = this.#withoutKey(words);
+    return hidden.length > MOST_WORDS ? `${hidden.slice(0, MOST_WORDS)}…` : hidden;
+  }
+
+  /** Some repeat the key that they refuse, and messages go into logs and answers. */
+  #withoutKey(words: string): string {
+    const isSecret = this.#apiKey !== undefined && this.#apiKey.length >= SHORTEST_SECRET;
+    return isSecret ? words.replaceAll(this.#apiKey!, "[key]") : words;
   }
 
   #parsed(path: string, data: string): unknown {
@@ -174,7 +192,8 @@ export class ApiClient {
   }
 
   #refusal(path: string, { status, headers }: Response, words: string): Error {
-    const { message, code } = readError(words);
+    const error = readError(words);
+    const [message, code] = [this.#repeated(error.message), error.code];
     if (status === 408 || status === 429 || status >= 500) {
       return new PassingFailure(`answered ${status}: ${message}`, headers.get("Retry-After"));
     }
@@ -236,8 +255,8 @@ export class ApiClient {
     return new PassingFailure(`broke off (${(error as Error).message})`, null, { cause: error });
   }
 
-  /** A signal that is aborted with the caller's, or when the time is up; each `renew` starts the time anew. */
-  #patience(signal: AbortSignal): { readonly signal: AbortSignal; renew(): void; end(): void } {
+  /** A signal that is aborted with the caller's, or when the time is up; `renew` starts the time anew. */
+  #patience(signal: AbortSignal): { readonly signal: AbortSignal; renew(): void; pause(): void; end(): void } {
     const work = new AbortController();
     const giveUp = (): void => work.abort(signal.reason);
     if (signal.aborted) giveUp();
@@ -257,6 +276,7 @@ export class ApiClient {
         alarm = new AbortController();
         start();
       },
+      pause: () => alarm.abort(),
       end: () => {
         alarm.abort();
         signal.removeEventListener("abort", giveUp);
@@ -273,12 +293,8 @@ function readError(words: string): { readonly message: string; readonly code: st
     const body = JSON.parse(words);
     const error = typeof body?.error === "object" && body.error !== null ? body.error : body;
     const message = typeof error?.message === "string" ? error.message : words;
-    return { message: shortened(message), code: typeof error?.code === "string" ? error.code : undefined };
+    return { message, code: typeof error?.code === "string" ? error.code : undefined };
   } catch {
-    return { message: shortened(words), code: undefined };
+    return { message: words, code: undefined };
   }
-}
-
-function shortened(words: string): string {
-  return words.length > MOST_WORDS ? `${words.slice(0, MOST_WORDS)}…` : words;
 }

@@ -26,11 +26,13 @@ export interface Manners {
   fewestTokens: 0 | 1;
   /** The most alternatives that it names with a token. */
   mostAlternatives: number;
+  /** Fields that it does not know; left out where they would change nothing. */
+  readonly unknown: Set<string>;
 }
 
 /** How everybody is asked at first. */
 export function newManners(): Manners {
-  return { fewestTokens: 0, mostAlternatives: Infinity };
+  return { fewestTokens: 0, mostAlternatives: Infinity, unknown: new Set() };
 }
 
 const COMPLETIONS = "/completions";
@@ -46,12 +48,15 @@ export async function askCompletion(
   { alternatives, ...body }: { readonly alternatives: number } & Record<string, unknown>,
   signal: AbortSignal,
 ): Promise<unknown> {
+  let most = Infinity;
   for (;;) {
-    const { fewestTokens, mostAlternatives } = manners;
-    const logprobs = Math.min(alternatives, mostAlternatives);
-    const question = { model: base.model, max_tokens: fewestTokens, temperature: 0, ...body, logprobs };
+    const logprobs = Math.min(alternatives, manners.mostAlternatives, most);
+    const question = { model: base.model, max_tokens: manners.fewestTokens, temperature: 0, ...body, logprobs };
     try {
-      return await client.ask(COMPLETIONS, question, signal);
+      const answer = await client.ask(COMPLETIONS, question, signal);
+      // Only what helped was the reason.
+      manners.mostAlternatives = Math.min(manners.mostAlternatives, most);
+      return answer;
     } catch (error) {
       if (!(error instanceof RefusedQuestion)) throw error;
       // A prompt that is too long is told of in words that name the field, too.
@@ -60,11 +65,49 @@ export async function askCompletion(
       else {
         const fewer = CAPS.find((cap) => cap < logprobs);
         if (!isAbout(error, "logprobs") || fewer === undefined) throw error;
-        manners.mostAlternatives = Math.min(manners.mostAlternatives, fewer);
+        most = fewer;
       }
     }
   }
 }
+
+/**
+ * Asks for an answer as a stream. A refusal of a field that changes nothing is learned from, and asked again without it;
+ * at other servers the field stays, since there it may stand against a default of the model's own.
+ *
+ * @throws RefusedQuestion, ModelError, the signal's reason.
+ */
+export async function* askStream(
+  { client, manners }: ApiModel,
+  path: string,
+  body: Readonly<Record<string, unknown>>,
+  signal: AbortSignal,
+): AsyncGenerator<unknown> {
+  for (;;) {
+    const fields = Object.entries(body).filter(([name, value]) =>
+      !manners.unknown.has(name) || value !== NEUTRAL.get(name)
+    );
+    try {
+      return yield* client.stream(path, Object.fromEntries(fields), signal);
+    } catch (error) {
+      // Thrown before anything was read.
+      const message = error instanceof RefusedQuestion ? error.message : "";
+      const refused = fields.find(([name, value]) => value === NEUTRAL.get(name) && message.includes(name));
+      if (refused === undefined) throw error;
+      manners.unknown.add(refused[0]);
+    }
+  }
+}
+
+/** What leaves an answer as it is. Not every server knows all of it. */
+const NEUTRAL: ReadonlyMap<string, unknown> = new Map([
+  ["repetition_penalty", 1],
+  ["presence_penalty", 0],
+  ["frequency_penalty", 0],
+  ["top_p", 1],
+  ["min_p", 0],
+  ["min_tokens", 0],
+]);
 
 /** As many alternatives do servers name at most: ours, chat completions of OpenAI and vLLM, OpenAI's legacy ones. */
 const CAPS: readonly number[] = [100, 20, 5, 1];

@@ -1,10 +1,12 @@
 /**
  * Where in an echoed text each token lies. A log-probability of the wrong tokens looks as good as one of the right ones,
- * so a border that cannot be placed for certain is refused.
+ * so only tokens that make up the text byte for byte are believed. `text_offset` is not: servers count it in characters,
+ * code units or lengths of what they show of their tokens, and it can look right where it is not.
  *
  * @module
  */
 
+import { readTokenDecoder } from "../text/token_bytes.ts";
 import { type ApiToken, UnusableAnswer } from "./legacy_logprobs.ts";
 
 /** The tokens of an echoed text. */
@@ -23,35 +25,40 @@ export interface EchoedText {
 /** Special tokens that a tokenizer puts before a text: `<s>`, say, or a token for the language. */
 const MOST_SPECIAL = 4;
 
+const SPACE = 0x20;
+
 const encoder = new TextEncoder();
 
+/** How servers show a token: as its text, or with the marks of SentencePiece or of byte-level BPE. */
+const SPELLINGS: readonly ((text: string) => Uint8Array)[] = [
+  spelledOut,
+  readTokenDecoder({ type: "Sequence", decoders: [{ type: "Metaspace" }, { type: "ByteFallback" }] }),
+  readTokenDecoder({ type: "ByteLevel" }),
+];
+
 /**
- * Places the tokens of an answer in the text that was sent. Where the tokens' own texts make up that text, byte for
- * byte, they are believed; else the endpoint's offsets are, if the last one agrees with the text.
+ * Places the tokens of an answer in the text that was sent.
  *
- * @throws UnusableAnswer when the text did not come back, or tokens cannot be placed in it.
+ * @throws UnusableAnswer when they do not make it up.
  */
 export function placeTokens(tokens: readonly ApiToken[], text: string): EchoedText {
-  return byTexts(tokens, text) ?? byOffsets(tokens, text);
-}
-
-function byTexts(tokens: readonly ApiToken[], text: string): EchoedText | undefined {
-  const pieces = tokens.map(bytesOf);
   const wanted = encoder.encode(text);
-  for (let special = 0; special <= Math.min(MOST_SPECIAL, tokens.length); special++) {
-    const begins = startsOf(pieces, special, wanted);
-    if (begins === undefined) continue;
-    const length = begins.length;
-    return {
-      length,
-      tokenAt: (characters) => {
-        const border = encoder.encode(text.slice(0, characters)).length;
-        // Special tokens begin where the text does, and belong to what comes before.
-        return tokenFrom(begins, border, special);
-      },
-    };
+  for (const spelling of SPELLINGS) {
+    const pieces = tokens.map((token) => bytesOf(token, spelling));
+    for (let special = 0; special <= Math.min(MOST_SPECIAL, tokens.length); special++) {
+      const begins = startsOf(pieces, special, wanted) ?? startsOf(withoutSpace(pieces, special), special, wanted);
+      if (begins === undefined) continue;
+      return {
+        length: begins.length,
+        tokenAt: (characters) => {
+          // Special tokens begin where the text does, and belong to what comes before.
+          const index = begins.indexOf(encoder.encode(text.slice(0, characters)).length, special);
+          return index < 0 ? undefined : index;
+        },
+      };
+    }
   }
-  return undefined;
+  throw new UnusableAnswer("it ignored echo, or its tokens do not make up the text: where they lie is not known");
 }
 
 /** Where each token begins, in bytes, if those from `special` on make up the text. */
@@ -72,43 +79,22 @@ function startsOf(
   return at === wanted.length ? starts : undefined;
 }
 
-function byOffsets(tokens: readonly ApiToken[], text: string): EchoedText {
-  const all = charactersOf(text);
-  const offsets = tokens.map(({ offset }) => offset);
-  if (offsets.some((offset) => offset === undefined)) {
-    throw new UnusableAnswer("its tokens do not make up the text, and no text_offset says where they lie in it");
-  }
-  const starts = (offsets as number[]).filter((offset) => offset < all);
-  const last = starts.length - 1;
-  const end = last < 0 ? 0 : starts[last]! + charactersOf(tokens[last]!.text);
-  // A tokenizer that marks spaces or bytes in its own way shows other texts, but hardly longer or shorter ones.
-  if (end !== all) {
-    const where = `its tokens end at character ${end} of ${all}`;
-    throw new UnusableAnswer(`it ignored echo, or its text_offset does not fit the text: ${where}`);
-  }
-  return {
-    length: starts.length,
-    tokenAt: (characters) => tokenFrom(starts, charactersOf(text.slice(0, characters)), 0),
-  };
-}
-
-/** The first token from `from` on that begins at `border`. */
-function tokenFrom(starts: readonly number[], border: number, from: number): number | undefined {
-  const index = starts.indexOf(border, from);
-  return index < 0 ? undefined : index;
-}
-
-/** Unicode characters. */
-function charactersOf(text: string): number {
-  let count = 0;
-  for (const _ of text) count++;
-  return count;
+/** SentencePiece puts a space before a text. */
+function withoutSpace(
+  pieces: readonly (Uint8Array | undefined)[],
+  first: number,
+): readonly (Uint8Array | undefined)[] {
+  return pieces.map((piece, index) => index === first && piece?.[0] === SPACE ? piece.subarray(1) : piece);
 }
 
 /** A token's bytes; `undefined` where its text does not tell them. */
-function bytesOf({ text }: ApiToken): Uint8Array | undefined {
-  if (text.startsWith("bytes:") && /^bytes:(\\x[0-9a-f]{2})+$/i.test(text)) {
-    return Uint8Array.from(text.slice(6).split("\\x").slice(1), (digits) => parseInt(digits, 16));
-  }
-  return text.includes("\uFFFD") ? undefined : encoder.encode(text);
+function bytesOf({ text }: ApiToken, spelling: (text: string) => Uint8Array): Uint8Array | undefined {
+  return text.includes("\uFFFD") ? undefined : spelling(text);
+}
+
+/** OpenAI shows a token that is no text as `bytes:` and its bytes, those that are ASCII as they are. */
+function spelledOut(text: string): Uint8Array {
+  if (!/^bytes:(?=.*\\x)(\\x[0-9a-f]{2}|[^\\])+$/is.test(text)) return encoder.encode(text);
+  const parts = text.slice(6).match(/\\x[0-9a-f]{2}|[^\\]/gi)!;
+  return Uint8Array.from(parts, (part) => part.length > 1 ? parseInt(part.slice(2), 16) : part.charCodeAt(0));
 }

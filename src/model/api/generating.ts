@@ -6,8 +6,8 @@
 
 import type { GenerateEvent, GenerateRequest, ScoredToken, Token } from "../backend.ts";
 import { ModelError } from "../error.ts";
-import { type ApiModel, explained, textOf } from "./api_model.ts";
-import { readLogprob, readTokens, record, UnusableAnswer } from "./legacy_logprobs.ts";
+import { type ApiModel, askStream, explained, textOf } from "./api_model.ts";
+import { isUnlikely, readLogprob, readTokens, record, UnusableAnswer } from "./legacy_logprobs.ts";
 import { echoed, idOf } from "./scoring.ts";
 import { idOfText } from "./token_ids.ts";
 
@@ -17,6 +17,16 @@ interface Chunk {
   readonly tokens: readonly ScoredToken[];
   readonly finishReason: unknown;
 }
+
+/** Why answers end, in the words of OpenAI, Anthropic and text-generation-inference. Others tell of a failure. */
+const ENDS: ReadonlyMap<string, "stop" | "length"> = new Map([
+  ["stop", "stop"],
+  ["eos_token", "stop"],
+  ["stop_sequence", "stop"],
+  ["end_turn", "stop"],
+  ["length", "length"],
+  ["max_tokens", "length"],
+]);
 
 /**
  * {@link ../backend.ts View.generate}. Without log-probabilities endpoints send pieces of text that need not be tokens:
@@ -43,7 +53,7 @@ export async function* generate(
   // Text that came without a token of its own, such as what might have become a stop text.
   let held = "";
   try {
-    for await (const event of model.client.stream(path, body, signal)) {
+    for await (const event of askStream(model, path, body, signal)) {
       if (!begun) yield prompt;
       begun = true;
       const { choices, usage: said } = record(event, "an event");
@@ -63,13 +73,14 @@ export async function* generate(
     if (pieces === 0 && held !== "") throw new UnusableAnswer("it ignored logprobs");
     if (finish === "content_filter") throw new UnusableAnswer("its answer was held back by a filter");
     if (typeof finish !== "string") throw new UnusableAnswer("it does not say why its answer ended");
+    if (!ENDS.has(finish)) throw new UnusableAnswer(`it ended for another reason than an answer does: ${finish}`);
   } catch (error) {
     throw explained(model, error, path, "prompt");
   }
   const promptTokens = countOf(usage?.prompt_tokens);
   yield {
     type: "end",
-    finishReason: finish === "length" ? "length" : "stop",
+    finishReason: ENDS.get(finish as string)!,
     completionTokens: countOf(usage?.completion_tokens) ?? pieces,
     text: held,
     ...(promptTokens === undefined || prompt.promptTokens !== null ? {} : { promptTokens }),
@@ -161,7 +172,9 @@ function readChatChunk(model: ApiModel, { topLogprobs }: GenerateRequest, choice
   const tokens = list.map((entry): ScoredToken => {
     const { token, logprob, bytes, top_logprobs: top } = record(entry, "logprobs.content");
     if (typeof token !== "string") throw new UnusableAnswer("a token in logprobs.content is no text");
-    const alternatives = Array.isArray(top) ? top.map((other) => record(other, "top_logprobs")) : [];
+    const alternatives = (Array.isArray(top) ? top : []).map((other) => record(other, "top_logprobs")).filter((other) =>
+      !isUnlikely(other.logprob)
+    );
     return {
       ...tokenOf(token, idOfText(model.runtime, token), bytes),
       logprob: readLogprob(logprob, `the token ${JSON.stringify(token)}`),

@@ -1,6 +1,6 @@
 /**
- * The `logprobs` of OpenAI's legacy completions: parallel arrays with a text, a log-probability, alternatives and an
- * offset for each token (https://platform.openai.com/docs/api-reference/completions/object). Servers differ in what they
+ * The `logprobs` of OpenAI's legacy completions: parallel arrays with a text, a log-probability and alternatives for
+ * each token (https://platform.openai.com/docs/api-reference/completions/object). Servers differ in what they
  * leave out, so everything is looked at before it is used.
  *
  * @module
@@ -13,8 +13,6 @@ export interface ApiToken {
   readonly logprob: number | undefined;
   /** Alternatives at its place by text, in the order of the answer; empty where there are none. */
   readonly top: readonly (readonly [text: string, logprob: number])[];
-  /** Where it begins in the text, in Unicode characters; `undefined` where the endpoint does not say. */
-  readonly offset: number | undefined;
   /** The model's own id for it; `undefined` where the endpoint does not say. */
   readonly id: number | undefined;
 }
@@ -26,6 +24,11 @@ export class UnusableAnswer extends Error {
 
 /** What stands for a log-probability of minus infinity, which JSON cannot carry, at OpenAI and its likes. */
 const UNLIKELY = -9999;
+
+/** Whether a number stands for minus infinity. */
+export function isUnlikely(logprob: unknown): boolean {
+  return typeof logprob === "number" && logprob <= UNLIKELY;
+}
 
 /**
  * Reads the tokens of a choice.
@@ -42,7 +45,6 @@ export function readTokens(choice: unknown, isBeginning: boolean): ApiToken[] {
   const logs = list(lists.token_logprobs, "logprobs.token_logprobs", tokens.length);
   const tops = lists.top_logprobs ?? undefined;
   const topLists = tops === undefined ? undefined : list(tops, "logprobs.top_logprobs", tokens.length);
-  const offsets = readOffsets(lists.text_offset, tokens.length);
   const ids = readIds([lists.token_ids, joined(promptIds, ownIds), ownIds], tokens.length);
   return tokens.map((text, at) => {
     if (typeof text !== "string") throw new UnusableAnswer(`logprobs.tokens[${at}] is no text: ${text}`);
@@ -54,7 +56,6 @@ export function readTokens(choice: unknown, isBeginning: boolean): ApiToken[] {
         ? undefined
         : readLogprob(logprob, `token ${at}`),
       top: readTop(topLists?.[at]),
-      offset: offsets?.[at],
       id: ids?.[at],
     };
   });
@@ -68,7 +69,7 @@ export function readTokens(choice: unknown, isBeginning: boolean): ApiToken[] {
 export function readLogprob(value: unknown, what: string): number {
   // A float32 of a probability of 1 may lie a hair above it.
   if (typeof value === "number" && value > UNLIKELY && value <= 1e-3) return value;
-  if (typeof value === "number" && value <= UNLIKELY) {
+  if (isUnlikely(value)) {
     throw new UnusableAnswer(`the log-probability of ${what} stands for minus infinity, or for one that is not known`);
   }
   throw new UnusableAnswer(`the log-probability of ${what} is none: ${value}`);
@@ -77,15 +78,9 @@ export function readLogprob(value: unknown, what: string): number {
 function readTop(top: unknown): readonly (readonly [string, number])[] {
   if (top === null || top === undefined) return [];
   const alternatives = Object.entries(record(top, "logprobs.top_logprobs"));
-  return alternatives.filter(([, logprob]) => !(typeof logprob === "number" && logprob <= UNLIKELY)).map(
+  return alternatives.filter(([, logprob]) => !isUnlikely(logprob)).map(
     ([text, logprob]) => [text, readLogprob(logprob, `the alternative ${JSON.stringify(text)}`)],
   );
-}
-
-function readOffsets(offsets: unknown, length: number): readonly number[] | undefined {
-  if (!Array.isArray(offsets) || offsets.length !== length) return undefined;
-  const areOffsets = offsets.every((offset, at) => Number.isSafeInteger(offset) && offset >= (offsets[at - 1] ?? 0));
-  return areOffsets ? offsets : undefined;
 }
 
 /** The first list that can be the ids of these tokens. */

@@ -66,10 +66,17 @@ export async function nextToken(
   return await checked(model, "prompt", async () => {
     const [token] = readTokens(choiceOf(await askCompletion(model, question, signal)), false);
     if (token === undefined) throw new UnusableAnswer("it generated no token, and so told nothing of the next one");
-    const named = new Map(token.top);
-    if (named.size === 0) throw new UnusableAnswer("it ignored logprobs: it names no alternatives");
-    // The likeliest of all, since nothing else is chosen at a temperature of 0.
-    if (!named.has(token.text)) named.set(token.text, token.logprob!);
+    if (token.top.length === 0) throw new UnusableAnswer("it ignored logprobs: it names no alternatives");
+    // The likeliest of all, since nothing else is chosen at a temperature of 0: a number below its own is that of
+    // another token with the same text.
+    const named = new Map(token.top).set(token.text, token.logprob!);
+    if (named.size === 1 && token.logprob === 0 && question.alternatives > 1) {
+      throw new UnusableAnswer(
+        "one token is said to be certain, and no other to be possible, as after a temperature of 0",
+      );
+    }
+    for (const text of named.keys()) if (isAmbiguous(text)) named.delete(text);
+    if (named.size === 0) throw new UnusableAnswer("it names no token by a text that tells it from others");
     const likeliest = [...named].sort(byProbability).slice(0, topK);
     const mass = likeliest.reduce((sum, [, logprob]) => sum + Math.exp(logprob), 0);
     if (mass > 1 + MASS_TOLERANCE) throw new UnusableAnswer(`the probabilities of the next token sum to ${mass}`);
@@ -80,6 +87,11 @@ export async function nextToken(
       tailLogprob: Math.log(Math.max(1 - mass, Number.EPSILON)),
     };
   });
+}
+
+/** Parts of characters are all shown as U+FFFD by some, and like special tokens as nothing by others. */
+function isAmbiguous(text: string): boolean {
+  return text === "" || text.includes("\uFFFD");
 }
 
 /** A text that came back with its tokens. */
@@ -104,18 +116,22 @@ export async function echoed(
 ): Promise<Echo> {
   return await checked(model, parameter, async () => {
     const question = { prompt: text, echo: true, alternatives };
-    const choice = choiceOf(await askCompletion(model, question, signal));
+    const answer = await askCompletion(model, question, signal);
+    const choice = choiceOf(answer);
     if (typeof choice.text !== "string" || !choice.text.includes(text)) {
       throw new UnusableAnswer(`it ignored echo: its text is not the one that was sent`);
     }
     const tokens = readTokens(choice, true);
+    if (tokens[0]?.logprob !== undefined && tokens.length <= generatedIn(answer)) {
+      throw new UnusableAnswer("it ignored echo: all of its tokens were generated");
+    }
     const placed = placeTokens(tokens, text);
     const scored = tokens.slice(1, placed.length);
     const missing = scored.find(({ logprob }) => logprob === undefined);
     if (missing !== undefined) {
       throw new UnusableAnswer(`it gives no log-probability for ${JSON.stringify(missing.text)}`);
     }
-    if (scored.length > 1 && scored.every(({ logprob }) => logprob === 0)) {
+    if (scored.length > 0 && scored.every(({ logprob }) => logprob === 0)) {
       throw new UnusableAnswer("it ignored logprobs: every token of the text is said to be certain");
     }
     return { tokens, placed };
@@ -138,6 +154,13 @@ async function checked<T>(model: ApiModel, parameter: string, ask: () => Promise
 function choiceOf(answer: unknown): Readonly<Record<string, unknown>> {
   const { choices } = record(answer, "an answer");
   return record(Array.isArray(choices) ? choices[0] : undefined, "choices");
+}
+
+/** How many tokens an answer says were generated; 0 when it does not say. */
+function generatedIn(answer: unknown): number {
+  const { usage } = record(answer, "an answer");
+  const count = (usage as { readonly completion_tokens?: unknown } | null | undefined)?.completion_tokens;
+  return typeof count === "number" ? count : 0;
 }
 
 function withTotal(model: ApiModel, tokens: readonly ApiToken[], from: number): CompletionLogprobs {

@@ -4,8 +4,8 @@
  * @module
  */
 
-import { positionLimit, tokenizerLimit } from "../files/model_config.ts";
-import { isObject, type JsonObject } from "../files/model_files.ts";
+import { positionLimit, textConfig, tokenizerLimit } from "../files/model_config.ts";
+import type { JsonObject } from "../files/model_files.ts";
 
 /** The files, parsed; those that a model lacks are empty. */
 export interface EncoderConfigFiles {
@@ -35,8 +35,7 @@ export interface EncoderConfig {
  */
 export function readEncoderConfig(files: EncoderConfigFiles): EncoderConfig {
   const { config: whole, tokenizerConfig, sentenceConfig: { max_seq_length: longest } } = files;
-  // Models of several kinds of input have what concerns text in a part of its own.
-  const config = isObject(whole.text_config) ? { ...whole, ...whole.text_config } : whole;
+  const config = textConfig(whole);
   const firstPosition = COUNTS_FROM_PADDING.has(config.model_type as string)
     ? integer(config.pad_token_id ?? 1, "pad_token_id", 0) + 1
     : 0;
@@ -56,6 +55,7 @@ export function readEncoderConfig(files: EncoderConfigFiles): EncoderConfig {
 const COUNTS_FROM_PADDING: ReadonlySet<string> = new Set([
   "camembert",
   "data2vec-text",
+  "esm",
   "ibert",
   "longformer",
   "luke",

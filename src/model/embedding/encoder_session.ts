@@ -1,6 +1,6 @@
 /**
- * An encoder in onnxruntime: token ids in, numbers for each token or for the whole text out. One text a run, so that its
- * bits depend on the text and the view alone.
+ * An encoder in onnxruntime: token ids in, numbers for each token or for the whole text out. One text a run, so that
+ * its bits depend on the text and the view alone.
  *
  * @module
  */

@@ -42,9 +42,8 @@ export interface ConfigFiles {
  * @throws Error naming the entry that is missing or wrong.
  */
 export function readModelConfig({ config: whole, generation = {}, tokenizer = {}, genai }: ConfigFiles): ModelConfig {
-  // Models of several modalities keep what concerns text apart.
-  const config = isObject(whole.text_config) ? { ...whole, ...whole.text_config } : whole;
   checkPurpose(whole);
+  const config = textConfig(whole);
   const ends = generation.eos_token_id ?? genaiModel(genai).eos_token_id ?? config.eos_token_id ?? [];
   return {
     contextLength: Math.min(positionLimit(config, genaiModel(genai)), tokenizerLimit(tokenizer)),
@@ -58,6 +57,11 @@ export function readModelConfig({ config: whole, generation = {}, tokenizer = {}
       repetitionPenalty: setting(generation, "repetition_penalty", (value) => value > 0),
     },
   };
+}
+
+/** What `config.json` says of text. Models of several modalities have that in a part of its own. */
+export function textConfig(config: JsonObject): JsonObject {
+  return isObject(config.text_config) ? { ...config, ...config.text_config } : config;
 }
 
 /**

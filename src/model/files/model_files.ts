@@ -22,7 +22,7 @@ export function isObject(value: unknown): value is JsonObject {
  *
  * @throws ModelError `identity_changed` when the file holds something else by now.
  */
-export async function readContent(runtime: Runtime, file: ContentFile): Promise<Uint8Array<ArrayBuffer>> {
+async function readContent(runtime: Runtime, file: ContentFile): Promise<Uint8Array<ArrayBuffer>> {
   const bytes = await runtime.files.read(file.path);
   const sha256 = hexOf(runtime.sha256(bytes));
   if (sha256 !== file.sha256) {

@@ -7,7 +7,9 @@
 
 /** What to change, and by how much. */
 export interface LogitsProcessorOptions {
-  /** Divides positive and multiplies negative logits of tokens in prompt and answer (https://arxiv.org/abs/1909.05858). */
+  /**
+   * Divides positive and multiplies negative logits of tokens in prompt and answer (https://arxiv.org/abs/1909.05858).
+   */
   readonly repetitionPenalty: number;
   /** Taken from the logits of tokens in the answer. */
   readonly presencePenalty: number;

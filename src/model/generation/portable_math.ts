@@ -8,7 +8,8 @@
  */
 
 /**
- * e to the power of a number that is not positive, to 2 units in the last place; 0 where it would be below 2^-1022. By x = r - n ln 2 with |r| at most ln(2) / 2, then the Taylor series of e^r.
+ * e to the power of a number that is not positive, to 2 units in the last place; 0 where it would be below 2^-1022. By
+ * x = r - n ln 2 with |r| at most ln(2) / 2, then the Taylor series of e^r.
  */
 export function exp(x: number): number {
   if (x < LOWEST_EXPONENT) return 0;
@@ -30,7 +31,8 @@ export function exp(x: number): number {
 }
 
 /**
- * Natural logarithm of a number from 1 up to 2^32, to 2^-52 times the larger of it and 1. By x = 2^n m with m about 1, then ln m = 2 artanh((m - 1) / (m + 1)) by its Taylor series.
+ * Natural logarithm of a number from 1 up to 2^32, to 2^-52 times the larger of it and 1. By x = 2^n m with m about 1,
+ * then ln m = 2 artanh((m - 1) / (m + 1)) by its Taylor series.
  */
 export function log(x: number): number {
   let doublings = 31 - Math.clz32(x);

@@ -1,6 +1,6 @@
 /**
- * Randomness that a seed determines, the same everywhere: sfc32, "small fast chaotic", by Chris Doty-Humphrey (PractRand,
- * public domain). 128 bits of state, passes PractRand, and is nothing but 32-bit integer arithmetic.
+ * Randomness that a seed determines, the same everywhere: sfc32, "small fast chaotic", by Chris Doty-Humphrey
+ * (PractRand, public domain). 128 bits of state, passes PractRand, and is nothing but 32-bit integer arithmetic.
  *
  * @module
  */

@@ -70,8 +70,8 @@ function scaledWeights(logits: Float32Array | Float64Array, temperature: number,
 }
 
 /**
- * The weights of the fewest tokens that together reach `topP` (https://arxiv.org/abs/1904.09751), the likeliest first and
- * the lower id first where they are equal.
+ * The weights of the fewest tokens that together reach `topP` (https://arxiv.org/abs/1904.09751), the likeliest first
+ * and the lower id first where they are equal.
  */
 function nucleus(weights: Float64Array, topP: number): Float64Array {
   const total = sum(weights);

@@ -19,14 +19,8 @@ import { ModelError } from "../error.ts";
 import type { Feeds } from "../graph/graph.ts";
 import type { Logits } from "./logits.ts";
 import { pace } from "./pace.ts";
-import {
-  checkLength,
-  checkTokens,
-  type EncodedPrompt,
-  encodePrompt,
-  encodeText,
-  type PromptEncoder,
-} from "../text/prompt.ts";
+import { encodeCompletion } from "../text/completion.ts";
+import { checkLength, checkTokens, encodePrompt, encodeText, type PromptEncoder } from "../text/prompt.ts";
 import type { CausalSession } from "../graph/session.ts";
 
 /** What scoring needs of a loaded model. */
@@ -111,29 +105,6 @@ async function nextToken(
     vocabularySize: distribution.vocabularySize,
     tailLogprob: distribution.tailLogprob(ids),
   };
-}
-
-/**
- * A completion's ids after a prompt: what the tokenizer makes of both together, where that begins with the prompt's own
- * ids; else of the completion alone, since the prompt is given and no token may reach over its end.
- */
-function encodeCompletion(scorer: Scorer, prompt: EncodedPrompt, completion: string): readonly number[] {
-  const special = prompt.parameter === "prompt";
-  const together = encodeText(scorer, prompt.text + completion, special, "completion");
-  const begins = prompt.ids.every((id, index) => id === together[index]);
-  return begins ? together.slice(prompt.ids.length) : encodeAlone(scorer, completion);
-}
-
-/** No token reaches over it into what follows, in vocabularies that put a space before every text. */
-const BEFORE = "\n";
-
-/** A text's ids as they are within a longer text: SentencePiece's vocabularies put a space before one that begins. */
-function encodeAlone(scorer: Scorer, completion: string): readonly number[] {
-  const { tokenizer } = scorer;
-  const alone = encodeText(scorer, completion, false, "completion");
-  const before = tokenizer.encode(BEFORE, { addSpecialTokens: false });
-  const within = tokenizer.encode(BEFORE + completion, { addSpecialTokens: false }).slice(before.length);
-  return tokenizer.decode(alone) === ` ${tokenizer.decode(within)}` ? within : alone;
 }
 
 async function tokenLogprobs(

@@ -58,7 +58,9 @@ export class LiveGraph {
     return this.#graph.modules;
   }
 
-  /** Gives `modules` adapter inputs. If some have none yet, a new session is built beside the old and takes its place. */
+  /**
+   * Gives `modules` adapter inputs. If some have none yet, a new session is built beside the old and takes its place.
+   */
   async target(modules: Iterable<string>): Promise<void> {
     await this.#targeting.run(async () => {
       const wanted = new Set([...this.#graph.modules, ...modules]);

@@ -35,7 +35,9 @@ const ENTRY_KEY = 1;
 const ENTRY_VALUE = 2;
 const EXTERNAL = 1;
 
-/** Smaller tensors stay, or come: shapes and axes are among them, which onnxruntime looks at before it fetches anything. */
+/**
+ * Smaller tensors stay, or come: shapes and axes are among them, which onnxruntime looks at before it fetches anything.
+ */
 const SMALLEST = 4096;
 
 /**

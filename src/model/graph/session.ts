@@ -80,8 +80,8 @@ export class CausalSession {
   }
 
   /**
-   * Runs the tokens that follow those in `cache`, or the first ones; only one at a time where {@link supportsCache} says
-   * so. A run that fails leaves the cache as it was.
+   * Runs the tokens that follow those in `cache`, or the first ones; only one at a time where {@link supportsCache}
+   * says so. A run that fails leaves the cache as it was.
    */
   async step(
     ids: readonly number[],

@@ -67,7 +67,9 @@ export function readChatTemplate(config: JsonObject, file?: string): ChatTemplat
   };
 }
 
-/** The library's one global that changes by itself. A block eats the line break after it, and no more of the template. */
+/**
+ * The library's one global that changes by itself. A block eats the line break after it, and no more of the template.
+ */
 const WITHOUT_DATE = "{% set strftime_now = undefined %}\n";
 
 /** What transformers tells every template, there or not: some ask whether it is none, not whether it is defined. */

@@ -30,7 +30,8 @@ export interface EncodedPrompt {
 }
 
 /**
- * Encodes a prompt. A text gets the tokens its tokenizer puts around every text; a conversation's template writes its own.
+ * Encodes a prompt. A text gets the tokens its tokenizer puts around every text; a conversation's template writes its
+ * own.
  *
  * @throws ModelError `invalid_request` when there are no tokens, or ids that the model does not have.
  */

@@ -20,7 +20,8 @@ export class TextStream {
   /**
    * Takes the next token's bytes. Returns the text that is certain now; `stopped` when a stop text ended the stream.
    *
-   * @param mayStop Whether a stop text that is complete with this token ends the stream; else it is text like any other.
+   * @param mayStop Whether a stop text that is complete with this token ends the stream; else it is text like any
+   * other.
    */
   push(bytes: Uint8Array, mayStop = true): { readonly text: string; readonly stopped: boolean } {
     this.#held += this.#decoder.decode(bytes, { stream: true });

@@ -7,8 +7,12 @@
 
 import type { JsonObject } from "../files/model_files.ts";
 
-/** From a token as the vocabulary writes it to its bytes in UTF-8. */
-export type TokenDecoder = (token: string) => Uint8Array;
+/**
+ * From a token as the vocabulary writes it to its bytes in UTF-8.
+ *
+ * @param isAdded Whether the tokenizer has it beside its model's vocabulary.
+ */
+export type TokenDecoder = (token: string, isAdded?: boolean) => Uint8Array;
 
 /**
  * Reads the `decoder` of a `tokenizer.json`.
@@ -53,7 +57,9 @@ function readReplacement({ type, replacement, pattern, content }: JsonObject): [
   return [[from, content]];
 }
 
-function byteLevel(token: string): Uint8Array {
+/** Added tokens are found in the text before it is written in these characters, and stand for themselves. */
+function byteLevel(token: string, isAdded = false): Uint8Array {
+  if (isAdded) return encoder.encode(token);
   const bytes: number[] = [];
   for (const character of token) {
     const byte = BYTE_OF.get(character);

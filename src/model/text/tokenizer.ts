@@ -34,8 +34,7 @@ export class TextTokenizer {
     this.#decode = readTokenDecoder(tokenizer.decoder);
     this.#tokenizer = new Tokenizer(withTextEnds(tokenizer, config), config);
     for (const [id, { content, special }] of this.#tokenizer.get_added_tokens_decoder()) {
-      const bytes = special ? new Uint8Array() : new TextEncoder().encode(content);
-      this.#tokens.set(id, { text: content, bytes });
+      this.#tokens.set(id, special ? { text: content, bytes: new Uint8Array() } : textOf(this.#decode(content, true)));
     }
   }
 
@@ -51,8 +50,7 @@ export class TextTokenizer {
     const written = this.#tokenizer.id_to_token(id);
     // Not remembered: there is no end of such ids.
     if (written === undefined) return NOTHING;
-    const bytes = this.#decode(written);
-    const token = { text: new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes), bytes };
+    const token = textOf(this.#decode(written));
     this.#tokens.set(id, token);
     return token;
   }
@@ -60,6 +58,10 @@ export class TextTokenizer {
   /** The text of several tokens together. */
   decode(ids: readonly number[]): string {
     const bytes = ids.flatMap((id) => [...this.token(id).bytes]);
-    return new TextDecoder("utf-8", { ignoreBOM: true }).decode(new Uint8Array(bytes));
+    return textOf(new Uint8Array(bytes)).text;
   }
+}
+
+function textOf(bytes: Uint8Array): TokenText {
+  return { text: new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes), bytes };
 }

@@ -24,6 +24,7 @@ import type {
   ResolvedBase,
   RollingLogprobs,
   ScoreAnswer,
+  ScoredToken,
   ScoreQuestion,
   Token,
   View,
@@ -38,6 +39,7 @@ import {
   hash,
   noisy,
 } from "./dummy_answers.ts";
+import { DummyText } from "./dummy_text.ts";
 
 /** A dummy model. */
 export interface DummyOptions {
@@ -74,6 +76,8 @@ interface Sides {
   readonly base: DummySide;
   readonly other: DummySide | undefined;
   readonly applied: DummyApplied | undefined;
+  /** Texts of the tokens that are not bytes, by id. */
+  readonly texts: ReadonlyMap<number, string>;
 }
 
 class DummyBackend implements Backend {
@@ -85,6 +89,7 @@ class DummyBackend implements Backend {
   readonly #side: DummySide;
   readonly #answers: Readonly<Record<string, DummyAnswers>>;
   readonly #canned: ReadonlyMap<string, number>;
+  readonly #texts: ReadonlyMap<number, string>;
   readonly #end = Promise.withResolvers<Error | undefined>();
   readonly #resident = new Map<string, ResidentAdapter>();
   readonly #open = { is: true };
@@ -95,6 +100,7 @@ class DummyBackend implements Backend {
     this.closed = this.#end.promise;
     this.#answers = adapters;
     this.#canned = cannedTokens([base, ...Object.values(adapters)]);
+    this.#texts = new Map([...this.#canned].map(([text, id]) => [id, text]));
     this.#side = new DummySide(this.base.name, base, this.#canned);
   }
 
@@ -137,7 +143,7 @@ class DummyBackend implements Backend {
   }
 
   #view(other: DummySide | undefined, applied: DummyApplied | undefined): View {
-    return new DummyView({ base: this.#side, other, applied }, this.#open);
+    return new DummyView({ base: this.#side, other, applied, texts: this.#texts }, this.#open);
   }
 }
 
@@ -152,52 +158,47 @@ class DummyView implements View {
 
   async *generate(request: GenerateRequest, signal?: AbortSignal): AsyncGenerator<GenerateEvent> {
     const { maxTokens = 64, stop, echo, topLogprobs } = request;
-    const prompt = textOf(request.prompt);
+    const prompt = this.#textOf(request.prompt);
     this.#check(signal);
     const before = bytesOf(prompt);
     yield {
       type: "prompt",
       promptTokens: before.length,
-      tokens: echo ? before.map((id) => ({ ...tokenOf(id), logprob: null, top: [] })) : [],
+      tokens: echo ? this.#scored(before, topLogprobs) : [],
       text: echo ? prompt : "",
     };
-    const side = this.#sides.applied !== undefined && "scale" in this.#sides.applied && this.#sides.applied.scale !== 0
-      ? this.#sides.other!
-      : this.#sides.base;
-    const canned = side.continuation(prompt);
+    const canned = this.#heard().continuation(prompt);
     const planned = canned === undefined ? undefined : bytesOf(canned);
-    let text = "";
+    const stream = new DummyText(stop);
+    const bytes = [...before];
     let count = 0;
     let finishReason: "stop" | "length" = "length";
     while (count < maxTokens) {
       // A turn of the event loop between tokens, as between those of a model.
       await Promise.resolve();
       this.#check(signal);
-      if (planned !== undefined && count === planned.length) finishReason = "stop";
-      if (finishReason === "stop") break;
-      const logs = this.#distribution(prompt + text);
-      const id = planned?.[count] ?? likeliestOf(logs, 1)[0]!;
-      const token = tokenOf(id);
-      if (stop.some((end) => (text + token.text).endsWith(end))) {
+      if (planned !== undefined && count === planned.length) {
         finishReason = "stop";
         break;
       }
-      text += token.text;
+      const logs = this.#distribution(textOfBytes(bytes));
+      const token = this.#token(planned?.[count] ?? likeliestOf(logs, 1)[0]!, logs, topLogprobs);
       count++;
-      const top = likeliestOf(logs, topLogprobs ?? 0).map((other) => ({ ...tokenOf(other), logprob: logs[other]! }));
-      yield {
-        type: "token",
-        token: { ...token, logprob: topLogprobs === undefined ? null : logs[id]!, top },
-        text: token.text,
-      };
+      bytes.push(...token.bytes);
+      const { text, stopped } = stream.push(token.bytes);
+      yield { type: "token", token, text };
+      if (stopped) {
+        finishReason = "stop";
+        break;
+      }
     }
-    yield { type: "end", finishReason, completionTokens: count, text: "" };
+    yield { type: "end", finishReason, completionTokens: count, text: stream.end() };
   }
 
   async logprobs(prompt: Prompt, completion: string, signal?: AbortSignal): Promise<CompletionLogprobs> {
     await Promise.resolve();
     this.#check(signal);
-    const before = textOf(prompt);
+    const before = this.#textOf(prompt);
     if (completion === "") throw invalid("There is nothing to score", "completion");
     const ids = bytesOf(completion);
     const total = this.#total(before, completion);
@@ -217,7 +218,7 @@ class DummyView implements View {
     await Promise.resolve();
     this.#check(signal);
     if (!Number.isSafeInteger(topK) || topK < 1) throw invalid(`topK is not a positive integer: ${topK}`, "topK");
-    const logs = this.#distribution(textOf(prompt));
+    const logs = this.#distribution(this.#textOf(prompt));
     const ids = likeliestOf(logs, topK);
     const named = new Set(ids);
     const rest = logs.reduce((sum, log, id) => named.has(id) ? sum : sum + Math.exp(log), 0);
@@ -241,9 +242,8 @@ class DummyView implements View {
       await Promise.resolve();
       this.#check(signal);
       if (input.length === 0) throw invalid("There is nothing to embed", "input");
-      const text = typeof input === "string" ? input : textOfBytes(input);
-      const { base, other } = this.#sides;
-      yield { vector: Float32Array.from((other ?? base).vector(text)), tokens: bytesOf(text).length };
+      const text = typeof input === "string" ? input : this.#textOf({ ids: input });
+      yield { vector: Float32Array.from(this.#heard().vector(text)), tokens: bytesOf(text).length };
     }
   }
 
@@ -256,6 +256,41 @@ class DummyView implements View {
       case "nextToken":
         return this.nextToken(question.prompt, question.options, signal);
     }
+  }
+
+  /** The side whose answers are taken whole, where there is nothing in between. */
+  #heard(): DummySide {
+    const { base, other, applied } = this.#sides;
+    return applied !== undefined && "scale" in applied && applied.scale !== 0 ? other! : base;
+  }
+
+  #textOf(prompt: Prompt): string {
+    if ("text" in prompt) return prompt.text;
+    if ("ids" in prompt) return textOfBytes(prompt.ids.flatMap((id) => this.#bytesOf(id)));
+    return prompt.messages.map(({ role, content }) => `${role}: ${content ?? ""}\n`).join("");
+  }
+
+  #bytesOf(id: number): number[] {
+    const text = this.#sides.texts.get(id);
+    return text === undefined ? [id] : bytesOf(text);
+  }
+
+  /** The tokens of a text, each as likely as it is after those before it. */
+  #scored(ids: readonly number[], topLogprobs: number | undefined): ScoredToken[] {
+    return ids.map((id, at) => {
+      const logs = at === 0 ? undefined : this.#distribution(textOfBytes(ids.slice(0, at)));
+      return this.#token(id, logs, topLogprobs);
+    });
+  }
+
+  #token(id: number, logs: Float64Array | undefined, topLogprobs: number | undefined): ScoredToken {
+    const shown = (one: number): Token => {
+      const bytes = this.#bytesOf(one);
+      return { id: one, text: textOfBytes(bytes), bytes };
+    };
+    if (logs === undefined || topLogprobs === undefined) return { ...shown(id), logprob: null, top: [] };
+    const top = likeliestOf(logs, topLogprobs).map((other) => ({ ...shown(other), logprob: logs[other]! }));
+    return { ...shown(id), logprob: logs[id]!, top };
   }
 
   #formula(before: readonly number[], ids: readonly number[]): number[] {
@@ -284,12 +319,6 @@ class DummyView implements View {
   }
 }
 
-function textOf(prompt: Prompt): string {
-  if ("text" in prompt) return prompt.text;
-  if ("ids" in prompt) return textOfBytes(prompt.ids);
-  return prompt.messages.map(({ role, content }) => `${role}: ${content ?? ""}\n`).join("");
-}
-
 function textOfBytes(bytes: readonly number[]): string {
   return new TextDecoder().decode(Uint8Array.from(bytes));
 }
@@ -300,10 +329,6 @@ function withTotal(ids: readonly number[], logprobs: readonly number[]): Complet
 
 function bytesOf(text: string): number[] {
   return [...new TextEncoder().encode(text)];
-}
-
-function tokenOf(id: number): Token {
-  return { id, text: new TextDecoder().decode(Uint8Array.of(id)), bytes: [id] };
 }
 
 /** Likeliest first; of equals the one with the lower id. */

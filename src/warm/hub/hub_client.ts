@@ -62,7 +62,8 @@ export class HubClient {
     const { clock, endpoint, token, retries = {}, silence = 60_000, signal } = options;
     this.#options = options;
     if (!isEndpoint(endpoint)) {
-      throw new TypeError(`Cannot reach a hub: endpoint is no HTTP URL of host and path: ${endpoint}`);
+      const shown = endpoint.replace(/\/\/[^/]*@/, "//…@");
+      throw new TypeError(`Cannot reach a hub: endpoint is no HTTP URL of host and path: ${shown}`);
     }
     if (token !== undefined && !TOKEN.test(token)) {
       throw new TypeError("Cannot reach a hub: the token has characters that no token has");
