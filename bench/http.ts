@@ -20,7 +20,8 @@
  * sed -i 's/"cache": false/"cache": true/' conf.json && npm install && npm run build
  * ```
  *
- * Run: `npm --prefix bench/peers install --no-package-lock && PORTKEY=/tmp/portkey deno run -A bench/http.ts`
+ * Run: `npm --prefix bench/peers install --no-package-lock && PORTKEY=/tmp/portkey deno run -A bench/http.ts`.
+ * `SIDES`, a regular expression, and `ROUNDS` say what of it to run.
  */
 
 import { type ChildProcessByStdio, spawn } from "node:child_process";
@@ -42,8 +43,12 @@ const ENTRIES = 2_000;
 const BYTES = 2_048;
 const ROUNDS = Number(process.env.ROUNDS ?? 5);
 const CONNECTIONS = [1, 32, 256];
-const WARM_UP = Number(process.env.WARM_UP ?? 1_500);
-const DURATION = Number(process.env.DURATION ?? 3_000);
+/** Before anything is measured, all in ms: engines compile what runs often, and a store tidies up after many puts. */
+const RUN_IN = 5_000;
+const LONGEST_SETTLING = 20_000;
+/** For each number of connections. */
+const WARM_UP = 500;
+const DURATION = 2_500;
 
 /** What OpenAI's client 7.57.0 sends on Node 24. */
 const CLIENT_HEADERS = {
@@ -145,7 +150,7 @@ await compare(program, {
   ours: 4,
   rounds: ROUNDS,
   sides: Object.entries(contestants)
-    .filter(([name]) => process.env.ONLY === undefined || new RegExp(process.env.ONLY).test(name))
+    .filter(([name]) => new RegExp(process.env.SIDES ?? "").test(name))
     .map(([name, contestant]) => ({ name, run: () => measure(contestant) })),
 });
 
@@ -175,9 +180,12 @@ async function measure(contestant: Contestant): Promise<SideReport> {
       answers.update(body);
     }
     const figures: Record<string, number> = {};
+    const job = { port: server.port, path: contestant.path, headers, exchanges: setting.exchanges };
+    await runLoad({ ...job, connections: 32, warmUp: 0, duration: RUN_IN }, server.pid);
+    await settle(server.pid);
     for (const connections of CONNECTIONS) {
-      const job = { port: server.port, path: contestant.path, headers, exchanges: setting.exchanges, connections };
-      const { perSecond, p50, p99, cpu } = await runLoad(job, server.pid);
+      const load = { ...job, connections, warmUp: WARM_UP, duration: DURATION };
+      const { perSecond, p50, p99, cpu } = await runLoad(load, server.pid);
       Object.assign(figures, {
         [`${connections}: answers a second`]: perSecond,
         [`${connections}: p50, µs`]: p50,
@@ -250,17 +258,27 @@ async function ask(
 }
 
 async function runLoad(
-  job: Omit<Job, "warmUp" | "duration">,
+  job: Job,
   server: number,
 ): Promise<Load & { readonly cpu: number }> {
   const generator = spawn(NODE[0]!, [...NODE.slice(1), here("./http_load.ts")], { stdio: ["pipe", "pipe", "inherit"] });
-  generator.stdin.end(JSON.stringify({ ...job, warmUp: WARM_UP, duration: DURATION }));
+  generator.stdin.end(JSON.stringify(job));
   const before = processorTime(server);
   const output = text(generator.stdout);
   const status = await new Promise((resolve) => generator.on("close", resolve));
   if (status !== 0) throw new Error(`An error: the load ended with ${status}`);
   const load = JSON.parse(await output) as Load;
   return { ...load, cpu: (processorTime(server) - before) * 1_000 / load.answers };
+}
+
+/** Waits until a process does next to nothing for two seconds. */
+async function settle(pid: number): Promise<void> {
+  const patience = performance.now() + LONGEST_SETTLING;
+  for (let quiet = 0; quiet < 4 && performance.now() < patience;) {
+    const before = processorTime(pid);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    quiet = processorTime(pid) - before <= 10 ? quiet + 1 : 0;
+  }
 }
 
 /** What a process has used of the processors, in milliseconds. */

@@ -1,20 +1,17 @@
 /** Adapters on a GPU, which a CPU plays here (lavapipe): the same numbers as on the CPU, and tensors that stay there. */
 
 import assert from "node:assert/strict";
-import process from "node:process";
 import { describe, it } from "node:test";
 import type { View } from "../../src/model/backend.ts";
-import { deviceFacts } from "../../src/model/device.ts";
 import { loadOnnxBackend } from "../../src/model/onnx_backend.ts";
 import { loadRuntime } from "../../src/runtime/load.ts";
 import { type Llama, llamaLogits, logSoftmax } from "../support/llama_reference.ts";
 import { modulesOf, randomLora, withLora, writeLora } from "../support/lora.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 import { exportLlama, type LlamaExport, randomLlama, SMALL, writeLlama } from "../support/tiny_llama.ts";
+import { skipWithoutGpu } from "./software_gpu.ts";
 
 const runtime = await loadRuntime();
-const { reason } = await deviceFacts(runtime, "webgpu:software");
-const skip = process.env.CI !== "true" && reason !== undefined && `${reason}: run on Deno, with mesa-vulkan-drivers`;
 const llama = randomLlama();
 const PROMPT = [5, 300, 17, 1999, 42];
 const FLOAT32 = 1e-4;
@@ -28,7 +25,7 @@ async function assertComputes(view: View, model: Llama, tolerance: number): Prom
   assert.ok(worst < tolerance, `off by ${worst}`);
 }
 
-describe("adapters on webgpu:software", { skip }, () => {
+describe("adapters on webgpu:software", { skip: skipWithoutGpu }, () => {
   for (
     const [options, tolerance] of [
       [{ layout: "optimum" }, FLOAT32],
