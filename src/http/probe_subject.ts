@@ -125,7 +125,8 @@ function respondent(
       const statuses: CacheStatus[] = [];
       const produce = async (missing: readonly B[], { signal: wanted }: { readonly signal: AbortSignal }) => {
         const view = (_: View, lease: Lease): AsyncIterable<T> => ask(viewOf(lease), missing, wanted);
-        return await Array.fromAsync(askModel({ backends: parts.backends, activity }, model, { signal: wanted }, view));
+        const asked = askModel({ backends: parts.backends, activity }, model, { signal: wanted }, view);
+        return await answersUntil(asked, missing.length);
       };
       const found = parts.cache.wrapMany(bodies.slice(from, from + size), produce, { ...scope, statuses });
       answers.push(...await unlessNothingMayBeAsked(found, end));
@@ -181,6 +182,21 @@ async function findEmbedder(
       return vectors;
     },
   };
+}
+
+/**
+ * All answers there are; when a question fails, it and those after it fail, and those before it stay answered: an
+ * endpoint was paid for them.
+ */
+async function answersUntil<T>(asked: AsyncIterable<T>, count: number): Promise<(T | Promise<never>)[]> {
+  const answers: (T | Promise<never>)[] = [];
+  try {
+    for await (const answer of asked) answers.push(answer);
+  } catch (error) {
+    if (answers.length === 0) throw error;
+    while (answers.length < count) answers.push(Promise.reject(error));
+  }
+  return answers;
 }
 
 /** A suite that is to be answered from the cache alone fails as a whole: no probe of it could be asked elsewhere. */

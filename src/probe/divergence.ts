@@ -50,8 +50,18 @@ export function divergence(p: Distribution, q: Distribution): Divergence {
   };
   if (vocabularySize === null) {
     const shared = new Set([...one.named.keys()].filter((id) => other.named.has(id)));
+    if (shared.size === 0) {
+      throw refusal("they name no token in common, so all there is to compare is one event; ask for more tokens", 0);
+    }
     for (const id of shared) add(one.named.get(id)!, other.named.get(id)!, 1);
-    add(besides(one, shared), besides(other, shared), 1);
+    const before = [kl, jsOne + jsOther] as const;
+    const bounds = remainders(one, other, shared).map((events) => {
+      [kl, jsOne, jsOther] = [before[0], before[1], 0];
+      for (const [logP, logQ] of events) add(logP, logQ, 1);
+      return [kl, jsOne + jsOther] as const;
+    });
+    // Each is a lower bound, and so is the largest.
+    [kl, jsOne, jsOther] = [Math.max(...bounds.map(([kl]) => kl)), Math.max(...bounds.map(([, js]) => js)), 0];
   } else {
     let unnamed = vocabularySize - one.named.size;
     for (const [id, logP] of one.named) add(logP, other.named.get(id) ?? other.rest, 1);
@@ -72,6 +82,31 @@ interface Table {
   readonly vocabularySize: number | null;
   readonly named: ReadonlyMap<number, number>;
   readonly rest: number;
+}
+
+/** Events that make up what is beside the shared tokens, as pairs of logarithms. */
+type Events = readonly (readonly [logP: number, logQ: number])[];
+
+/**
+ * Ways of cutting up what is beside the shared tokens. What one side alone names is an event of its own, to which the
+ * other side gives as much as it can: it names the likeliest tokens, so each of the others is at most as likely as the
+ * last of these, and all together are not more than its rest. As close as that to the one side is the least different
+ * that they can be.
+ */
+function remainders(one: Table, other: Table, shared: ReadonlySet<number>): readonly Events[] {
+  const [p, q] = [besides(one, shared), besides(other, shared)];
+  const within = (side: Table, all: number, far: Table, farAll: number): readonly [number, number] => {
+    const own = [...side.named].filter(([id]) => !shared.has(id));
+    const mass = own.reduce((sum, [, logprob]) => logAddExp(sum, logprob), -Infinity);
+    const least = Math.min(...far.named.values()) + Math.log(own.length);
+    // In proportion it would be no event of its own.
+    return [mass, Math.min(mass - all + farAll, far.rest, least)];
+  };
+  const cut = (logP: number, logQ: number): Events =>
+    logP === -Infinity ? [[p, q]] : [[logP, logQ], [logSubExp(p, logP), logSubExp(q, logQ)]];
+  const [ownP, farQ] = within(one, p, other, q);
+  const [ownQ, farP] = within(other, q, one, p);
+  return [cut(ownP, farQ), cut(farP, ownQ)];
 }
 
 /** What all tokens but some have together. */
@@ -118,7 +153,12 @@ function tabulateTop({ ids, logprobs, vocabularySize, tailLogprob }: NextToken):
   return { vocabularySize, named, rest: tailLogprob - Math.log(vocabularySize - named.size) };
 }
 
+function logSubExp(larger: number, smaller: number): number {
+  return larger + Math.log(Math.max(-Math.expm1(smaller - larger), Number.EPSILON));
+}
+
 function logAddExp(one: number, other: number): number {
+  if (one === -Infinity) return other;
   const [larger, smaller] = one > other ? [one, other] : [other, one];
   return larger + Math.log1p(Math.exp(smaller - larger));
 }

@@ -18,10 +18,10 @@ export class AdapterUse {
   readonly #uses = new Map<string, Use>();
   #count = 0;
 
-  /** Their names, in the order of their last use. */
-  get names(): string[] {
-    const uses = [...this.#uses.values()].sort((one, other) => one.last - other.last);
-    return [...new Set(uses.map(({ name }) => name))];
+  /** The names of those in memory that were used, in the order of their last use. */
+  names(resident: readonly ResidentAdapter[]): string[] {
+    const uses = resident.flatMap(({ identity }) => this.#uses.get(identity) ?? []);
+    return [...new Set(uses.sort((one, other) => one.last - other.last).map(({ name }) => name))];
   }
 
   /** A request is about to use one. */

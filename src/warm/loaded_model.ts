@@ -56,7 +56,7 @@ export function describeSlot(slot: Slot, isPinned: boolean): LoadedModel {
   return {
     ...describeBase(base),
     adapter: lastAdapter,
-    adapters: adapters.names,
+    adapters: adapters.names(backend?.adapters ?? []),
     state: state === "loading" || state === "warm" ? state : "draining",
     pinned: isPinned,
     leases,

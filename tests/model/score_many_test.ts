@@ -112,10 +112,11 @@ describe("scoreMany", () => {
       // One infinite weight makes that token's logit infinite; on which side, the hidden state says.
       const { columns, values } = llama.matrices.get("lm_head")!;
       values[columns + id!] = never;
-      const other = await loadOnnxBackend(
-        machine,
-        await writeLlama(await temporaryFolder(), llama, { layout: "optimum" }),
-      );
+      const base = await writeLlama(await temporaryFolder(), llama, { layout: "optimum" });
+      const other = await loadOnnxBackend(machine, base).catch((error: ModelError) => {
+        messages.push(error.message);
+      });
+      if (other === undefined) continue;
       try {
         await assert.rejects(other.baseView().logprobs(...question), (error: ModelError) => {
           assert.equal(error.code, "invalid_request");
@@ -127,25 +128,14 @@ describe("scoreMany", () => {
       }
     }
     assert.ok(messages.some((message) => /can never say: \d+/.test(message)), String(messages));
-    assert.ok(messages.some((message) => /not a number/.test(message)), String(messages));
+    assert.ok(messages.some((message) => /logits are not numbers/.test(message)), String(messages));
   });
 
-  it("passes nothing that is not a number for an answer", async () => {
+  it("is not offered by a model whose weights are not numbers", async () => {
     const folder = await copyModelWithOtherWeights(await temporaryFolder(), "broken", () => NaN);
-    const broken = await loadOnnxBackend(machine, await resolveBase(folder));
-    try {
-      for (
-        const question of [
-          { kind: "logprobs", prompt: { text: "God" }, completion: " said" },
-          { kind: "rollingLogprobs", text: "God said" },
-          { kind: "nextToken", prompt: { text: "God" }, options: { topK: 1 } },
-        ] as const
-      ) {
-        const answers = broken.baseView().scoreMany([question])[Symbol.asyncIterator]();
-        await assert.rejects(answers.next(), { code: "invalid_request", message: /not a number/ });
-      }
-    } finally {
-      await broken.close();
-    }
+    await assert.rejects(loadOnnxBackend(machine, await resolveBase(folder)), {
+      code: "model_load_failed",
+      message: /model\.onnx: its logits are not numbers: its weights are broken/,
+    });
   });
 });

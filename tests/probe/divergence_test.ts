@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { NextToken } from "../../src/model/backend.ts";
 import { divergence } from "../../src/probe/divergence.ts";
+import { seededRandom } from "../support/random.ts";
 
 const logs = (...probabilities: number[]): number[] => probabilities.map(Math.log);
 
@@ -67,19 +68,49 @@ describe("divergence", () => {
     near(divergence(top(2, { 1: 0.75, 0: 0.25 }, null), logs(0.25, 0.75)).kl, 0);
   });
 
-  it("is a lower bound where nobody knows the vocabulary: of tokens that both name, and all others together", () => {
+  it("is a lower bound where nobody knows the vocabulary, from tokens that one side or both name", () => {
     const [p, q] = [top(null, { 0: 0.6, 1: 0.2 }, 0.2), top(null, { 0: 0.1, 3: 0.7 }, 0.2)];
-    const joined = divergence(logs(0.6, 0.4), logs(0.1, 0.9));
-    near(divergence(p, q).kl, joined.kl);
-    near(divergence(p, q).js, joined.js);
+    // Token 1 is not among the likeliest of q, and so at most as likely as the last of them; token 3 is at most p's rest.
+    const cuts = [
+      divergence(logs(0.6, 0.2, 0.2), logs(0.1, 0.1, 0.8)),
+      divergence(logs(0.6, 0.2, 0.2), logs(0.1, 0.7, 0.2)),
+    ];
+    const { kl, js } = divergence(p, q);
+    near(kl, Math.max(...cuts.map(({ kl }) => kl)));
+    near(js, Math.max(...cuts.map(({ js }) => js)));
     const whole = divergence(logs(0.6, 0.2, 0.1, 0.1), logs(0.1, 0.1, 0.1, 0.7));
-    assert.ok(joined.kl < whole.kl && joined.js < whole.js);
+    assert.ok(kl < whole.kl + 1e-12 && js < whole.js + 1e-12);
+    // The one token that both name did not move; those that one side alone names tell them apart.
+    const [one, other] = [top(null, { 1: 0.9, 3: 0.05 }, 0.05), top(null, { 2: 0.9, 3: 0.05 }, 0.05)];
+    assert.ok(divergence(one, other).js > 0.4);
+    const apart = top(null, { 7: 0.5 }, 0.5);
+    assert.throws(() => divergence(p, apart), { name: "RangeError", message: /no token in common/ });
     assert.deepEqual(divergence(p, p), { kl: 0, js: 0 });
     assert.throws(() => divergence(p, top(4, { 0: 0.5 }, 0.5)), {
       name: "RangeError",
       message: /differ in size: null, 4/,
     });
     assert.throws(() => divergence(p, top(null, { 0: 0.5 }, null)), { message: /other tokens is not finite: null/ });
+  });
+
+  it("is never above the true one, whatever the likeliest tokens of two sides are", () => {
+    const random = seededRandom(7);
+    const side = (): number[] => {
+      const weights = Array.from({ length: 24 }, () => Math.exp(8 * random()));
+      const sum = weights.reduce((one, other) => one + other);
+      return weights.map((weight) => Math.log(weight / sum));
+    };
+    const likeliest = (all: readonly number[], count: number): NextToken => {
+      const ids = [...all.keys()].sort((one, other) => all[other]! - all[one]!).slice(0, count);
+      const mass = ids.reduce((sum, id) => sum + Math.exp(all[id]!), 0);
+      return { ids, logprobs: ids.map((id) => all[id]!), vocabularySize: null, tailLogprob: Math.log(1 - mass) };
+    };
+    for (let time = 0; time < 500; time++) {
+      const [p, q] = [side(), side()];
+      // With 13 of 24 there is one that both name.
+      const [found, whole] = [divergence(likeliest(p, 13), likeliest(q, 13)), divergence(p, q)];
+      assert.ok(found.kl <= whole.kl + 1e-9 && found.js <= whole.js + 1e-9);
+    }
   });
 
   it("refuses what is no distribution, and says why", () => {

@@ -5,6 +5,7 @@ import { after, before, describe, it } from "node:test";
 import type { RunningServer } from "../../src/compose/server.ts";
 import { dummyBackend, dummyBase } from "../../src/testing/testing.ts";
 import { temporaryFolder } from "../support/temporary.ts";
+import { choice, endpoint } from "../support/endpoint.ts";
 import { getJson, post, testServer } from "./support.ts";
 
 const SUITE = [{ kind: "delta_kl", prompts: ["And Moses said unto", "The first law of"], top_k: 20 }];
@@ -79,5 +80,28 @@ describe("POST /run with models of other kinds", () => {
     const { error } = await response.json();
     assert.deepEqual([response.status, error.code], [404, "model_not_found"]);
     assert.match(error.message, /gpt-9/);
+  });
+
+  it("keeps the answers that were paid for when a later question fails", async () => {
+    let isUp = false;
+    await using paid = await endpoint(({ body }) => {
+      if (!isUp && body.model === "two" && body.prompt === "5") return { status: 400, json: { message: "not today" } };
+      const top = { a: body.model === "two" ? -1 : -2, b: -1.5 };
+      return { json: { choices: [choice([["a", top.a, top]])] } };
+    });
+    await using other = await testServer({
+      cache: await temporaryFolder(),
+      hub: false,
+      apiEndpoints: { paid: { url: paid.url, concurrency: 1 } },
+    });
+    const suite = [{ kind: "delta_kl", prompts: ["0", "1", "2", "3", "4", "5", "6", "7"], top_k: 2 }];
+    const models = { base: side("one", "paid"), ft: side("two", "paid") };
+    const ask = async () => (await (await post(other, "/run", { spec: { models, suite } })).json()).probes.at(-1);
+    assert.equal((await ask()).verdict, "error");
+    const before = paid.asked.length;
+    isUp = true;
+    assert.notEqual((await ask()).verdict, "error");
+    const again = paid.asked.slice(before).map(({ body }) => `${body.model} ${body.prompt}`);
+    assert.deepEqual(again, ["two 5", "two 6", "two 7"]);
   });
 });

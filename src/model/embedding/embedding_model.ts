@@ -10,7 +10,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { Adapters } from "../adapter/adapters.ts";
 import type { Ability, ContentFile, Embedding, EmbedInput, EmbedOptions, OnnxBase, OnnxFiles } from "../backend.ts";
 import { ModelError } from "../error.ts";
-import { type JsonObject, readJson, readText } from "../files/model_files.ts";
+import { type JsonObject, madeOf, readJson, readText } from "../files/model_files.ts";
 import type { Feeds, GraphLoader, LoadedGraph } from "../graph/graph.ts";
 import { LiveGraph } from "../graph/live_graph.ts";
 import { cannot, type LoadedModel } from "../worker/loaded_model.ts";
@@ -42,7 +42,7 @@ export async function loadEmbeddingModel(
   const sentenceConfig = await json(files.sentenceConfig);
   const config = readEncoderConfig({ config: await json(files.config), tokenizerConfig, sentenceConfig });
   const live = new LiveGraph(onnx, graph, load);
-  const session = new EncoderSession(onnx, live, graph, config.firstPosition);
+  const session = madeOf(files.graph, () => new EncoderSession(onnx, live, graph, config.firstPosition));
   const encoder = new InputEncoder({
     tokenizer: await json(files.tokenizer),
     tokenizerConfig,

@@ -56,3 +56,17 @@ export async function readJson(runtime: Runtime, file: ContentFile): Promise<Jso
   if (!isObject(value)) throw new Error(`${file.path} holds no JSON object: ${JSON.stringify(value).slice(0, 100)}`);
   return value;
 }
+
+/**
+ * What `make` makes of a file's content. An error of its names the file.
+ *
+ * @throws what `make` throws, with the file's path before it.
+ */
+export function madeOf<T>({ path }: ContentFile, make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    if (error instanceof ModelError) throw error;
+    throw new Error(`${path}: ${(error as Error).message}`, { cause: error });
+  }
+}

@@ -9,7 +9,7 @@ import type { Runtime } from "../../runtime/runtime.ts";
 import { Adapters } from "../adapter/adapters.ts";
 import { readTensorNames } from "../files/genai_config.ts";
 import { readModelConfig } from "../files/model_config.ts";
-import { readJson, readText } from "../files/model_files.ts";
+import { madeOf, readJson, readText } from "../files/model_files.ts";
 import type { GraphLoader, LoadedGraph } from "../graph/graph.ts";
 import { LiveGraph } from "../graph/live_graph.ts";
 import { CausalSession } from "../graph/session.ts";
@@ -18,6 +18,7 @@ import { TextTokenizer } from "../text/tokenizer.ts";
 import { cannot, type LoadedModel } from "../worker/loaded_model.ts";
 import type { OnnxRuntime } from "../worker/ort.ts";
 import type { AppliedAdapter, ViewTask } from "../worker/protocol.ts";
+import { isDistribution } from "./distribution.ts";
 import { generate, type Generator } from "./generate.ts";
 import { PrefixCache } from "./prefix_cache.ts";
 import { scoreMany } from "./score.ts";
@@ -43,12 +44,18 @@ export async function loadCausalModel(
     tokenizer: tokenizerConfig,
     genai,
   });
-  const tokenizer = new TextTokenizer(await readJson(runtime, files.tokenizer), tokenizerConfig);
+  const tokenizerJson = await readJson(runtime, files.tokenizer);
+  const tokenizer = madeOf(files.tokenizer, () => new TextTokenizer(tokenizerJson, tokenizerConfig));
   const template = files.chatTemplate && await readText(runtime, files.chatTemplate);
   const chatTemplate = readChatTemplate(tokenizerConfig, template);
   const live = new LiveGraph(onnx, graph, load);
-  const session = new CausalSession(onnx, live, graph, readTensorNames(genai), config.cache);
-  const { vocabularySize } = await session.score([0, 0], {});
+  const names = readTensorNames(genai);
+  const session = madeOf(files.graph, () => new CausalSession(onnx, live, graph, names, config.cache));
+  const logits = await session.score([0, 0], {});
+  if (!isDistribution(logits.last())) {
+    throw new Error(`${files.graph.path}: its logits are not numbers: its weights are broken, or overflow their dtype`);
+  }
+  const { vocabularySize } = logits;
   const { contextLength, endOfText, sampling } = config;
   const prefixes = new PrefixCache(PREFIX_BYTES);
   const base = { session, tokenizer, chatTemplate, vocabularySize, contextLength, endOfText, sampling, prefixes };

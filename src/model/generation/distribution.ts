@@ -9,6 +9,11 @@ import { ModelError } from "../error.ts";
 import { likeliest } from "./likeliest.ts";
 import { exp, log } from "./portable_math.ts";
 
+/** Whether logits are some of a distribution: numbers, of which not all are minus infinity. */
+export function isDistribution(logits: Float32Array): boolean {
+  return Number.isFinite(highestOf(logits));
+}
+
 /** The probabilities of the next token. Logarithms are natural. */
 export class Distribution {
   readonly #logits: Float32Array;
@@ -17,14 +22,13 @@ export class Distribution {
 
   /** @throws ModelError `invalid_request` when the logits are not numbers: the request overflowed the model. */
   constructor(logits: Float32Array) {
-    let highest = -Infinity;
-    for (const logit of logits) {
-      if (logit <= highest) continue;
-      highest = logit;
-      if (Number.isNaN(logit)) break;
-    }
+    const highest = highestOf(logits);
     if (!Number.isFinite(highest)) {
-      throw new ModelError("invalid_request", `The model's answer to this request is not a number: ${highest}`);
+      const advice = "it overflows the model's dtype; try another dtype";
+      throw new ModelError(
+        "invalid_request",
+        `The model's answer to this request is not a number (${advice}): ${highest}`,
+      );
     }
     this.#logits = logits;
     this.#highest = highest;
@@ -63,4 +67,15 @@ function logSumOfExp(logits: Float32Array, highest: number): number {
   let sum = 0;
   for (const logit of logits) sum += exp(logit - highest);
   return log(sum);
+}
+
+/** The highest of some numbers; NaN if it is one of them. */
+function highestOf(numbers: Float32Array): number {
+  let highest = -Infinity;
+  for (const number of numbers) {
+    if (number <= highest) continue;
+    highest = number;
+    if (Number.isNaN(number)) break;
+  }
+  return highest;
 }
