@@ -77,7 +77,8 @@ function modeOf(control: ReadonlyMap<string, string>, named: string | null): Mod
 }
 
 function secondsIn(value: string): Milliseconds {
-  if (/^\d{1,10}$/.test(value)) return Number(value) * 1000;
+  // RFC 9111 section 1.2.2: what is too large to count with is very long.
+  if (/^\d+$/.test(value)) return Math.min(Number(value), 2 ** 31) * 1000;
   throw invalidRequest(`Invalid Cache-Control: max-age has to be a number of seconds: ${value}`);
 }
 

@@ -18,7 +18,7 @@ export function cacheHeaders(
   const { outcome, expiredServed, created } = status;
   const isStored = (outcome === "hit" || expiredServed) && created !== undefined;
   return {
-    "Cache-Status": cacheStatus(status, { ...facts, isWish: mode !== undefined, now }),
+    "Cache-Status": cacheStatus(status, { ...facts, isWish: mode !== undefined && !reads(mode), now }),
     ...(isStored && {
       Age: String(Math.max(0, Math.floor((now - created) / 1000))),
       Date: new Date(created).toUTCString(),

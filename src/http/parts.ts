@@ -30,7 +30,7 @@ export interface ServerParts {
   readonly loadTimeout: Milliseconds;
   readonly clock: Clock;
   /** What content identities are computed with. */
-  readonly runtime: Pick<Runtime, "sha256">;
+  readonly runtime: Pick<Runtime, "name" | "sha256">;
   /** If set, every route but `/health` asks for one of them. */
   readonly apiKeys: ApiKeys | undefined;
   /** Whether callers with different keys share what they buy or ask for, and store through `/cache`. */

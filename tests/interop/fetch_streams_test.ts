@@ -377,6 +377,39 @@ describe("cachedFetch, when another process has asked", () => {
     assert.deepEqual(await (await response).json(), error);
   });
 
+  it("does not tell what that was refused with another key", async () => {
+    for (const status of [401, 404, 429]) {
+      const shared = new SharedMemory();
+      const door = gate();
+      const refused = async (): Promise<Response> => {
+        await door.pass();
+        return Response.json({ error: { message: "not you" } }, { status });
+      };
+      const answered = (): Promise<Response> => Promise.resolve(streaming(chatText(CHUNKS)));
+      const ask = (fetch: typeof globalThis.fetch, key: string, stream = true): Promise<Response> => {
+        const headers = { "Content-Type": "application/json", Authorization: `Bearer ${key}` };
+        const init = { method: "POST", headers, body: JSON.stringify({ ...CHAT, stream }) };
+        return cachedFetch(shared.open().cache, { fetch })("https://api.openai.com/v1/chat/completions", init);
+      };
+      const first = ask(refused, "bad");
+      await door.reached;
+      const second = ask(answered, "good");
+      await settled();
+      door.open();
+      assert.equal((await first).status, status);
+      let isAnswered = false;
+      const response = second.finally(() => isAnswered = true);
+      while (!isAnswered) {
+        shared.clock.advance(10);
+        await settled();
+      }
+      assert.match(await (await response).text(), /rain/);
+      await settled();
+      const never = (): Promise<never> => Promise.reject(new Error("it is there"));
+      assert.equal((await ask(never, "bad")).status, 200, "what the other bought was kept");
+    }
+  });
+
   it("makes an error of OpenAI's shape where the body was not kept", async () => {
     const { cache, clock } = openTestCache();
     const refused = Object.assign(new Error("no such model"), { status: 404, code: "gone" });

@@ -66,6 +66,46 @@ describe("the caller's credentials", () => {
   });
 });
 
+describe("a refusal that may be about who asked", () => {
+  const ask = (proxy: ProxyUnderTest, key: string): Promise<Response> =>
+    proxy.post(CHAT_PATH, CHAT, { Authorization: `Bearer ${key}` });
+
+  it("is told to none of the others, however many are refused before them", async () => {
+    await using proxy = await startProxy();
+    const door = gate();
+    proxy.upstream.answer = async ({ headers }) => {
+      await door.pass();
+      const isKnown = headers.get("Authorization") === "Bearer sk-known";
+      return isKnown ? undefined : refusal(401, `No such key: ${headers.get("Authorization")}`);
+    };
+    const keys = ["sk-bad-number-one", "sk-bad-number-two", "sk-bad-number-three", "sk-known"];
+    const asked = keys.map((key) => ask(proxy, key));
+    await door.reached;
+    await (await fetch(`${proxy.server.url}/health`)).body!.cancel();
+    door.open();
+    const told = await Promise.all(asked.map(async (response) => await (await response).text()));
+    for (const [index, key] of keys.slice(0, 3).entries()) assert.match(told[index]!, new RegExp(`Bearer ${key}`));
+    assert.match(told[3]!, /It will rain/);
+  });
+
+  it("is remembered for whoever it was told to, and for nobody else", async () => {
+    await using proxy = await startProxy();
+    proxy.upstream.answer = ({ headers }) =>
+      headers.get("Authorization") === "Bearer sk-known" ? undefined : refusal(404, "no such model, or not for you");
+    const told = async (key: string): Promise<[number, string | undefined]> => {
+      const response = await ask(proxy, key);
+      await response.text();
+      return [response.status, /hit|stored/.exec(cacheStatusOf(response)!)?.[0]];
+    };
+    assert.deepEqual(await told("sk-unknown"), [404, undefined]);
+    assert.deepEqual(await told("sk-unknown"), [404, "hit"], "of the failure");
+    assert.deepEqual(await told("sk-other"), [404, undefined]);
+    assert.deepEqual(await told("sk-known"), [200, "stored"]);
+    assert.equal(proxy.upstream.asked.length, 3);
+    assert.deepEqual(await told("sk-unknown"), [200, "hit"]);
+  });
+});
+
 describe("a refusal that is for all who asked the same", () => {
   it("is told to others without what is the asker's own", async () => {
     await using proxy = await startProxy();
@@ -96,6 +136,29 @@ describe("a refusal that is for all who asked the same", () => {
       [400, "Not so, Bearer [redacted]", null, "false"],
     ]);
     assert.equal(proxy.upstream.asked.length, 1);
+  });
+});
+
+describe("a cookie", () => {
+  it("is given to the one whom the provider gave it to, and kept nowhere", async () => {
+    await using proxy = await startProxy();
+    for (const status of [200, 400]) {
+      const door = gate();
+      proxy.upstream.answer = async () => {
+        await door.pass();
+        const choices = [{ index: 0, message: { role: "assistant", content: "It" }, finish_reason: "stop" }];
+        return Response.json({ choices }, { status, headers: { "Set-Cookie": `session=${status}` } });
+      };
+      const ask = (): Promise<Response> => proxy.post(CHAT_PATH, { ...CHAT, seed: status });
+      const first = ask();
+      await door.reached;
+      const second = ask();
+      await (await fetch(`${proxy.server.url}/health`)).body!.cancel();
+      door.open();
+      const cookies = [await first, await second, await ask()].map(({ headers }) => headers.getSetCookie());
+      assert.deepEqual(cookies, [[`session=${status}`], [], []]);
+    }
+    assert.equal(proxy.upstream.asked.length, 2);
   });
 });
 
@@ -138,6 +201,13 @@ describe("a server with API keys", () => {
     const path = "google/v1beta/models/gemini-2.5-flash:generateContent?key=key-of-bob";
     await (await proxy.post(path, { contents: [] }, OURS)).text();
     assert.deepEqual(reached(proxy), {});
+    for (const scheme of ["", "Basic ", "Bearer theirs, Bearer "]) {
+      await (await ask({ ...OURS, Authorization: `${scheme}key-of-bob` })).text();
+      assert.deepEqual(reached(proxy), {}, scheme);
+    }
+    const twice = "google/v1beta/models/gemini-2.5-flash:generateContent?key=theirs&key=key-of-bob";
+    await (await proxy.post(twice, { contents: [] }, OURS)).text();
+    assert.deepEqual(proxy.upstream.asked.at(-1)!.path.split("?")[1], "key=theirs");
   });
 
   it("keeps apart what its callers bought, whatever namespace they name", async () => {

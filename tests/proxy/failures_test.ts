@@ -66,6 +66,23 @@ describe("a provider that cannot be reached", () => {
     }
   });
 
+  it("is not said of one whose answer broke off: that may have been billed", async () => {
+    const server = createServer((socket) => {
+      const head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n";
+      socket.on("error", () => {});
+      socket.once("data", () => socket.end(`${head}{"choices":[`));
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    await using proxy = await startProxy({ upstreams: { openai: { url } } });
+    const response = await proxy.post(CHAT_PATH, CHAT);
+    assert.equal(response.status, 502);
+    const { error } = await response.json();
+    assert.equal(error.code, "upstream_broke_off");
+    assert.match(error.message, /^The answer of the upstream openai broke off/);
+    server.close();
+  });
+
   it("does not keep the cache from answering", async () => {
     await using proxy = await startProxy();
     const first = await (await proxy.post(CHAT_PATH, CHAT)).text();

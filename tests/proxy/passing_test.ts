@@ -1,10 +1,20 @@
 /** What the cache has nothing to do with passes through the proxy as it is, both ways. */
 
 import assert from "node:assert/strict";
-import { createServer, type Server } from "node:http";
+import { Buffer } from "node:buffer";
+import { createServer, request as httpRequest, type Server } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { after, before, beforeEach, describe, it } from "node:test";
-import { brotliCompressSync, gzipSync } from "node:zlib";
+import {
+  brotliCompressSync,
+  brotliDecompressSync,
+  deflateSync,
+  gunzipSync,
+  gzipSync,
+  inflateSync,
+  zstdCompressSync,
+  zstdDecompressSync,
+} from "node:zlib";
 import { gate } from "../support/gate.ts";
 import { cacheStatusOf, CHAT, type ProxyUnderTest, startProxy } from "./support.ts";
 
@@ -47,6 +57,7 @@ describe("a request that the cache has nothing to do with", () => {
     for (const method of ["GET", "DELETE", "PUT", "PATCH", "OPTIONS", "POST"]) {
       const response = await fetch(`${proxy.url("raw")}/v1/files`, { method });
       assert.equal(seen.method, method);
+      if (method === "DELETE") assert.equal(seen.headers["transfer-encoding"], undefined, "it has no body");
       const why = method === "POST" ? "bypass" : "method";
       assert.equal(cacheStatusOf(response), `warmcache; fwd=${why}; fwd-status=200`);
       await response.text();
@@ -85,6 +96,42 @@ describe("a request that the cache has nothing to do with", () => {
       reply = { status: 200, headers: { "Content-Encoding": name }, body: compress(bytes) };
       const answer = await fetch(`${proxy.url("raw")}/v1/files/1/content`, { headers: { "Accept-Encoding": name } });
       assert.deepEqual(new Uint8Array(await answer.arrayBuffer()), bytes);
+    }
+  });
+
+  it("says of an answer how it is coded, and codings that were not asked for as well", async () => {
+    const text = '{"choices":[]}';
+    const codings = {
+      deflate: [deflateSync, inflateSync],
+      zstd: [zstdCompressSync, zstdDecompressSync],
+      "x-gzip": [gzipSync, gunzipSync],
+      "gzip, br": [(data: Uint8Array) => brotliCompressSync(gzipSync(data)), undefined],
+    } as const;
+    for (const [name, [compress, decompress]] of Object.entries(codings)) {
+      const headers = { "Content-Type": "application/json", "Content-Encoding": name };
+      reply = { status: 200, headers, body: new Uint8Array(compress(new TextEncoder().encode(text))) };
+      for (const path of ["/v1/files", "/v1/chat/completions"]) {
+        const [coding, bytes] = await new Promise<[string | undefined, Uint8Array]>((resolve, reject) => {
+          const init = { method: "POST", headers: { "Content-Type": "application/json" } };
+          const asked = httpRequest(`${proxy.url("raw")}${path}`, init, async (response) => {
+            const pieces: Uint8Array[] = [];
+            for await (const piece of response) pieces.push(piece);
+            resolve([response.headers["content-encoding"], Buffer.concat(pieces)]);
+          });
+          asked.on("error", reject);
+          asked.end(JSON.stringify(CHAT));
+        });
+        const undone = decompress ?? ((data: Uint8Array) => gunzipSync(brotliDecompressSync(data)));
+        assert.equal(String(coding === undefined ? Buffer.from(bytes) : undone(bytes)), text, `${name} ${path}`);
+      }
+    }
+  });
+
+  it("passes on what a DELETE has for a body", async () => {
+    for (const body of ["one piece", new Blob(["in ", "pieces"]).stream()]) {
+      const init = { method: "DELETE", body, duplex: "half" };
+      await (await fetch(`${proxy.url("raw")}/v1/things`, init as RequestInit)).text();
+      assert.match(new TextDecoder().decode(seen.body), /^(?:one piece|in pieces)$/);
     }
   });
 

@@ -8,9 +8,10 @@
 import type { CacheCallOptions, CacheStatus } from "../call_options.ts";
 import type { ProduceContext } from "../flow/supplier.ts";
 import { decodeText, encodeText, type JsonObject } from "../json.ts";
+import { reads, writes } from "../mode.ts";
 import type { ResponseCache } from "../response_cache.ts";
 import type { Asker } from "./asker.ts";
-import { EVENT_STREAM, Failure, isAnswer, isOf, rebuilt, recordedFailure } from "./provider_answer.ts";
+import { EVENT_STREAM, Failure, isAnswer, isOf, isOfAnother, rebuilt, recordedFailure } from "./provider_answer.ts";
 import type { Question } from "./question.ts";
 
 /** A question, and how to ask it. */
@@ -49,20 +50,23 @@ interface Asked {
  * soon as that is aborted.
  */
 export async function exchange(cache: ResponseCache, call: Exchange): Promise<Exchanged> {
-  return await attempt(cache, call, false);
+  return await attempt(cache, call);
 }
 
-async function attempt(cache: ResponseCache, call: Exchange, isSecond: boolean): Promise<Exchanged> {
-  const { asker, question: { endpoint, bypass } } = call;
+async function attempt(cache: ResponseCache, call: Exchange): Promise<Exchanged> {
+  const { asker, options: { mode = "read-write" }, question: { endpoint, bypass } } = call;
   const asked: Asked = {};
   const status: CacheStatus = {};
   const told = (response: Response): Exchanged => ({ response, status, asked: asked.response });
   try {
     return told(await answerTo(cache, call, { ...call.options, endpoint, bypass, status }, asked));
   } catch (error) {
-    // Whoever has another key may be answered otherwise.
-    const isOwn = !(error instanceof Failure) || error.isFor(asker);
-    if (!isOwn && !isSecond) return await attempt(cache, call, true);
+    // Whoever has another key may be answered otherwise. Each of those who asked at the same time fails once, so it ends.
+    if (error instanceof Failure && !error.isFor(asker)) return await attempt(cache, call);
+    if (isOfAnother(error, asker) && reads(mode) && mode !== "replay") {
+      const anew = { ...call.options, mode: writes(mode) ? "refresh" : "off" } as const;
+      return await attempt(cache, { ...call, options: anew });
+    }
     const failure = error instanceof Failure ? error.toResponse(asker) : recordedFailure(error);
     if (failure === undefined) throw error;
     return told(failure);

@@ -6,6 +6,7 @@
  */
 
 import { decodeText, isJsonObject, type JsonObject } from "../json.ts";
+import { featureOf } from "../explain/election.ts";
 import type { EndpointKind } from "../request/ignore_list.ts";
 import type { Asker } from "./asker.ts";
 
@@ -35,6 +36,8 @@ export class Failure extends Error {
   readonly status: number | undefined;
   /** The same of its body, without what the asker asked with. */
   readonly body: string;
+  /** Who asked, as a number that means nothing outside this process; absent where it does not matter. */
+  readonly code: number | undefined;
   readonly #response: Response;
   readonly #bytes: Uint8Array<ArrayBuffer>;
   readonly #asker: Asker;
@@ -44,6 +47,7 @@ export class Failure extends Error {
     super(`the provider answered with ${response.status} ${response.headers.get("Content-Type") ?? ""}`.trimEnd());
     this.status = response.ok ? undefined : response.status;
     this.body = asker.redact(new TextDecoder().decode(bytes));
+    this.code = OF_THE_ASKER.has(response.status) ? markOf(asker) : undefined;
     this.#response = response;
     this.#bytes = bytes;
     this.#asker = asker;
@@ -55,8 +59,13 @@ export class Failure extends Error {
   }
 
   /** The response, for each who waits for it. Who asks with other credentials hears nothing of the asker's own. */
-  toResponse({ id }: Asker): Response {
-    if (id === this.#asker.id) return rebuilt(this.#response, this.#bytes);
+  toResponse(asker: Asker): Response {
+    if (asker.id === this.#asker.id) {
+      const told = rebuilt(this.#response, this.#bytes);
+      // Many may ask with the one credential of a server's; a session is of the one who was given it.
+      if (asker !== this.#asker) told.headers.delete("Set-Cookie");
+      return told;
+    }
     const { status, statusText, headers } = this.#response;
     const told = new Headers([...headers].filter(([name]) => FOR_ALL.has(name)));
     return rebuilt(new Response(null, { status, statusText, headers: told }), new TextEncoder().encode(this.body));
@@ -81,6 +90,21 @@ export function isOf(mediaType: string, headers: Headers): boolean {
   return said.trim().toLowerCase() === mediaType;
 }
 
+const SALT = crypto.getRandomValues(new Int32Array(1))[0]!;
+
+/** So that whoever asked is known again, and nothing of what he asked with is stored. */
+function markOf({ id }: Asker): number {
+  return featureOf(SALT, id);
+}
+
+/** Whether a call that is remembered to have failed may have failed for who made it, and that was another. */
+export function isOfAnother(error: unknown, asker: Asker): boolean {
+  const { code, cause } = Object(error) as { code?: unknown; cause?: unknown };
+  const { status, code: mark } = Object(cause) as { status?: number; code?: unknown };
+  if (code !== "call_failed" || !OF_THE_ASKER.has(status!)) return false;
+  return typeof mark === "number" && mark !== markOf(asker);
+}
+
 /** What was remembered of a call that failed, here or in another process, as the provider's answer that it was. */
 export function recordedFailure(error: unknown): Response | undefined {
   const { code, cause } = Object(error) as { code?: unknown; cause?: unknown };
@@ -91,7 +115,8 @@ export function recordedFailure(error: unknown): Response | undefined {
     const type = isJsonText(body) ? "application/json" : "text/plain";
     return new Response(body, { status, headers: { "Content-Type": type } });
   }
-  const { type = null, param = null, code: reason = null } = said;
+  const { type = null, param = null } = said;
+  const reason = typeof said.code === "string" ? said.code : null;
   return Response.json({ error: { message: (cause as Error).message, type, param, code: reason } }, { status });
 }
 

@@ -7,6 +7,7 @@
 
 import type { Clock, Milliseconds } from "../../runtime/runtime.ts";
 import { ApiError } from "../errors.ts";
+import type { ServerParts } from "../parts.ts";
 import { answerHeaders } from "./headers.ts";
 import type { Upstream } from "./upstream.ts";
 
@@ -28,7 +29,7 @@ export interface UpstreamRequest {
 export async function askUpstream(
   upstream: Upstream,
   { address, method, headers, body, signal }: UpstreamRequest,
-  clock: Clock,
+  { clock, runtime }: Pick<ServerParts, "clock" | "runtime">,
 ): Promise<Response> {
   signal.throwIfAborted();
   const controller = new AbortController();
@@ -45,7 +46,7 @@ export async function askUpstream(
     const { status, statusText } = response;
     const answer = response.body && watched(response.body, { upstream, clock, controller, over });
     if (answer === null) over.abort();
-    return new Response(answer, { status, statusText, headers: answerHeaders(response.headers) });
+    return new Response(answer, { status, statusText, headers: answerHeaders(response.headers, runtime.name) });
   } catch (error) {
     over.abort();
     if (controller.signal.aborted) throw controller.signal.reason;
@@ -88,7 +89,7 @@ function watched(
         stream.close();
       } catch (error) {
         over.abort();
-        stream.error(controller.signal.aborted ? controller.signal.reason : unreachable(upstream, error));
+        stream.error(controller.signal.aborted ? controller.signal.reason : brokenOff(upstream, error));
       }
     },
     async cancel(reason) {
@@ -109,11 +110,24 @@ function timeout({ name }: Upstream, what: string, after: Milliseconds): ApiErro
 }
 
 function unreachable({ name, url }: Upstream, error: unknown): ApiError {
-  const { code, cause } = Object(error) as { code?: unknown; cause?: { code?: unknown } };
-  const word = [code, cause?.code].find((code) => typeof code === "string" && /^[A-Za-z_]+$/.test(code));
-  const reason = word === undefined ? "the connection failed" : `the connection failed with ${word}`;
-  return new ApiError(502, "server_error", `Cannot reach the upstream ${name} at ${new URL(url).origin}: ${reason}`, {
+  const message = `Cannot reach the upstream ${name} at ${new URL(url).origin}: ${reasonOf(error)}`;
+  return new ApiError(502, "server_error", message, {
     code: "upstream_unreachable",
     headers: { "x-should-retry": "true" },
   });
+}
+
+function brokenOff({ name }: Upstream, error: unknown): ApiError {
+  const message = `The answer of the upstream ${name} broke off: ${reasonOf(error)}`;
+  return new ApiError(502, "server_error", message, {
+    code: "upstream_broke_off",
+    headers: { "x-should-retry": "true" },
+  });
+}
+
+/** Without the error's own message, which may have the address in it. */
+function reasonOf(error: unknown): string {
+  const { code, cause } = Object(error) as { code?: unknown; cause?: { code?: unknown } };
+  const word = [code, cause?.code].find((code) => typeof code === "string" && /^[A-Za-z_]+$/.test(code));
+  return word === undefined ? "the connection failed" : `the connection failed with ${word}`;
 }

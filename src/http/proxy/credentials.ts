@@ -8,6 +8,7 @@
 
 import { ApiError } from "../errors.ts";
 import { type ApiKeys, bearerToken, KEY_HEADER, unauthenticated } from "../auth.ts";
+import { isHere } from "./pages.ts";
 import type { Dialect, Upstream } from "./upstream.ts";
 
 /** A request that may pass. */
@@ -46,8 +47,7 @@ export function admit(
     replace(headers, address, upstream.apiKey, dialect);
     return { keyId };
   }
-  for (const name of PLACES) if (keys?.idOf(tokenIn(name, headers)) !== undefined) headers.delete(name);
-  if (keys?.idOf(keyIn(address)) !== undefined) address.searchParams.delete("key");
+  if (keys !== undefined) removeOurs(keys, headers, address);
   return { keyId };
 }
 
@@ -68,6 +68,19 @@ function ownerOf(
   throw unauthenticated(`Missing or incorrect API key of this server: send it as ${KEY_HEADER}`);
 }
 
+/** However often a credential is given, and in whatever scheme. */
+function removeOurs(keys: ApiKeys, headers: Headers, address: URL): void {
+  for (const name of PLACES) {
+    const given = headers.get(name)?.split(",") ?? [];
+    const tokens = given.flatMap((value) => [value.trim(), value.trim().replace(/^\S+\s+/, "")]);
+    if (tokens.some((token) => keys.idOf(token) !== undefined)) headers.delete(name);
+  }
+  if (keyIn(address) === undefined) return;
+  for (const key of address.searchParams.getAll("key")) {
+    if (keys.idOf(key) !== undefined) address.searchParams.delete("key", key);
+  }
+}
+
 function tokenIn(name: string, headers: Headers): string | undefined {
   const value = headers.get(name);
   return name === "authorization" ? bearerToken(value) : value ?? undefined;
@@ -86,13 +99,17 @@ function replace(headers: Headers, address: URL, apiKey: string, dialect: Dialec
   headers.set(name, name === "authorization" ? `Bearer ${apiKey}` : apiKey);
 }
 
-/** Any page that a browser on this machine shows can send requests here; it shall not have them paid for. */
+/**
+ * Any page that a browser on this machine shows can send requests here; it shall not have them paid for. A page whose
+ * host's name has been made to mean this machine is told by that name: its GETs have no `Origin`.
+ */
 function refuseForeignPages(request: Headers): void {
   const origin = request.get("Origin");
-  if (origin === null) return;
-  const host = URL.canParse(origin) ? new URL(origin).hostname : "";
-  if (host === "localhost" || host.endsWith(".localhost") || host === "[::1]" || /^127(\.\d+){3}$/.test(host)) return;
-  throw new ApiError(403, "authentication_error", `A page of ${origin} may not use the server's credentials`, {
+  const host = request.get("Host");
+  const isForeign = request.get("Sec-Fetch-Site") === "cross-site" && origin === null;
+  if (!isForeign && (origin === null || isHere(origin)) && (host === null || isHere(`http://${host}`))) return;
+  const page = origin ?? (isForeign ? "another site" : `http://${host}`);
+  throw new ApiError(403, "authentication_error", `A page of ${page} may not use the server's credentials`, {
     code: "foreign_origin",
   });
 }

@@ -20,6 +20,7 @@ import { namespaceOf } from "../tenancy.ts";
 import { askUpstream } from "./ask_upstream.ts";
 import { admit } from "./credentials.ts";
 import { requestHeaders } from "./headers.ts";
+import { letPageRead } from "./pages.ts";
 import { refusalOf, refusalResponse } from "./refusal.ts";
 import { readBytes } from "./request_bytes.ts";
 import { addressAt, type Dialect, dialectOf, type Upstream } from "./upstream.ts";
@@ -36,6 +37,9 @@ interface Passing {
   /** Aborted when the client has gone. */
   readonly signal: AbortSignal;
 }
+
+/** Methods that `fetch` does not take. */
+const NOT_PASSED_ON: ReadonlySet<string> = new Set(["CONNECT", "TRACE", "TRACK"]);
 
 /** Adds the upstreams' routes. They come before what every other route goes through: the limit of bodies, and the keys. */
 export function proxyRoutes(app: Hono, parts: ServerParts): void {
@@ -55,6 +59,7 @@ function proxyRoute(upstream: Upstream, parts: ServerParts): (context: Context) 
       if (refusal.status === 500 || refusal.status === 503) parts.report(error);
       response = refusalResponse(refusal, dialect);
       response.headers.set("Cache-Status", `warmcache; detail=${quoted(refusal.code ?? refusal.type)}`);
+      letPageRead(raw.headers, response.headers);
     }
     // Here and not behind the route, where it would take another response with a copy of all headers.
     if (!response.headers.has("X-Request-Id")) response.headers.set("X-Request-Id", context.get("requestId"));
@@ -71,9 +76,16 @@ async function pass(
 ): Promise<Response> {
   const headers = requestHeaders(request.headers);
   const { keyId } = admit(request.headers, { headers, address, upstream, dialect, keys: parts.apiKeys });
-  if (request.headers.has("Upgrade")) {
+  // Other protocols are offered, not asked for: Java's client offers HTTP/2 with every request (RFC 9110 section 7.8).
+  if (/(?:^|,)\s*websocket\b/i.test(request.headers.get("Upgrade") ?? "")) {
     throw new ApiError(501, "invalid_request_error", "The proxy passes no WebSockets on: connect to the provider", {
       code: "websocket_not_supported",
+      headers: { "x-should-retry": "false" },
+    });
+  }
+  if (NOT_PASSED_ON.has(request.method)) {
+    throw new ApiError(501, "invalid_request_error", `The proxy does not pass on the method ${request.method}`, {
+      code: "method_not_supported",
       headers: { "x-should-retry": "false" },
     });
   }
@@ -94,17 +106,21 @@ async function pass(
 }
 
 async function answer(passing: Passing, question: Question, parts: ServerParts): Promise<Response> {
-  const { upstream, address, headers, directives, signal } = passing;
+  const { upstream, request, address, headers, directives, signal } = passing;
   headers.delete("Content-Length");
   const { response, status, asked } = await exchange(parts.cache, {
     question,
     asker: askerOf({ headers, url: address.href }),
     options: { ...directives, provider: upstream.name, signal },
-    send: (body, signal) => askUpstream(upstream, { address, method: "POST", headers, body, signal }, parts.clock),
+    send: (body, signal) => askUpstream(upstream, { address, method: "POST", headers, body, signal }, parts),
   });
   const facts = { mode: directives.mode, forwardStatus: asked?.status, now: parts.clock.now() };
   const told = cacheHeaders(known(status, asked, response, directives), facts);
   for (const [name, value] of Object.entries(told)) response.headers.set(name, value);
+  if (asked === undefined) letPageRead(request.headers, response.headers);
+  // No answer that the cache could read, so it is the provider's as it came.
+  const coding = status.expiredServed ? undefined : asked?.headers.get("Content-Encoding");
+  if (coding) response.headers.set("Content-Encoding", coding);
   return response;
 }
 
@@ -124,7 +140,7 @@ function known(
 async function passOn(
   { upstream, request, address, headers, directives, signal }: Passing,
   read: Uint8Array<ArrayBuffer> | undefined,
-  { clock }: ServerParts,
+  parts: ServerParts,
 ): Promise<Response> {
   const { method } = request;
   if (directives.mode === "replay") {
@@ -133,9 +149,14 @@ async function passOn(
       headers: { "x-should-retry": "false" },
     });
   }
-  const body = read ?? request.body;
-  const asked = await askUpstream(upstream, { address, method, headers, body, signal }, clock);
+  const body = read ?? (mayHaveBody(request) ? request.body : null);
+  const asked = await askUpstream(upstream, { address, method, headers, body, signal }, parts);
   const forwarded = method === "POST" ? "bypass" : "method";
   asked.headers.set("Cache-Status", `warmcache; fwd=${forwarded}; fwd-status=${asked.status}`);
   return asked;
+}
+
+/** Deno has a body for every DELETE, and would send an empty one on in pieces, which some providers refuse. */
+function mayHaveBody({ method, headers }: Request): boolean {
+  return /^(?:POST|PUT|PATCH)$/.test(method) || headers.has("Content-Length") || headers.has("Transfer-Encoding");
 }
