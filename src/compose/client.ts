@@ -127,6 +127,8 @@ export class WarmcacheClient {
   /** Where the server is, without a slash at the end. */
   readonly url: string;
   readonly #headers: Readonly<Record<string, string>>;
+  /** What others say, who may repeat the key. */
+  readonly #withoutKey: (text: string) => string;
   readonly #timeout: Milliseconds;
   readonly #fetch: (url: string, init: RequestInit) => Promise<Response>;
 
@@ -143,6 +145,12 @@ export class WarmcacheClient {
       // Not repeated: it may hold a credential.
       throw new TypeError("Cannot make a client: url has to be http://host:port or https://…, without a credential");
     }
+    if (/[?#]/.test(parsed.href)) {
+      throw new TypeError(`Cannot make a client: url takes no ? and no #: ${parsed.host}`);
+    }
+    if (typeof fetch !== "function") {
+      throw new TypeError(`Cannot make a client: fetch has to be a function: ${typeof fetch}`);
+    }
     if (!(timeout > 0 && timeout <= LONGEST_TIMEOUT)) {
       throw new RangeError(
         `Cannot make a client: timeout must be more than 0 and at most ${LONGEST_TIMEOUT} ms: ${timeout}`,
@@ -153,6 +161,7 @@ export class WarmcacheClient {
     }
     this.url = parsed.href.replace(/\/+$/, "");
     this.#headers = apiKey === undefined ? {} : { Authorization: `Bearer ${apiKey}` };
+    this.#withoutKey = (text) => apiKey === undefined ? text : text.replaceAll(apiKey, "…");
     this.#timeout = timeout;
     this.#fetch = fetch;
   }
@@ -183,7 +192,7 @@ export class WarmcacheClient {
   async models(options: ClientCallOptions = {}): Promise<ClientModel[]> {
     const { data } = await this.#ask("GET", "/v1/models", undefined, options);
     if (Array.isArray(data)) return data as ClientModel[];
-    throw unreadable("GET", "/v1/models", 200, { data }, "a list of models is missing");
+    throw unreadable("GET", "/v1/models", 200, { data }, "no list of models");
   }
 
   /**
@@ -221,51 +230,64 @@ export class WarmcacheClient {
     body: object | undefined,
     { signal }: ClientCallOptions,
   ): Promise<Record<string, unknown>> {
+    const sent = body === undefined ? undefined : JSON.stringify(body);
     const late = AbortSignal.timeout(this.#timeout);
     const ended = signal === undefined ? late : AbortSignal.any([late, signal]);
     let status: number | undefined;
     let text: string;
     try {
-      const response = await this.#fetch(`${this.url}${path}`, {
+      // A browser's own fetch is no method of ours.
+      const fetch = this.#fetch;
+      const response = await fetch(`${this.url}${path}`, {
         method,
-        headers: { ...this.#headers, ...body !== undefined && { "Content-Type": "application/json" } },
-        ...body !== undefined && { body: JSON.stringify(body) },
+        headers: { ...this.#headers, ...sent !== undefined && { "Content-Type": "application/json" } },
+        ...sent !== undefined && { body: sent },
         signal: ended,
       });
       status = response.status;
       text = await response.text();
     } catch (cause) {
       signal?.throwIfAborted();
-      const why = late.aborted ? `it took longer than ${this.#timeout} ms` : messageOf(cause);
+      const why = late.aborted ? `it took longer than ${this.#timeout} ms` : this.#withoutKey(messageOf(cause));
       const code = late.aborted ? "timeout" : "unreachable";
       throw new ClientError(`${method} ${path} failed: ${why}`, { method, path, status, code, cause });
     }
-    return objectIn(text, status, method, path);
+    return objectIn(text, status, method, path, this.#withoutKey);
   }
 }
 
 /** What was answered. */
-function objectIn(text: string, status: number, method: string, path: string): Record<string, unknown> {
+function objectIn(
+  text: string,
+  status: number,
+  method: string,
+  path: string,
+  withoutKey: (text: string) => string,
+): Record<string, unknown> {
   let body: unknown;
   try {
     body = JSON.parse(text);
   } catch {
-    throw unreadable(method, path, status, text, "a body that is no JSON");
+    throw unreadable(method, path, status, text, `a body that is no JSON: ${withoutKey(text).slice(0, SHOWN)}`);
   }
   const isGood = status >= 200 && status < 300;
   if (typeof body !== "object" || body === null || Array.isArray(body)) {
-    throw unreadable(method, path, status, body, "JSON that is no object");
+    throw unreadable(method, path, status, body, `JSON that is no object: ${withoutKey(text).slice(0, SHOWN)}`);
   }
   if (isGood) return body as Record<string, unknown>;
   const { error, detail } = body as { error?: { message?: unknown; code?: unknown }; detail?: unknown };
   const said = typeof error?.message === "string" ? error.message : typeof detail === "string" ? detail : text;
   const code = typeof error?.code === "string" ? error.code : undefined;
-  const message = `${method} ${path} was answered ${status}: ${said.slice(0, 10 * SHOWN)}`;
+  const message = `${method} ${path} was answered ${status}: ${withoutKey(said).slice(0, 10 * SHOWN)}`;
   throw new ClientError(message, { method, path, status, code, body });
 }
 
 function unreadable(method: string, path: string, status: number, body: unknown, what: string): ClientError {
-  const shown = (typeof body === "string" ? body : JSON.stringify(body)).slice(0, SHOWN);
-  const message = `${method} ${path} was answered ${status} with ${what}: ${shown}`;
-  return new ClientError(message, { method, path, status, code: "unreadable", body });
+  return new ClientError(`${method} ${path} was answered ${status} with ${what}`, {
+    method,
+    path,
+    status,
+    code: "unreadable",
+    body,
+  });
 }

@@ -5,7 +5,6 @@
  */
 
 import { Hono } from "hono";
-import { bodyLimit } from "hono/body-limit";
 import { requestId } from "hono/request-id";
 import { textRoute } from "./answer.ts";
 import { authenticate } from "./auth.ts";
@@ -19,9 +18,6 @@ import type { ServerParts } from "./parts.ts";
 import { proxyRoutes } from "./proxy/proxy.ts";
 import { RUN_PATH, runRoute, SCORE_PATH, scoreRoute } from "./run.ts";
 import { cacheRoutes, storeRoutes } from "./store/store_routes.ts";
-
-/** Longest request body, in bytes: several times the longest context in text. */
-const MOST_BODY_BYTES = 32 * 1024 * 1024;
 
 /** Everything the server answers. */
 export function createApp(parts: ServerParts): Hono {
@@ -46,7 +42,6 @@ export function createApp(parts: ServerParts): Hono {
   });
   proxyRoutes(app, parts);
   storeRoutes(app, parts);
-  app.use(bodyLimit({ maxSize: MOST_BODY_BYTES, onError: tooLarge }));
   if (parts.apiKeys !== undefined) app.use(authenticate(parts.apiKeys));
   healthRoutes(app, parts);
   cacheRoutes(app, parts);
@@ -69,8 +64,4 @@ function wrongMethod(method: string, path: string): never {
     code: "method_not_allowed",
     headers: { Allow: "POST" },
   });
-}
-
-function tooLarge(): never {
-  throw new ApiError(413, "invalid_request_error", `A request body may have ${MOST_BODY_BYTES} bytes at most`);
 }

@@ -18,11 +18,10 @@ import {
   refuseUnsupported,
   wantsLogprobs,
 } from "./request_fields.ts";
-
-const tokenIds = z.array(z.number().int().min(0)).min(1);
+import { isEmpty, readIds, readText } from "./token_ids.ts";
 
 const schema = z.object({
-  prompt: z.union([z.string(), z.array(z.string()).min(1), tokenIds, z.array(tokenIds).min(1)]),
+  prompt: z.union([z.string(), z.array(z.unknown())], { error: "expected a text, texts, token ids or lists of them" }),
   logprobs: z.number().int().min(0).max(100).nullish(),
   echo: z.boolean().nullish(),
 });
@@ -98,8 +97,11 @@ export const completions: TextEndpoint = {
 
 function readPrompts(prompt: z.infer<typeof schema>["prompt"]): Prompt[] {
   if (typeof prompt === "string") return [{ text: prompt }];
-  if (typeof prompt[0] === "number") return [{ ids: prompt as number[] }];
-  return (prompt as (string | number[])[]).map((one) => typeof one === "string" ? { text: one } : { ids: one });
+  if (prompt.length === 0) throw isEmpty("prompt");
+  if (typeof prompt[0] === "number") return [{ ids: readIds(prompt, "prompt") }];
+  return typeof prompt[0] === "string"
+    ? prompt.map((text, at) => ({ text: readText(text, `prompt[${at}]`) }))
+    : prompt.map((ids, at) => ({ ids: readIds(ids, `prompt[${at}]`) }));
 }
 
 function whole({ id, created, model, system_fingerprint }: AnswerHead): object {

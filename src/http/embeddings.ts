@@ -24,6 +24,7 @@ import type { Residency } from "./own_fields.ts";
 import type { ServerParts } from "./parts.ts";
 import type { RequestBody } from "./request_body.ts";
 import { empty, type Harmless, readBody, refuseUnsupported } from "./request_fields.ts";
+import { isEmpty, readIds, readText } from "./token_ids.ts";
 
 /** The path, which is also the endpoint in the cache's scope. */
 export const EMBEDDINGS_PATH = "/v1/embeddings";
@@ -84,36 +85,21 @@ export function readEmbeddingsRequest(fields: Record<string, unknown>): Embeddin
   };
 }
 
-/** Loops, not schemas: one request may bring a million ids. */
 function readInputs(input: string | unknown[]): readonly EmbedInput[] {
-  if (typeof input === "string") return [readText(input, "input")];
-  if (input.length === 0) throw invalidRequest("Invalid value for 'input': it is empty", "input");
+  if (typeof input === "string") return [readFullText(input, "input")];
+  if (input.length === 0) throw isEmpty("input");
   if (typeof input[0] === "number") return [readIds(input, "input")];
   if (input.length > MOST_INPUTS) {
     throw invalidRequest(`Invalid value for 'input': it has more than ${MOST_INPUTS} texts: ${input.length}`, "input");
   }
   return typeof input[0] === "string"
-    ? input.map((text, at) => readText(text, `input[${at}]`))
+    ? input.map((text, at) => readFullText(text, `input[${at}]`))
     : input.map((ids, at) => readIds(ids, `input[${at}]`));
 }
 
-function readText(text: unknown, param: string): string {
-  if (typeof text !== "string") throw notA("text", text, param);
-  if (text === "") throw invalidRequest(`Invalid value for '${param}': it is empty`, param);
-  return text;
-}
-
-function readIds(ids: unknown, param: string): number[] {
-  if (!Array.isArray(ids)) throw notA("list of token ids", ids, param);
-  if (ids.length === 0) throw invalidRequest(`Invalid value for '${param}': it is empty`, param);
-  const odd = ids.findIndex((id) => !(Number.isSafeInteger(id) && id >= 0));
-  if (odd >= 0) throw notA("token id", ids[odd], `${param}[${odd}]`);
-  return ids;
-}
-
-function notA(what: string, value: unknown, param: string): Error {
-  const received = String(JSON.stringify(value)).slice(0, 80);
-  return invalidRequest(`Invalid value for '${param}': it is no ${what}: received ${received}`, param);
+function readFullText(text: unknown, param: string): string {
+  if (text === "") throw isEmpty(param);
+  return readText(text, param);
 }
 
 /** The handler. */

@@ -22,6 +22,8 @@ const LOOKALIKES: ReadonlySet<string> = new Set(["models", "top_a"]);
 /** In a shorter word one letter makes another word. */
 const SHORTEST_WORD = 6;
 const LONGEST_HEADER = 512;
+/** Each is compared with all that are known, while everybody else waits. */
+const MOST_UNKNOWN = 256;
 
 /**
  * Checks the names of a body's fields. Those that are `null` say nothing.
@@ -35,6 +37,10 @@ export function checkFieldNames(
   known: readonly string[],
 ): Record<string, string> {
   const unknown = Object.keys(body).filter((name) => body[name] !== null && !known.includes(name));
+  if (unknown.length > MOST_UNKNOWN) {
+    const message = `Unknown parameters: ${unknown.length}, more than ${MOST_UNKNOWN}`;
+    throw invalidRequest(message, undefined, "unknown_parameter");
+  }
   const isStrict = headers.get(STRICT_HEADER)?.trim().toLowerCase() === "true";
   for (const name of unknown) {
     const meant = LOOKALIKES.has(name) ? undefined : known.find((each) => isSlip(name, each));
@@ -42,13 +48,18 @@ export function checkFieldNames(
     const hint = meant === undefined ? "" : `; did you mean '${meant}'?`;
     throw invalidRequest(`Unknown parameter: '${name.slice(0, 80)}'${hint}`, name, "unknown_parameter");
   }
-  // A header is ASCII.
-  const ignored = unknown.map(encodeURIComponent).join(", ").slice(0, LONGEST_HEADER);
+  const ignored = unknown.map(inAscii).join(", ").slice(0, LONGEST_HEADER);
   return ignored === "" ? {} : { [IGNORED_HEADER]: ignored };
+}
+
+/** A name for a header. Half a surrogate pair has no encoding. */
+function inAscii(name: string): string {
+  return encodeURIComponent(name.slice(0, LONGEST_HEADER).toWellFormed());
 }
 
 /** Another way of writing the same words, or one letter wrong. */
 function isSlip(name: string, known: string): boolean {
+  if (name.length > 2 * known.length) return false;
   if (lettersOf(name) === lettersOf(known)) return true;
   const isLong = Math.min(name.length, known.length) >= SHORTEST_WORD;
   return isLong && Math.abs(name.length - known.length) <= 1 && editDistance(name, known) === 1;

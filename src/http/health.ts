@@ -7,6 +7,8 @@
 import type { Hono } from "hono";
 import type { LoadedModel } from "../warm/backend_cache.ts";
 import type { ServerParts } from "./parts.ts";
+import { statisticsFor } from "./statistics.ts";
+import { ownerOf } from "./tenancy.ts";
 
 /** What `/health` answers. */
 export interface Health {
@@ -85,7 +87,7 @@ export function healthRoutes(app: Hono, parts: ServerParts): void {
       mean_run_seconds: runs === 0 ? null : runSeconds / runs,
       cached_backends: backends.loaded().filter(({ state }) => state === "warm").length,
       max_loaded_models: backends.maxLoaded,
-      cache: statisticsBody(await cache.stats()),
+      cache: await statisticsFor(cache, ownerOf(context, parts)),
     });
   });
 }
@@ -93,22 +95,4 @@ export function healthRoutes(app: Hono, parts: ServerParts): void {
 /** JSON has no infinity. */
 function limitOf(bytes: number): number | null {
   return bytes === Infinity ? null : bytes;
-}
-
-/** The cache's statistics with the names HTTP clients expect; the models in them keep theirs. */
-export function statisticsBody(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(statisticsBody);
-  if (typeof value !== "object" || value === null) return value;
-  const fields = Object.entries(value).filter(([, field]) => typeof field !== "function").map(([name, field]) => {
-    return name === "perModel" ? ["per_model", byModel(field)] : [snakeCased(name), statisticsBody(field)];
-  });
-  return Object.fromEntries(fields);
-}
-
-function byModel(counts: Readonly<Record<string, unknown>>): object {
-  return Object.fromEntries(Object.entries(counts).map(([model, each]) => [model, statisticsBody(each)]));
-}
-
-function snakeCased(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
 }

@@ -6,14 +6,13 @@
  */
 
 import type { Context } from "hono";
-import { keyIdOf } from "./auth.ts";
 import { type CacheDirectives, readCacheDirectives } from "./cache_directives.ts";
 import { checkFieldNames } from "./field_names.ts";
 import { departure } from "./local_model.ts";
 import { OWN_FIELDS, readOwnFields, type Residency } from "./own_fields.ts";
 import type { ServerParts } from "./parts.ts";
 import { readRequestBody } from "./request_body.ts";
-import { namespaceOf } from "./tenancy.ts";
+import { namespaceOf, ownerOf } from "./tenancy.ts";
 
 /** A request that has been read, but for its question. */
 export interface LocalRequest {
@@ -58,8 +57,8 @@ export async function readLocalRequest(
  *
  * @throws ApiError 400
  */
-export function directivesOf(context: Context, { sharedCache }: Pick<ServerParts, "sharedCache">): CacheDirectives {
+export function directivesOf(context: Context, parts: Pick<ServerParts, "sharedCache">): CacheDirectives {
   const { namespace: asked, ...directives } = readCacheDirectives(context.req.raw.headers);
-  const namespace = namespaceOf(sharedCache ? undefined : keyIdOf(context), asked);
+  const namespace = namespaceOf(ownerOf(context, parts), asked);
   return { ...directives, ...(namespace !== undefined && { namespace }) };
 }

@@ -19,6 +19,7 @@ export function modelRoutes(app: Hono, { catalogue }: ServerParts): void {
       data: (await catalogue.list()).filter(usable).map((listing) => toModel(listing)),
     });
   });
+  app.all("/v1/models", (context) => wrongMethod(context.req.method));
   // Names may contain a slash, which clients send as it is or encoded.
   app.get("/v1/models/:name{.+}", async (context) => {
     const name = context.req.param("name");
@@ -32,6 +33,14 @@ export function modelRoutes(app: Hono, { catalogue }: ServerParts): void {
       code: "model_not_found",
       param: "model",
     });
+  });
+  app.all("/v1/models/:name{.+}", (context) => wrongMethod(context.req.method));
+}
+
+function wrongMethod(method: string): never {
+  throw new ApiError(405, "invalid_request_error", `Not allowed to ${method} on models, only to GET`, {
+    code: "method_not_allowed",
+    headers: { Allow: "GET, HEAD" },
   });
 }
 

@@ -5,9 +5,17 @@
  * @module
  */
 
+import type { Context } from "hono";
+import { keyIdOf } from "./auth.ts";
 import { invalidRequest } from "./errors.ts";
+import type { ServerParts } from "./parts.ts";
 
 const OWNED = "key:";
+
+/** Whose entries a request is about: the id of its API key; `undefined` where all share them. */
+export function ownerOf(context: Context, { sharedCache }: Pick<ServerParts, "sharedCache">): string | undefined {
+  return sharedCache ? undefined : keyIdOf(context);
+}
 
 /**
  * The namespace of a request's entries; `undefined` for the cache's own.

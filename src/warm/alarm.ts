@@ -6,6 +6,9 @@
 
 import type { Clock, Milliseconds } from "../runtime/runtime.ts";
 
+/** Timers count in 31 bits; what is longer they take for no time at all. */
+const LONGEST_SLEEP: Milliseconds = 2 ** 31 - 1;
+
 /** Rings once at a moment. */
 export class Alarm {
   readonly #clock: Clock;
@@ -26,10 +29,11 @@ export class Alarm {
     this.#waiting.abort();
     if (due === Infinity) return;
     this.#waiting = new AbortController();
-    const duration = Math.max(0, due - this.#clock.monotonic());
+    const duration = Math.min(Math.max(0, due - this.#clock.monotonic()), LONGEST_SLEEP);
     this.#clock.sleep(duration, { signal: this.#waiting.signal, background: true }).then(() => {
       this.#due = Infinity;
-      this.#ring();
+      if (this.#clock.monotonic() < due && duration === LONGEST_SLEEP) this.set(due);
+      else this.#ring();
     }, () => {});
   }
 }

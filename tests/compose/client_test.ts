@@ -116,6 +116,40 @@ describe("WarmcacheClient", () => {
     assert.equal((asked[0]!.init.headers as Record<string, string>).Authorization, "Bearer sesame");
   });
 
+  it("calls fetch as a function: a browser's own takes no other `this`", async () => {
+    let owner: unknown = "nobody";
+    const fetch = function (this: unknown): Promise<Response> {
+      owner = this;
+      return Promise.resolve(Response.json({}));
+    };
+    await new WarmcacheClient("http://127.0.0.1:1", { fetch }).health();
+    assert.equal(owner, undefined);
+  });
+
+  it("refuses a suite that is no JSON as misuse, and asks nobody", async () => {
+    const { client, asked } = clientOf(() => Response.json({}));
+    const endless: { spec?: object } = {};
+    endless.spec = endless;
+    await assert.rejects(client.run(endless), TypeError);
+    assert.equal(asked.length, 0);
+  });
+
+  it("does not repeat its key where an answer does", async () => {
+    for (
+      const answer of [
+        () => Response.json({ error: { message: "No such key: sesame" } }, { status: 401 }),
+        () => new Response("<p>sesame</p>"),
+        () => Response.json(["sesame"]),
+        () => Promise.reject(new Error("sesame?")),
+      ]
+    ) {
+      const { message } = await errorOf(clientOf(answer).client.health());
+      assert.doesNotMatch(message, /sesame/);
+    }
+    const { client } = clientOf(() => Response.json({ status: "sesame" }));
+    assert.equal((await client.health()).status, "sesame");
+  });
+
   it("says that nobody is there", async () => {
     const listener = await machine.serveHttp({ hostname: "127.0.0.1", port: 0, fetch: () => new Response() });
     await listener.shutdown();
@@ -156,7 +190,7 @@ describe("WarmcacheClient", () => {
       assert.match((await errorOf(client.stats())).message, /JSON that is no object/);
     }
     const { client } = clientOf(() => Response.json({ object: "list" }));
-    assert.match((await errorOf(client.models())).message, /a list of models is missing/);
+    assert.match((await errorOf(client.models())).message, /with no list of models$/);
   });
 
   it("reads what dlm-sway's daemon says of an error", async () => {
@@ -168,6 +202,9 @@ describe("WarmcacheClient", () => {
     const refused: readonly [string, object, RegExp][] = [
       ["redis://sesame", {}, /url has to be/],
       ["http://me:sesame@127.0.0.1", {}, /without a credential/],
+      ["http://127.0.0.1/?key=sesame", {}, /no \? and no #/],
+      ["http://127.0.0.1/#sesame", {}, /no \? and no #/],
+      ["http://127.0.0.1", { fetch: "sesame" }, /fetch has to be a function/],
       ["http://127.0.0.1", { timeout: 0 }, /timeout/],
       ["http://127.0.0.1", { apiKey: "se\nsame" }, /apiKey/],
       ["http://127.0.0.1", { key: "x" }, /unknown option .*: key/],

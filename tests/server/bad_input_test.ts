@@ -21,6 +21,7 @@ describe("a request that cannot be followed", () => {
   const completion = { model: "kjv-tiny", prompt: "In", max_tokens: 1 };
   const chat = { model: "kjv-tiny", messages: [{ role: "user", content: "In" }], max_tokens: 1 };
   const long = Array.from({ length: 300 }, () => 5);
+  const DEEP = "[".repeat(20_000) + "]".repeat(20_000);
   const CASES: [
     title: string,
     path: string,
@@ -121,6 +122,28 @@ describe("a request that cannot be followed", () => {
       "messages",
       "context_length_exceeded",
     ],
+    [
+      "a variable that is nested too deeply",
+      "/v1/chat/completions",
+      JSON.stringify({ ...chat, chat_template_kwargs: { x: "DEEP" } }).replace('"DEEP"', DEEP),
+      400,
+      null,
+      null,
+    ],
+    [
+      "a message that is nested too deeply",
+      "/v1/chat/completions",
+      JSON.stringify({ ...chat, messages: [{ role: "user", content: "In", x: "DEEP" }] }).replace('"DEEP"', DEEP),
+      400,
+      null,
+      null,
+    ],
+    ["an id that is none", "/v1/completions", { ...completion, prompt: [1, "x"] }, 400, "prompt[1]", null],
+    ["an id below 0", "/v1/completions", { ...completion, prompt: [[1], [2, -1]] }, 400, "prompt[1][1]", null],
+    ["a prompt that is no text", "/v1/completions", { ...completion, prompt: ["In", 5] }, 400, "prompt[1]", null],
+    ["an empty list of ids", "/v1/completions", { ...completion, prompt: [[]] }, 400, "prompt[0]", null],
+    ["no prompts", "/v1/completions", { ...completion, prompt: [] }, 400, "prompt", null],
+    ["a number as prompt", "/v1/completions", { ...completion, prompt: 5 }, 400, "prompt", null],
     ["an unknown path", "/v1/nothing", {}, 404, null, "unknown_url"],
   ];
   for (const [title, path, body, status, param, code] of CASES) {
@@ -140,6 +163,46 @@ describe("a request that cannot be followed", () => {
     assert.equal(response.status, 405);
     assert.equal(response.headers.get("Allow"), "POST");
     assert.deepEqual(Object.keys((await response.json()).error), ["message", "type", "param", "code"]);
+  });
+
+  it("is refused on the models too, where only GET is allowed", async () => {
+    for (const path of ["/v1/models", "/v1/models/kjv-tiny"]) {
+      for (const method of ["POST", "DELETE", "OPTIONS"]) {
+        const response = await fetch(`${server.url}${path}`, { method });
+        assert.equal(response.status, 405, `${method} ${path}`);
+        assert.equal(response.headers.get("Allow"), "GET, HEAD");
+        const { error } = await response.json();
+        assert.deepEqual(Object.keys(error), ["message", "type", "param", "code"]);
+        assert.equal(error.code, "method_not_allowed");
+      }
+    }
+  });
+
+  it("is refused when its bytes are no UTF-8, since it is not known what was asked", async () => {
+    const [before, after] = JSON.stringify({ ...completion, prompt: "In |" }).split("|");
+    const text = new TextEncoder();
+    const body = new Uint8Array([...text.encode(before), 0xff, ...text.encode(after)]);
+    const response = await fetch(`${server.url}/v1/completions`, { method: "POST", body });
+    assert.equal(response.status, 400);
+    assert.match((await response.json()).error.message, /UTF-8/);
+  });
+
+  it("is read in pieces, and refused with 413 when it is too long", async () => {
+    const text = new TextEncoder().encode(JSON.stringify(completion));
+    const send = (piece: Uint8Array<ArrayBuffer>, pieces: number): Promise<Response> => {
+      const body = new ReadableStream({
+        pull(controller) {
+          if (pieces-- > 0) controller.enqueue(piece);
+          else controller.close();
+        },
+      });
+      const init = { method: "POST", body, duplex: "half" } as RequestInit;
+      return fetch(`${server.url}/v1/completions`, init);
+    };
+    assert.equal((await send(text, 1)).status, 200);
+    const long = await fetch(`${server.url}/v1/completions`, { method: "POST", body: "x".repeat(33 * 1024 * 1024) });
+    assert.equal(long.status, 413);
+    assert.deepEqual(Object.keys((await long.json()).error), ["message", "type", "param", "code"]);
   });
 
   it("is the client's own error class", async () => {

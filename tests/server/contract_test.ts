@@ -42,6 +42,21 @@ describe("a field that nobody knows", () => {
     assert.equal((await embeddings.json()).error.param, "dimension");
   });
 
+  it("is named in the answer whatever its name", async () => {
+    const request = JSON.stringify(REQUEST).replace("{", `{"\\ud800":1,`);
+    const response = await post(server, PATH, request);
+    assert.equal(response.status, 200);
+    assert.equal(response.headers.get("X-Warmcache-Ignored"), "%EF%BF%BD");
+    await response.body!.cancel();
+  });
+
+  it("is refused where there are more of them than anybody sends by mistake", async () => {
+    const many = Object.fromEntries(Array.from({ length: 300 }, (_, at) => [`mystery${at}`, at]));
+    const response = await post(server, PATH, { ...REQUEST, ...many });
+    assert.equal(response.status, 400);
+    assert.partialDeepStrictEqual(await response.json(), { error: { param: null, code: "unknown_parameter" } });
+  });
+
   it("is none of those that change no answer", async () => {
     const harmless = {
       user: "me",

@@ -5,17 +5,17 @@
  * @module
  */
 
-import type { Context, Hono, MiddlewareHandler } from "hono";
+import type { Hono, MiddlewareHandler } from "hono";
 import type { Explanation } from "../../cache/explain/explanation.ts";
 import type { Scope } from "../../cache/request/scope.ts";
 import { CacheError } from "../../store/error.ts";
-import { authenticate, keyIdOf } from "../auth.ts";
+import { authenticate } from "../auth.ts";
 import { ApiError, invalidRequest } from "../errors.ts";
-import { statisticsBody } from "../health.ts";
 import type { ServerParts } from "../parts.ts";
 import { readBytes } from "../proxy/request_bytes.ts";
 import { readRequestBody } from "../request_body.ts";
-import { namespaceOf } from "../tenancy.ts";
+import { statisticsFor } from "../statistics.ts";
+import { namespaceOf, ownerOf } from "../tenancy.ts";
 
 /** The media type of messages. */
 const MESSAGE = "application/vnd.warmcache.store";
@@ -41,13 +41,7 @@ export function cacheRoutes(app: Hono, parts: ServerParts): void {
   const { cache } = parts;
 
   app.get("/cache/stats", async (context) => {
-    const { perModel, allTime, ...counts } = await served(() => cache.stats());
-    const own = <T>(models: Readonly<Record<string, T>>): Record<string, T> => visible(models, ownerOf(context, parts));
-    return context.json(statisticsBody({
-      ...counts,
-      perModel: own(perModel),
-      allTime: allTime && { ...allTime, perModel: own(allTime.perModel) },
-    }));
+    return context.json(await served(() => statisticsFor(cache, ownerOf(context, parts))));
   });
   app.post("/cache/explain", async (context) => {
     const { body } = await readRequestBody(context);
@@ -58,11 +52,6 @@ export function cacheRoutes(app: Hono, parts: ServerParts): void {
     const explanation = await served(() => cache.explain(request, asked));
     return context.json(explanationBody(owner === undefined ? explanation : ownPart(explanation, owner)));
   });
-}
-
-/** Whose entries a request is about; `undefined` where all share them. */
-function ownerOf(context: Context, { sharedCache }: ServerParts): string | undefined {
-  return sharedCache ? undefined : keyIdOf(context);
 }
 
 function messageResponse(body: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array<ArrayBuffer>>): Response {
@@ -116,14 +105,6 @@ function readQuestion(body: Record<string, unknown>): { readonly request: object
     if (typeof value !== "string") throw invalidRequest(`${name} has to be a string`, name);
   }
   return { request, scope: said };
-}
-
-/** Models that are not somebody else's: what a key stores through `/cache` lies under models of its own. */
-function visible<T>(models: Readonly<Record<string, T>>, owner: string | undefined): Record<string, T> {
-  const isVisible = (model: string): boolean => {
-    return !model.startsWith("key:") || (owner !== undefined && model.startsWith(`key:${owner}/`));
-  };
-  return Object.fromEntries(Object.entries(models).filter(([model]) => isVisible(model)));
 }
 
 /** An explanation without what others have asked. */

@@ -16,6 +16,8 @@ import type { ClaimReply, Claims, DailyLedger, Failures, Key, Store } from "../s
 
 /** So many requests are being called for at a time, at most; older claims are forgotten, and somebody calls twice. */
 const MOST_CLAIMS = 100_000;
+/** Characters of the names in all of them: several times what that many take, unless somebody makes up long ones. */
+const CLAIMS_LENGTH = 16 * 1024 * 1024;
 const FAILURES_BYTES = 16 * 1024 * 1024;
 const MOST_AMOUNTS = 16_384;
 
@@ -66,7 +68,11 @@ interface Held {
 class ClaimsOfAll implements Claims {
   readonly #others: Claims | undefined;
   readonly #clock: Clock;
-  readonly #held = new LRUCache<string, Held>({ max: MOST_CLAIMS });
+  readonly #held = new LRUCache<string, Held>({
+    max: MOST_CLAIMS,
+    maxSize: CLAIMS_LENGTH,
+    sizeCalculation: ({ holder }, place) => place.length + holder.length,
+  });
 
   constructor(others: Claims | undefined, clock: Clock) {
     this.#others = others;

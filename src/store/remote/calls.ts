@@ -44,6 +44,9 @@ export const LATENESS_AT = 1;
 /** Bytes of the id of what is to happen once. */
 export const ID_BYTES = 16;
 
+/** So many requests are looked up in one call; the server answers no more of them. */
+export const MOST_WANTS = 256;
+
 /** Where calls are sent to, beneath the server's address. */
 export const CALLS_PATH = "cache/v1/calls";
 /** Where requests are listed, in a reply that comes in parts. */

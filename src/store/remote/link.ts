@@ -168,7 +168,7 @@ export class Link {
       case "failed":
         throw this.failure(tried, outcome.code);
       case "refused":
-        throw new RangeError(`Cannot ${tried} at ${this.location}: ${outcome.message}`);
+        throw new RangeError(`Cannot ${tried} at ${this.location}: ${this.#settings.withoutKey(outcome.message)}`);
       case "damaged":
         throw this.unavailable(tried, "what arrived is not what was sent");
       case "later":
@@ -264,7 +264,7 @@ export class Link {
   }
 
   async #post(url: string, body: Uint8Array<ArrayBuffer>, patience: Milliseconds): Promise<Response> {
-    const { fetch, headers } = this.#settings;
+    const { fetch, headers, withoutKey } = this.#settings;
     const gone = new AbortController();
     const end = (): void => gone.abort();
     this.#end.signal.addEventListener("abort", end);
@@ -284,12 +284,12 @@ export class Link {
       );
     } catch (error) {
       gone.abort();
-      throw new Unreachable(messageOf(error), { cause: error, isBroken: !(error instanceof Silence) });
+      throw new Unreachable(withoutKey(messageOf(error)), { cause: error, isBroken: !(error instanceof Silence) });
     } finally {
       this.#end.signal.removeEventListener("abort", end);
     }
     if (response.status === 200) return response;
-    throw await refusalOf(response, patience, this.#clock);
+    throw await refusalOf(response, patience, this.#clock, withoutKey);
   }
 
   async #greet(): Promise<void> {

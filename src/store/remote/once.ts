@@ -7,6 +7,7 @@
 
 import { LRUCache } from "lru-cache";
 import { hexOf } from "../../runtime/hex.ts";
+import { placeOf } from "../place.ts";
 import type { EntryFields, NewEntry, Placement, PutOptions, RequestRecord, Store, StoredEntry } from "../store.ts";
 import { Lateness } from "./calls.ts";
 
@@ -27,6 +28,8 @@ export interface SentPut {
 /** Does things once by their ids. */
 export class Once {
   readonly #done = new LRUCache<string, Promise<void>>({ max: REMEMBERED });
+  /** The last put of each request that has one under way. */
+  readonly #last = new Map<string, Promise<void>>();
 
   /** Whether `id` is known to have been done, or is being done. */
   has(id: Uint8Array): boolean {
@@ -48,17 +51,30 @@ export class Once {
    * Puts what was not put yet. What waited for the server replaces nothing that has been stored since: there it is added.
    */
   put(store: Store, put: SentPut): Promise<void> {
-    return this.do(put.id, async () => {
-      const { model, request, entries, options } = put;
-      if (put.lateness === Lateness.NONE) return await store.put(model, request, entries, put.placement, options);
-      const want = { key: request.key, samples: Number.MAX_SAFE_INTEGER, grace: Infinity };
-      const [found] = await store.lookup(model, [want]);
-      const there = found!.entries;
-      if (put.lateness === Lateness.AGAIN && areAllThere(entries, there)) return;
-      const since = Math.min(...entries.map(({ created }) => created));
-      const placement = there.some(({ created }) => created > since) ? "append" : put.placement;
-      await store.put(model, request, entries, placement, options);
-    });
+    return this.do(put.id, () =>
+      this.#inTurn(placeOf(put.model, put.request.key), async () => {
+        const { model, request, entries, options } = put;
+        if (put.lateness === Lateness.NONE) return await store.put(model, request, entries, put.placement, options);
+        const want = { key: request.key, samples: Number.MAX_SAFE_INTEGER, grace: Infinity };
+        const [found] = await store.lookup(model, [want]);
+        const there = found!.entries;
+        if (put.lateness === Lateness.AGAIN && areAllThere(entries, there)) return;
+        const since = Math.min(...entries.map(({ created }) => created));
+        const placement = there.some(({ created }) => created > since) ? "append" : put.placement;
+        await store.put(model, request, entries, placement, options);
+      }));
+  }
+
+  /** Has the puts of a request wait for each other: what one of them finds there is to be so until it has put. */
+  #inTurn(place: string, work: () => Promise<void>): Promise<void> {
+    const before = this.#last.get(place);
+    const working = before === undefined ? work() : before.then(work, work);
+    this.#last.set(place, working);
+    const forget = (): void => {
+      if (this.#last.get(place) === working) this.#last.delete(place);
+    };
+    working.then(forget, forget);
+    return working;
   }
 }
 

@@ -39,6 +39,8 @@ export interface Settings {
   readonly callsUrl: string;
   readonly listUrl: string;
   readonly headers: Readonly<Record<string, string>>;
+  /** What others say, who may repeat the key, fit for a message. */
+  readonly withoutKey: (text: string) => string;
   readonly timeout: Milliseconds;
   readonly queueBytes: number;
   readonly flushTimeout: Milliseconds;
@@ -85,6 +87,7 @@ export function settingsOf(options: RemoteStoreOptions): Settings {
     callsUrl: `${base}/${CALLS_PATH}`,
     listUrl: `${base}/${LIST_PATH}`,
     headers: apiKey === undefined ? {} : { Authorization: `Bearer ${apiKey}` },
+    withoutKey: (text) => apiKey === undefined ? text : text.replaceAll(apiKey, "…"),
     timeout,
     queueBytes,
     flushTimeout,
@@ -99,7 +102,8 @@ function baseOf(given: unknown): string {
     throw refused("url has to be http://host:port or https://…", "something else");
   }
   if (url.username !== "" || url.password !== "") throw refused("url takes no credential: give apiKey", url.host);
-  if (url.search !== "" || url.hash !== "") throw refused("url takes no ? and no #", url.host);
+  // An empty one is in the address only.
+  if (/[?#]/.test(url.href)) throw refused("url takes no ? and no #", url.host);
   return url.href.replace(/\/+$/, "");
 }
 

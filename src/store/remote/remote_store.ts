@@ -32,7 +32,7 @@ import type {
   Want,
 } from "../store.ts";
 import { BadBytes, ByteReader, ByteWriter } from "./bytes.ts";
-import { Call, Lateness } from "./calls.ts";
+import { Call, Lateness, MOST_WANTS } from "./calls.ts";
 import { RemoteLedger } from "./ledger.ts";
 import { Link } from "./link.ts";
 import { listRequests } from "./listing.ts";
@@ -51,9 +51,6 @@ import {
 import { WriteQueue } from "./write_queue.ts";
 
 export type { RemoteConnection, RemoteStoreOptions } from "./options.ts";
-
-/** So many requests are looked up in one call. */
-const MOST_WANTS = 256;
 
 /**
  * Opens a store at a server. A server that is away is no error: lookups fail, answers wait, and it is tried again until it

@@ -6,13 +6,13 @@
  */
 
 import { type Checksum, loadChecksum } from "../../codec/checksum.ts";
-import type { Clock } from "../../runtime/runtime.ts";
+import type { Clock, Milliseconds } from "../../runtime/runtime.ts";
 import { CacheError } from "../error.ts";
 import { refuseLongError, refuseOddSketch } from "../limits.ts";
 import type { ListedRequest, Store } from "../store.ts";
 import { arbitrated, type SharedStore } from "./arbiter.ts";
 import { BadBytes, ByteReader, ByteWriter } from "./bytes.ts";
-import { Call, ID_BYTES, Reply } from "./calls.ts";
+import { Call, ID_BYTES, MOST_WANTS, Reply } from "./calls.ts";
 import { byPlace, type Frame, frameHead, messageStart, readMessage, writeMessage } from "./message.ts";
 import { answersOf, Room } from "./found_answers.ts";
 import { Once } from "./once.ts";
@@ -35,6 +35,8 @@ import {
 
 /** So many calls are in one message at most. */
 const MOST_FRAMES = 4096;
+/** Calls are begun for so long before others have a turn. */
+const LONGEST_TURN: Milliseconds = 4;
 /** Requests are listed in pages of so many bytes, about. */
 const PAGE_BYTES = 64 * 1024;
 /** The most requests that `nearest` gives. */
@@ -80,8 +82,16 @@ export class StoreService {
     const frames = this.#read(message);
     const store = storeOf(this.#store, owner, this.#failed) as SharedStore;
     const room = new Room();
-    const replies = await Promise.all(frames.map((frame, index) => this.#reply(store, frame, index === 0, room)));
-    return writeMessage(replies, (index) => frames[index]!.sum, this.#checksum).bytes;
+    const replies: Promise<Uint8Array>[] = [];
+    let began = this.#clock.monotonic();
+    for (const [index, frame] of frames.entries()) {
+      if (this.#clock.monotonic() - began >= LONGEST_TURN) {
+        await new Promise<void>((resolve) => this.#clock.afterTurn(resolve));
+        began = this.#clock.monotonic();
+      }
+      replies.push(this.#reply(store, frame, index === 0, room));
+    }
+    return writeMessage(await Promise.all(replies), (index) => frames[index]!.sum, this.#checksum).bytes;
   }
 
   /**
@@ -151,7 +161,8 @@ export class StoreService {
       case Call.HELLO:
         return reply.done();
       case Call.LOOKUP: {
-        const [model, wants] = [reader.text(), reader.list(() => readWant(reader))];
+        const [model, all] = [reader.text(), reader.list(() => readWant(reader))];
+        const wants = all.slice(0, MOST_WANTS);
         return answersOf(wants, await store.lookup(model, wants), isFirst, room);
       }
       case Call.PUT:

@@ -8,6 +8,9 @@
 import type { Clock, Milliseconds } from "../../runtime/runtime.ts";
 import { bytesOf } from "./reply_bytes.ts";
 
+/** So much of what it says is shown. */
+const SHOWN = 200;
+
 /** The server cannot be reached, or does not let us in. */
 export class Unreachable extends Error {
   override readonly name = "Unreachable";
@@ -31,9 +34,14 @@ export class Unreachable extends Error {
 }
 
 /** What an answer other than 200 means, and what to do. */
-export async function refusalOf(response: Response, patience: Milliseconds, clock: Clock): Promise<Unreachable> {
+export async function refusalOf(
+  response: Response,
+  patience: Milliseconds,
+  clock: Clock,
+  withoutKey: (text: string) => string,
+): Promise<Unreachable> {
   const { status } = response;
-  const said = await messageIn(response, patience, clock);
+  const said = withoutKey(await messageIn(response, patience, clock)).slice(0, SHOWN);
   const message = `it answers ${status}${said === "" ? "" : ` (${said})`}`;
   if (status === 401 || status === 403) {
     return new Unreachable(`${message}: give one of its API keys (WARMCACHE_REMOTE_KEY)`, { isForGood: true });
@@ -50,7 +58,7 @@ export async function refusalOf(response: Response, patience: Milliseconds, cloc
 async function messageIn(response: Response, patience: Milliseconds, clock: Clock): Promise<string> {
   try {
     const { error } = JSON.parse(new TextDecoder().decode(await bytesOf(response, patience, clock)));
-    return typeof error?.message === "string" ? error.message.slice(0, 200) : "";
+    return typeof error?.message === "string" ? error.message : "";
   } catch {
     // Whatever it is, it is not from a server of ours.
     return "";

@@ -5,13 +5,14 @@ import { describe, it } from "node:test";
 import { loadChecksum } from "../../../src/codec/checksum.ts";
 import { openMemoryStore } from "../../../src/store/memory/memory_store.ts";
 import { CacheError } from "../../../src/store/error.ts";
-import { byPlace, MEDIA_TYPE, readMessage, writeMessage } from "../../../src/store/remote/message.ts";
+import { Lateness, LATENESS_AT } from "../../../src/store/remote/calls.ts";
+import { byPlace, type Frame, MEDIA_TYPE, readMessage, writeMessage } from "../../../src/store/remote/message.ts";
 import { openRemoteStore } from "../../../src/store/remote/remote_store.ts";
 import { openStoreService, type StoreService } from "../../../src/store/remote/service.ts";
 import { openSqliteStore } from "../../../src/store/sqlite/sqlite_store.ts";
 import type { ListedRequest, Store } from "../../../src/store/store.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
-import { keyOf, MODEL, put, texts } from "../redis/fixture.ts";
+import { entryOf, keyOf, MODEL, put, requestOf, texts } from "../redis/fixture.ts";
 import { machine, PATIENCE } from "./fixture.ts";
 
 const checksum = await loadChecksum();
@@ -30,6 +31,24 @@ async function joined(
     return new Response(reply, { headers: { "Content-Type": MEDIA_TYPE } });
   };
   return { store: await openRemoteStore({ runtime: machine, timeout: PATIENCE, fetch }), calls, lists };
+}
+
+const report = (): void => {};
+
+/** A store in memory, as an object whose methods can be taken out. */
+function openMemory(): Store {
+  const store = openMemoryStore({ clock, maxBytes: 1e9 });
+  return {
+    name: store.name,
+    location: store.location,
+    lookup: (...asked) => store.lookup(...asked),
+    put: (...given) => store.put(...given),
+    remove: (selection) => store.remove(selection),
+    nearest: (...asked) => store.nearest(...asked),
+    list: (selection) => store.list(selection),
+    size: () => store.size(),
+    close: () => store.close(),
+  };
 }
 
 /** Makes every call there is. */
@@ -98,6 +117,80 @@ describe("a service", () => {
       await below.close();
     });
   }
+
+  it("has a put that comes late replace nothing newer that is being stored meanwhile", async () => {
+    const late = { ...entryOf("newer"), created: 2000 };
+    const early = { ...entryOf("older"), created: 1000 };
+    for (const isFirst of [true, false]) {
+      const below = await stores.sqlite!();
+      const { store: other, calls } = await joined(await openStoreService({ store: openMemory(), clock, report }));
+      await other.put(MODEL, requestOf(1), [early], "replace_all");
+      await other.put(MODEL, requestOf(1), [late], "replace_all");
+      const [older, newer] = calls.slice(-2).map((call) => readMessage(call, byPlace, checksum)[0]!.payload);
+      older![LATENESS_AT] = Lateness.AGAIN;
+      const service = await openStoreService({ store: below, clock, report });
+      await service.answer(
+        undefined,
+        writeMessage(isFirst ? [older!, newer!] : [newer!, older!], byPlace, checksum).bytes,
+      );
+      const { store } = await joined(service);
+      assert.deepEqual(await texts(store, 1), isFirst ? ["newer"] : ["newer", "older"]);
+      await Promise.all([store.close(), other.close()]);
+      await below.close();
+    }
+  });
+
+  it("looks up so many requests in one call, and has the client ask again for the others", async () => {
+    const below = openMemory();
+    const { store: other, calls } = await joined(await openStoreService({ store: below, clock, report }));
+    await put(other, 1, "a");
+    await other.lookup(MODEL, Array.from({ length: 200 }, () => ({ key: keyOf(1), samples: 1 })));
+    const [{ payload }] = readMessage(calls.at(-1)!, byPlace, checksum) as [Frame];
+    const [head, want] = [5 + MODEL.length, 4 + 32 + 8 + 8];
+    const wants = payload.subarray(head + 4);
+    assert.equal(wants.length, 200 * want);
+    const long = new Uint8Array(head + 4 + 100 * wants.length);
+    long.set(payload);
+    for (let times = 0; times < 100; times++) long.set(wants, head + 4 + times * wants.length);
+    new DataView(long.buffer).setUint32(head, 20_000, true);
+    let most = 0;
+    const counting: Store = {
+      ...below,
+      lookup: (model, wants) => (most = Math.max(most, wants.length), below.lookup(model, wants)),
+    };
+    const service = await openStoreService({ store: counting, clock, report });
+    const { bytes, sums } = writeMessage([long], byPlace, checksum);
+    const [reply] = readMessage(await service.answer(undefined, bytes), () => sums[0]!, checksum) as [Frame];
+    const answered = new DataView(reply.payload.buffer, reply.payload.byteOffset).getUint32(1, true);
+    assert.deepEqual([most, answered], [256, 256]);
+    await other.close();
+  });
+
+  it("holds claims of so many bytes at most, whatever names a client makes up", async () => {
+    const service = await openStoreService({ store: openMemory(), clock, report });
+    const { store } = await joined(service);
+    const long = "x".repeat(1024 * 1024);
+    for (let number = 0; number < 40; number++) await store.claims!.claim(long, keyOf(number), "one", 60_000);
+    assert.equal((await store.claims!.claim(long, keyOf(39), "other", 60_000)).granted, false);
+    assert.equal((await store.claims!.claim(long, keyOf(0), "other", 60_000)).granted, true);
+    await store.close();
+  });
+
+  it("lets others have a turn while it answers a long message", async () => {
+    let [time, turns] = [0, 0];
+    const slow = {
+      ...clock,
+      now: () => clock.now(),
+      monotonic: () => time,
+      afterTurn: (run: () => void) => (turns++, clock.afterTurn(run)),
+    };
+    const below = openMemory();
+    const store: Store = { ...below, lookup: (model, wants) => (time += 1, below.lookup(model, wants)) };
+    const { store: far } = await joined(await openStoreService({ store, clock: slow, report }));
+    await Promise.all(Array.from({ length: 100 }, (_, number) => texts(far, number)));
+    assert.ok(turns >= 10, `${turns} turns for 100 ms`);
+    await far.close();
+  });
 
   it("tells a client what kind of failure it is, and nothing of where it happened", async () => {
     const store = openMemoryStore({ clock, maxBytes: 1e6 });
