@@ -1,6 +1,6 @@
 /**
  * LoRA adapters in PEFT layout, made into the matrices that go beside a model's modules.
- * What changes the answer and is not implemented is refused by name: an adapter applied half gives wrong answers.
+ * What changes the answer and is not supported is refused by name: an adapter applied half gives wrong answers.
  *
  * @module
  */

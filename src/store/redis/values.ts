@@ -30,6 +30,7 @@ import type { RowTools } from "../sqlite/entry_row.ts";
 import { compressEntry, entryRow, readEntry, requestRow, StoredRow } from "../sqlite/entry_row.ts";
 import { readRequest } from "../sqlite/request_row.ts";
 import { SKETCH_BYTES } from "../nearest.ts";
+import { OUTCOMES } from "../outcomes.ts";
 import type { Key, NewEntry, Outcome, RequestRecord } from "../store.ts";
 
 /** Version of an answer's layout. What is greater was written by a newer program, and is passed over. */
@@ -46,18 +47,6 @@ const OUTCOME = 41;
 const LENGTH = 42;
 const SUM = 50;
 const SUM_BYTES = 8;
-
-/** How outcomes are numbered; new ones come last. */
-const OUTCOMES: readonly Outcome[] = [
-  "stop",
-  "length",
-  "tool_calls",
-  "refusal",
-  "content_filter",
-  "empty",
-  "error",
-  "invalid",
-];
 
 /** What a request's row begins with, so that no script takes it for an answer. */
 const REQUEST_MARK = [0, "R".charCodeAt(0)] as const;

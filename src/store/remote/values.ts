@@ -6,6 +6,7 @@
 
 import type { CacheError, CacheErrorCode } from "../error.ts";
 import { SKETCH_BYTES } from "../nearest.ts";
+import { OUTCOMES } from "../outcomes.ts";
 import type {
   DailyAmounts,
   EntryFields,
@@ -25,16 +26,6 @@ import { BadBytes, type ByteReader, type ByteWriter } from "./bytes.ts";
 /** Bytes of a request's key. */
 const KEY_BYTES = 32;
 
-const OUTCOMES: readonly Outcome[] = [
-  "stop",
-  "length",
-  "tool_calls",
-  "refusal",
-  "content_filter",
-  "empty",
-  "error",
-  "invalid",
-];
 const PLACEMENTS: readonly Placement[] = ["append", "replace", "replace_all"];
 const CODES: readonly CacheErrorCode[] = [
   "locked",
