@@ -14,7 +14,6 @@ import type {
   Found,
   ListedRequest,
   NewEntry,
-  Outcome,
   Placement,
   RequestRecord,
   Selection,
