@@ -12,6 +12,7 @@
  * it and decompresses it (from SQLite; memory in front keeps it decompressed, and asks SQLite whether another process has
  * changed anything). Portkey's parses the request, transforms it, hashes its text and has the answer as text in memory; its
  * key knows neither caller nor provider, its entries end with its process. The `Map` has the answers by the request's text.
+ * All are asked the same 2,000 questions again and again, so that ours knows their texts (`answered_questions.ts`).
  *
  * The package that Portkey publishes is built without its cache, which `conf.json` turns on when it is built:
  *
@@ -113,9 +114,9 @@ function warmcache(runtime: readonly string[], backend: string): Contestant {
   };
 }
 
-function plain(runtime: readonly string[]): Contestant {
+function plain(runtime: readonly string[], ...rest: string[]): Contestant {
   return {
-    command: ({ exchanges }) => [...runtime, here("./http_plain.ts"), exchanges],
+    command: ({ exchanges }) => [...runtime, here("./http_plain.ts"), exchanges, ...rest],
     path: OPENAI_PATH,
     isHit: () => true,
     versions: () => ({ hono: versionIn(here("../node_modules/hono")) }),
@@ -142,6 +143,7 @@ const contestants: Readonly<Record<string, Contestant>> = {
   "Portkey, Node 24": portkey,
   "Hono and a Map, Node 24": plain(NODE),
   "Hono and a Map, Deno": plain(DENO),
+  "Deno.serve, a Map and our headers": plain(DENO, "headers"),
 };
 
 await compare(program, {

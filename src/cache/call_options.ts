@@ -29,6 +29,8 @@ export interface CacheStatus {
   costMicrodollars?: number | null;
   /** What this call cost: 0 for what was there already; `null` when that is not known. */
   billedMicrodollars?: number | null;
+  /** How long the provider took when the answer was bought, in milliseconds; `null` when that is not known. */
+  latency?: Milliseconds | null;
   /** When the answer, or the oldest part of it, was bought, in milliseconds since 1970; absent where there is none. */
   created?: number | undefined;
   /** When it may no longer be served, in milliseconds since 1970; `null` for never, absent where there is none. */

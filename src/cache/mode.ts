@@ -23,6 +23,9 @@ const RIGHTS: Readonly<Record<Mode, { readonly reads: boolean; readonly writes: 
   off: { reads: false, writes: false },
 };
 
+/** All of them. */
+export const MODES: readonly Mode[] = Object.keys(RIGHTS) as Mode[];
+
 /** Whether a mode looks into the cache. */
 export function reads(mode: Mode): boolean {
   return RIGHTS[mode].reads;
@@ -40,5 +43,5 @@ export function writes(mode: Mode): boolean {
  */
 export function checkMode(mode: unknown): asserts mode is Mode {
   if (typeof mode === "string" && Object.hasOwn(RIGHTS, mode)) return;
-  throw new TypeError(`Cannot use a mode (it is one of ${Object.keys(RIGHTS).join(", ")}): ${String(mode)}`);
+  throw new TypeError(`Cannot use a mode (it is one of ${MODES.join(", ")}): ${String(mode)}`);
 }

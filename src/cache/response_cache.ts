@@ -11,6 +11,7 @@ import { refuseUnknownOptions } from "../runtime/options.ts";
 import { CacheError } from "../store/error.ts";
 import type { Removed, Selection } from "../store/store.ts";
 import type { Entry } from "./answer/entry.ts";
+import { storedAnswer } from "./answer/stored_answer.ts";
 import { EMBEDDINGS, type ItemKind, MODERATIONS } from "./batch/items.ts";
 import { planSamples, SAMPLES_OPTIONS, type SamplesOptions, wrapSamples } from "./batch/sampling.ts";
 import { readDivided, wrapDivided } from "./batch/wrap_divided.ts";
@@ -335,16 +336,33 @@ export class ResponseCache implements AsyncDisposable {
   }
 
   /**
+   * The answers to a request that {@link list} gave, all its samples; `undefined` when none may be served now. It counts
+   * as no lookup.
+   *
+   * @throws CacheError when the store cannot be read, or the cache is `closed`.
+   */
+  async stored(request: StoredRequest): Promise<Entry | undefined> {
+    this.#assertOpen();
+    return await this.#calls.run(() => storedAnswer(this.#parts.store, request));
+  }
+
+  /**
    * What is stored under a request, what failed, and which stored requests come nearest to it, with the JSON paths in
    * which they differ: why it is a miss. Of a request for embeddings or moderations of several inputs, it is about the
    * first of them that is not there.
    *
+   * @param options `sees`: whether to tell of requests in a namespace; of all, when left out.
    * @throws TypeError when the request cannot be keyed; CacheError when the store cannot be read.
    */
-  async explain(body: object, scope: Scope = {}): Promise<Explanation> {
+  async explain(
+    body: object,
+    scope: Scope = {},
+    options: { readonly sees?: (namespace: string) => boolean } = {},
+  ): Promise<Explanation> {
     refuseUnknownOptions("explain a request", scope, SCOPE_OPTIONS);
+    refuseUnknownOptions("explain a request", options, ["sees"]);
     this.#assertOpen();
-    return await this.#calls.run(() => explainBody(this.#parts, body, scope));
+    return await this.#calls.run(() => explainBody(this.#parts, body, scope, options.sees));
   }
 
   /**

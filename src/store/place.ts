@@ -8,5 +8,5 @@ import type { Key } from "./store.ts";
 
 /** Keys have one length, so nothing but the same key and model makes the same place. */
 export function placeOf(model: string, key: Key): string {
-  return String.fromCharCode(...key) + model;
+  return String.fromCharCode.apply(undefined, key as unknown as number[]) + model;
 }

@@ -23,14 +23,16 @@ describe("what an answer costs", () => {
       return provider.answer(body);
     };
     await cache.wrap(ask("cats"), slow, { status, costMicrodollars: 42 });
-    assert.deepEqual(pick(status, "costMicrodollars", "billedMicrodollars"), {
+    assert.deepEqual(pick(status, "costMicrodollars", "billedMicrodollars", "latency"), {
       costMicrodollars: 42,
       billedMicrodollars: 42,
+      latency: 250,
     });
     const entry = await cache.wrapEntry(ask("cats"), slow, { status });
-    assert.deepEqual(pick(status, "costMicrodollars", "billedMicrodollars"), {
+    assert.deepEqual(pick(status, "costMicrodollars", "billedMicrodollars", "latency"), {
       costMicrodollars: 42,
       billedMicrodollars: 0,
+      latency: 250,
     });
     assert.deepEqual(pick(entry, "usage", "latency", "costMicrodollars"), {
       usage: { promptTokens: 10, completionTokens: 5 },
@@ -38,9 +40,10 @@ describe("what an answer costs", () => {
       costMicrodollars: 42,
     });
     await cache.get(ask("cats"), { status });
-    assert.deepEqual(pick(status, "costMicrodollars", "billedMicrodollars"), {
+    assert.deepEqual(pick(status, "costMicrodollars", "billedMicrodollars", "latency"), {
       costMicrodollars: 42,
       billedMicrodollars: 0,
+      latency: 250,
     });
     const { saved, spentMicrodollars } = await cache.stats();
     assert.deepEqual({ ...saved, spentMicrodollars }, {

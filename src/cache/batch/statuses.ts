@@ -22,6 +22,7 @@ export function together(statuses: readonly CacheStatus[]): CacheStatus {
     expiredServed: known.some(({ expiredServed }) => expiredServed),
     costMicrodollars: sumOf(known.map(({ costMicrodollars = null }) => costMicrodollars)),
     billedMicrodollars: sumOf(known.map(({ billedMicrodollars = null }) => billedMicrodollars)),
+    latency: sumOf(known.map(({ latency = null }) => latency)),
     created: least(known.map(({ created }) => created)),
     expires: least(known.map(({ expires }) => expires)) ??
       (known.some(({ expires }) => expires === null) ? null : undefined),

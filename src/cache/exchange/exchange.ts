@@ -10,6 +10,7 @@ import type { ProduceContext } from "../flow/supplier.ts";
 import { decodeText, encodeText, type JsonObject } from "../json.ts";
 import { reads, writes } from "../mode.ts";
 import type { ResponseCache } from "../response_cache.ts";
+import { rememberAnswered } from "./answered_questions.ts";
 import type { Asker } from "./asker.ts";
 import { EVENT_STREAM, Failure, isAnswer, isOf, isOfAnother, rebuilt, recordedFailure } from "./provider_answer.ts";
 import type { Question } from "./question.ts";
@@ -59,7 +60,9 @@ async function attempt(cache: ResponseCache, call: Exchange): Promise<Exchanged>
   const status: CacheStatus = {};
   const told = (response: Response): Exchanged => ({ response, status, asked: asked.response });
   try {
-    return told(await answerTo(cache, call, { ...call.options, endpoint, bypass, status }, asked));
+    const response = await answerTo(cache, call, { ...call.options, endpoint, bypass, status }, asked);
+    if (status.outcome === "hit") rememberAnswered(call.question);
+    return told(response);
   } catch (error) {
     // Whoever has another key may be answered otherwise. Each of those who asked at the same time fails once, so it ends.
     if (error instanceof Failure && !error.isFor(asker)) return await attempt(cache, call);

@@ -135,9 +135,11 @@ export function rebuilt(
   body: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array<ArrayBuffer>>,
   mediaType = "application/json",
 ): Response {
-  const headers = new Headers(source?.headers ?? { "Content-Type": mediaType });
-  for (const name of ["Content-Encoding", "Content-Length", "Transfer-Encoding"]) headers.delete(name);
-  const { status = 200, statusText = "" } = source ?? {};
   // A status such as 204 may not have a body, not even an empty one.
-  return new Response("length" in body && body.length === 0 ? null : body, { status, statusText, headers });
+  const content = "length" in body && body.length === 0 ? null : body;
+  if (source === undefined) return new Response(content, { headers: { "Content-Type": mediaType } });
+  const headers = new Headers(source.headers);
+  for (const name of ["Content-Encoding", "Content-Length", "Transfer-Encoding"]) headers.delete(name);
+  const { status, statusText } = source;
+  return new Response(content, { status, statusText, headers });
 }

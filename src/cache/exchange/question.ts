@@ -10,13 +10,17 @@ import { decodeText, isJsonObject, type JsonObject } from "../json.ts";
 import { type Target, targetOf } from "../request/endpoint.ts";
 import { type EndpointKind, endpointKind } from "../request/ignore_list.ts";
 import { parseRequest } from "../request/raw_json.ts";
+import { seal } from "../request/sealed.ts";
 import { sampleShape } from "../answer/samples.ts";
+import { answeredBefore } from "./answered_questions.ts";
 import { isOf } from "./provider_answer.ts";
 
 /** What a client asks for, if the cache can answer such things. */
 export interface Question {
   readonly endpoint: string;
   readonly kind: EndpointKind;
+  /** Whether the address itself asks for a stream. */
+  readonly isStreamed: boolean;
   /** The body as it came. */
   readonly text: string;
   readonly body: JsonObject;
@@ -50,16 +54,20 @@ export async function readQuestion(
   if (target === undefined || kind === undefined) return undefined;
   const { endpoint } = target;
   const sent = await bytes();
+  const beta = headers.has("anthropic-beta") ? "a header changes what is answered: anthropic-beta" : undefined;
   try {
     const text = decodeText(sent);
+    const known = answeredBefore(text);
+    const isSame = known?.endpoint === endpoint && known.isStreamed === target.streams && beta === undefined;
+    if (isSame) return known;
     const { body, unkeyable } = parseRequest(text);
     if (!isJsonObject(body)) return undefined;
+    seal(body);
     sampleShape(endpoint, body);
-    const beta = headers.has("anthropic-beta") ? "a header changes what is answered: anthropic-beta" : undefined;
     const bypass = unkeyable ?? beta;
     const divides = kind === "embeddings" && bypass === undefined && splitEmbeddings(body) !== undefined;
     const form = divides ? "embeddings" : streams(target, kind, body) ? "stream" : "whole";
-    return { endpoint, kind, text, body, bypass, form };
+    return { endpoint, kind, isStreamed: target.streams, text, body, bypass, form };
   } catch {
     // No JSON, or no number of samples: the provider knows best what to say to it.
     return undefined;

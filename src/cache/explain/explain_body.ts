@@ -11,7 +11,12 @@ import type { Scope } from "../request/scope.ts";
 import { explainRequest, type Explanation } from "./explanation.ts";
 
 /** As {@link ../response_cache.ts ResponseCache.explain}. */
-export async function explainBody(parts: CacheParts, body: object, scope: Scope): Promise<Explanation> {
+export async function explainBody(
+  parts: CacheParts,
+  body: object,
+  scope: Scope,
+  sees?: (namespace: string) => boolean,
+): Promise<Explanation> {
   const requests = await readDivided(parts, body, scope);
   const keyed = requests.filter(isKeyed);
   const index = await firstMissing(parts, keyed);
@@ -20,7 +25,7 @@ export async function explainBody(parts: CacheParts, body: object, scope: Scope)
     const { bypass } = requests[0] as BypassedRequest;
     return { key: null, bypass, samples: 0, failures: null, nearest: [], text: bypass };
   }
-  const explanation = await explainRequest(parts.store, parts.failures, request);
+  const explanation = await explainRequest(parts.store, parts.failures, request, sees);
   return keyed.length === 1 ? explanation : { ...explanation, input: index };
 }
 

@@ -34,24 +34,30 @@ export interface Explanation {
 
 /** How many stored requests are compared. */
 const CANDIDATES = 32;
+/** How many are looked through for those that may be told of. */
+const MOST_CANDIDATES = 512;
 /** A request as near as this is found without looking at other models. */
 const NEAR = 0.9;
 
-/** @throws CacheError when the store cannot be read. */
+/**
+ * @param sees whether the one who asks may be told of requests in a namespace.
+ * @throws CacheError when the store cannot be read.
+ */
 export async function explainRequest(
   store: Store,
   failures: FailureMemory,
   request: CacheRequest,
+  sees: (namespace: string) => boolean = () => true,
 ): Promise<Explanation> {
   const { model } = request;
   const record = request.record();
   const [found] = await store.lookup(model, [{ key: record.key, samples: Number.MAX_SAFE_INTEGER }]);
   const failed = await failures.last(request);
   const asked = { ...record, body: JSON.parse(decodeText(record.body)) };
-  const sameModel = await store.nearest(record.sketch, CANDIDATES, model);
+  const sameModel = await nearestSeen(store, record.sketch, sees, model);
   let ranked: Nearest = rank(asked, sameModel);
   if ((ranked.nearest[0]?.similarity ?? 0) < NEAR) {
-    ranked = rank(asked, distinct([...sameModel, ...await store.nearest(record.sketch, CANDIDATES)]));
+    ranked = rank(asked, distinct([...sameModel, ...await nearestSeen(store, record.sketch, sees)]));
   }
   const { entries, expired, stale, corrupt } = found!;
   const isStored = entries.length > 0 || expired || stale || corrupt;
@@ -63,6 +69,24 @@ export async function explainRequest(
     nearest: ranked.nearest,
     text: explainText({ stored: isStored, nearest: ranked.nearest }, standingOf(found!, failed)),
   };
+}
+
+/**
+ * The nearest of the requests that may be told of. However many others there are, they take no place of theirs: whoever
+ * sees one of his own missing would know that somebody has asked something nearer.
+ */
+async function nearestSeen(
+  store: Store,
+  sketch: Uint8Array,
+  sees: (namespace: string) => boolean,
+  model?: string,
+): Promise<readonly RequestRecord[]> {
+  for (let limit = CANDIDATES;; limit *= 4) {
+    const found = await store.nearest(sketch, limit, model);
+    const seen = found.filter(({ namespace }) => sees(namespace));
+    const isEnough = seen.length >= CANDIDATES || found.length < limit || limit >= MOST_CANDIDATES;
+    if (isEnough) return seen.slice(0, CANDIDATES);
+  }
 }
 
 /** What there is of the request itself; empty where it was never stored and never failed. */

@@ -60,6 +60,7 @@ export function statusOf({ settled, led, shared, entry }: Answered): CacheStatus
     expiredServed,
     costMicrodollars: entry?.costMicrodollars ?? null,
     billedMicrodollars: led ? billed : 0,
+    latency: entry?.latency ?? null,
     created: entry?.created,
     expires: entry?.expires,
     why,

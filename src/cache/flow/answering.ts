@@ -8,6 +8,7 @@
 import { messageOf } from "../../runtime/message.ts";
 import type { Clock, Milliseconds } from "../../runtime/runtime.ts";
 import { CacheError } from "../../store/error.ts";
+import type { MaybePromise } from "../../store/store.ts";
 import type { Answer, AnswerStamp } from "../answer/answer.ts";
 import { placementOf, type Plan } from "../call_options.ts";
 import type { Claimant } from "./claimant.ts";
@@ -132,11 +133,23 @@ export class Answering {
     const { request, plan, onWait = () => {}, onLive = () => false } = call;
     const wanted = request.shape.samples;
     const key = keyOf(call);
+    plan.signal?.throwIfAborted();
+    let first: MaybePromise<ReadLookup> | undefined;
     if (this.#flights.has(key)) onWait();
+    else {
+      first = this.#first(call);
+      // Nearly all hits are there at once: nobody can have asked for the same meanwhile, and there is nothing to share.
+      if (!(first instanceof Promise) && first.outcome === "hit") return this.#hit(call, first);
+    }
     let readsAlong = false;
     const flight = {
       size: wanted,
-      work: (cockpit: Cockpit<LiveStream>): Promise<Settled> => this.#lead(call, cockpit),
+      work: (cockpit: Cockpit<LiveStream>): Promise<Settled> => {
+        const looked = first;
+        // Whoever flies again looks again.
+        first = undefined;
+        return this.#lead(call, cockpit, looked);
+      },
       suits: (settled: Settled): boolean => readsAlong || (appliesTo(settled, wanted) && this.#suits(settled, call)),
       onLive: (stream: LiveStream, led: boolean): void => {
         readsAlong = onLive(stream, led);
@@ -219,12 +232,12 @@ export class Answering {
   }
 
   /** Leads a flight, and counts what came of it. */
-  async #lead(call: Call, cockpit: Cockpit<LiveStream>): Promise<Settled> {
+  async #lead(call: Call, cockpit: Cockpit<LiveStream>, looked?: MaybePromise<ReadLookup>): Promise<Settled> {
     const { request: { model, shape }, plan } = call;
     const { journal } = this.#at;
     let settled: Settled;
     try {
-      settled = await this.#settle(call, cockpit);
+      settled = await this.#settle(call, await (looked ?? this.#first(call)), cockpit);
     } catch (error) {
       return settleThrown(shape.samples, error);
     }
@@ -240,12 +253,24 @@ export class Answering {
     return settled;
   }
 
-  async #settle(call: Call, cockpit: Cockpit<LiveStream>): Promise<Settled> {
-    const { request, plan, found } = call;
+  /** What is there of what a request asks for. */
+  #first({ request, plan, found }: Call): MaybePromise<ReadLookup> {
     // What was missing when it was looked for with others may have been stored until this flight began.
-    const first = found?.outcome === "hit"
-      ? await this.#at.shelf.readable(found, plan)
-      : await this.#look(request, plan);
+    return found?.outcome === "hit" ? this.#at.shelf.readable(found, plan) : this.#look(request, plan);
+  }
+
+  #hit({ request: { model, shape }, plan }: Call, { samples, body }: ReadLookup): Answered {
+    const { journal } = this.#at;
+    const known: Circumstances = { outcome: "hit", stored: false, why: undefined, asked: shape.samples };
+    const settled = settleFound(known, samples, { ...(body !== undefined && { body }) });
+    this.#count(model, "hit", undefined, plan);
+    const entry = entryFor(settled, shape.samples, true);
+    if (entry !== undefined) journal.tallies.save(model, entry);
+    return { settled, led: true, shared: false, entry };
+  }
+
+  async #settle(call: Call, first: ReadLookup, cockpit: Cockpit<LiveStream>): Promise<Settled> {
+    const { request, plan } = call;
     const { outcome, samples, body, late, why } = first;
     const known: Circumstances = { outcome, stored: false, why, asked: request.shape.samples };
     if (outcome === "hit") return settleFound(known, samples, { ...(body !== undefined && { body }) });
@@ -264,9 +289,12 @@ export class Answering {
     return settleFound(instead, late.samples, { expiredServed: true, billed: settled.billed });
   }
 
-  async #look(request: CacheRequest, plan: Plan): Promise<ReadLookup> {
+  #look(request: CacheRequest, plan: Plan): MaybePromise<ReadLookup> {
+    return plan.reads ? this.#at.shelf.read(request, plan) : this.#unread(request, plan);
+  }
+
+  async #unread(request: CacheRequest, plan: Plan): Promise<ReadLookup> {
     const { shelf } = this.#at;
-    if (plan.reads) return await shelf.read(request, plan);
     const isShut = plan.writes && await shelf.isShut(request);
     return { outcome: "bypass", samples: [], isShut, why: `the mode is ${plan.mode}` };
   }

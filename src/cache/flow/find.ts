@@ -106,7 +106,7 @@ function hit(
   journal.tallies.lookup(model, "hit");
   journal.tallies.save(model, entry);
   if (status !== undefined) {
-    const { costMicrodollars, created, expires } = entry;
+    const { costMicrodollars, latency, created, expires } = entry;
     fillStatus(status, {
       outcome: "hit",
       stored: false,
@@ -114,6 +114,7 @@ function hit(
       why: undefined,
       costMicrodollars,
       billedMicrodollars: 0,
+      latency,
       created,
       expires,
     });

@@ -194,34 +194,39 @@ export class Shelf {
   }
 
   /**
-   * Looks up one request and reads what it finds, so that a hit is one for certain.
+   * Looks up one request and reads what it finds, so that a hit is one for certain. At once where the store answers at
+   * once and what it finds takes no time to read.
    *
    * @throws as {@link lookup} does.
    */
-  async read(request: CacheRequest, look: Look): Promise<ReadLookup> {
-    return await this.readable(await this.lookupOne(request, look), look);
+  read(request: CacheRequest, look: Look): MaybePromise<ReadLookup> {
+    const lookup = this.lookupOne(request, look);
+    return lookup instanceof Promise ? lookup.then((found) => this.readable(found, look)) : this.readable(lookup, look);
   }
 
   /**
    * Reads all of a lookup that may be served; what cannot be read is not there. A recorded stream that is to be served as
    * one is not put together: it was judged before it was stored, and its row's checksum vouches for it.
    */
-  async readable(lookup: Lookup, { form }: Pick<Look, "form">): Promise<ReadLookup> {
+  readable(lookup: Lookup, { form }: Pick<Look, "form">): MaybePromise<ReadLookup> {
     const { outcome, samples, late } = lookup;
     const isHit = outcome === "hit";
+    const served = late === undefined || isHit ? samples : [...samples, ...late.samples];
     try {
       if (form === "stream" && isHit && samples.length === 1 && samples[0]!.recording !== undefined) return lookup;
-      const served = isHit ? samples : [...samples, ...late?.samples ?? []];
-      for (const sample of served) if (sample.prepare !== undefined) await sample.prepare(this.#clock);
-      if (isHit) {
-        const entry = entryOf(samples);
-        // Bytes that nobody asks for would be one more copy of the answer.
-        return { ...lookup, body: form === "value" ? entry.text() : entry.bytes() };
-      }
-      for (const sample of served) sample.bytes();
-      return lookup;
+      if (served.some(({ prepare }) => prepare !== undefined)) return this.#readPrepared(lookup, served, form);
+      return readNow(lookup, served, form);
     } catch (error) {
-      return { outcome: "corrupt", samples: [], inDoubt: true, why: messageOf(error) };
+      return unread(error);
+    }
+  }
+
+  async #readPrepared(lookup: Lookup, served: readonly Sample[], form: Look["form"]): Promise<ReadLookup> {
+    try {
+      for (const sample of served) await sample.prepare?.(this.#clock);
+      return readNow(lookup, served, form);
+    } catch (error) {
+      return unread(error);
     }
   }
 
@@ -260,6 +265,22 @@ export class Shelf {
     if (this.#refusedStore === "throw") throw error;
     return { outcome: "bypass", samples: [], isShut: true, why };
   }
+}
+
+/** @throws CacheError `corrupt` */
+function readNow(lookup: Lookup, served: readonly Sample[], form: Look["form"]): ReadLookup {
+  if (lookup.outcome === "hit") {
+    const entry = entryOf(served);
+    // Bytes that nobody asks for would be one more copy of the answer.
+    return { ...lookup, body: form === "value" ? entry.text() : entry.bytes() };
+  }
+  for (const sample of served) sample.bytes();
+  return lookup;
+}
+
+/** What cannot be read is not there. */
+function unread(error: unknown): ReadLookup {
+  return { outcome: "corrupt", samples: [], inDoubt: true, why: messageOf(error) };
 }
 
 function judge({ shape, protocol }: CacheRequest, found: Found, look: Look, now: number): Lookup {

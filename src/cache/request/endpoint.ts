@@ -37,12 +37,15 @@ export const ANTHROPIC_VERSION = "2023-06-01";
  * @param ignoreHeaders names of headers that do not belong to the question, besides those that are known not to.
  */
 export async function targetOf(
-  { pathname, searchParams }: URL,
+  url: URL,
   headers: Headers,
   ignoreHeaders?: readonly string[],
 ): Promise<Target | undefined> {
-  const query = new Map(searchParams);
-  if (query.size !== [...searchParams].length) return undefined;
+  const { pathname } = url;
+  // Nearly everybody's is empty, and need not be taken apart.
+  const given = url.search === "" ? [] : [...url.searchParams];
+  const query = new Map(given);
+  if (query.size !== given.length) return undefined;
   const streams = pathname.endsWith(STREAMING);
   if (METHOD.test(pathname)) {
     query.delete("key");

@@ -18,7 +18,8 @@ import {
   readRequest,
   type RequestDefaults,
 } from "./request.ts";
-import type { Scope } from "./scope.ts";
+import { type Scope, SCOPE_OPTIONS } from "./scope.ts";
+import { isSealed } from "./sealed.ts";
 
 /** A request, read. */
 export interface ReadRequest {
@@ -35,11 +36,19 @@ export interface ReadRequest {
 
 const NO_FILES: FileDigests = new Map();
 
+/** What was read of a body, and in which scope. */
+interface KnownRequest {
+  readonly scope: Scope;
+  readonly read: ReadRequest;
+}
+
 /** Reads requests. */
 export class RequestReader {
   readonly #defaults: RequestDefaults;
   readonly #digestFile: DigestFile | undefined;
   readonly #clock: Clock;
+  /** What was read of sealed bodies last. */
+  readonly #known = new WeakMap<JsonObject, KnownRequest>();
 
   /** Without `digestFile` a request that names a file is refused. */
   constructor(defaults: RequestDefaults, digestFile: DigestFile | undefined, clock: Clock) {
@@ -54,12 +63,27 @@ export class RequestReader {
    * @throws as {@link readRequest} does; CacheError `unavailable` when a file cannot be read.
    */
   read(body: unknown, scope: Scope, reading: Reading = {}): ReadRequest | Promise<ReadRequest> {
+    return isSealed(body) && isPlain(reading)
+      ? this.#readSealed(body, scope, reading)
+      : this.#readAnew(body, scope, reading);
+  }
+
+  #readAnew(body: unknown, scope: Scope, reading: Reading): ReadRequest | Promise<ReadRequest> {
     try {
       return this.#read(body, scope, reading, []);
     } catch (error) {
       if (!(error instanceof NamesFileError)) throw error;
       return this.#readWithFiles(body, scope, reading);
     }
+  }
+
+  #readSealed(body: JsonObject, scope: Scope, reading: Reading): ReadRequest | Promise<ReadRequest> {
+    const known = this.#known.get(body);
+    if (known !== undefined && isSame(known.scope, scope)) return known.read;
+    const read = this.#readAnew(body, scope, reading);
+    // A file that it names may have become another by the next time.
+    if (!(read instanceof Promise)) this.#known.set(body, { scope: scopeIn(scope), read });
+    return read;
   }
 
   /**
@@ -94,6 +118,8 @@ export class RequestReader {
     return {
       request,
       current: () => {
+        // Long ones would take longer to look through than all else that is done for them here.
+        if (isSealed(body)) return request.body;
         const now = this.#readNow(body, scope, reading);
         if (isKeyed(request) && isKeyed(now) && now.id === request.id && now.shape.samples === request.shape.samples) {
           return now.body;
@@ -119,4 +145,19 @@ export class RequestReader {
     if (this.#digestFile !== undefined) return digestFiles(urls, this.#digestFile);
     throw new TypeError(`Cannot key a request by a file's content without digestFile: ${urls[0]!.href}`);
   }
+}
+
+function isPlain({ bypass, samples, isItem = false, files }: Reading): boolean {
+  return bypass === undefined && samples === undefined && files === undefined && !isItem;
+}
+
+function isSame(one: Scope, other: Scope): boolean {
+  return one.endpoint === other.endpoint && one.provider === other.provider && one.namespace === other.namespace &&
+    one.identity === other.identity;
+}
+
+/** The scope alone, of options that say more. */
+function scopeIn(options: Scope): Scope {
+  const names = SCOPE_OPTIONS as readonly (keyof Scope)[];
+  return Object.fromEntries(names.map((name) => [name, options[name]]).filter(([, value]) => value !== undefined));
 }

@@ -67,6 +67,7 @@ export function resolveScope(body: JsonObject, scope: Scope, namespace: string):
   };
 }
 
-function modelInPath(endpoint: string): string | undefined {
+/** The model that a path names, as Google's do. */
+export function modelInPath(endpoint: string): string | undefined {
   return /\/models\/([^/:]+)(?:[/:]|$)/.exec(endpoint)?.[1];
 }

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import type { OpenFile } from "../../../src/runtime/runtime.ts";
 import { temporaryFolder } from "../../support/temporary.ts";
 import { entryOf, find, keyOf, machine, MODEL, openStore, requestOf } from "./fixture.ts";
 
@@ -53,4 +54,40 @@ describe("stamp", () => {
     assert.equal(stamp(), after);
     await Promise.all([ours.close(), theirs.close()]);
   });
+
+  it(
+    "is looked up once for all who ask at once, and anew for who comes later",
+    { skip: !machine.rangeLocks },
+    async () => {
+      const directory = await temporaryFolder();
+      let reads = 0;
+      const files = {
+        ...machine.files,
+        open: (...[path, how]: Parameters<typeof machine.files.open>): OpenFile => {
+          const file = machine.files.open(path, how);
+          if (!path.endsWith("-shm")) return file;
+          const read = file.read.bind(file);
+          file.read = (target, position) => {
+            reads++;
+            return read(target, position);
+          };
+          return file;
+        },
+      };
+      const ours = await openStore(directory, { runtime: { ...machine, files } });
+      const theirs = await openStore(directory);
+      await ours.put(MODEL, requestOf("cats"), [entryOf("meow")], "append");
+      const stamp = (): unknown => ours.stamp!(MODEL, keyOf("cats"));
+      const ask = async (): Promise<unknown> => await Promise.resolve(stamp());
+      reads = 0;
+      const [before, ...same] = await Promise.all([ask(), ask(), ask()]);
+      assert.deepEqual([same, reads], [[before, before], 1]);
+      await theirs.put(MODEL, requestOf("cats"), [entryOf("purr")], "replace_all");
+      assert.notEqual(await ask(), before);
+      await ours.put(MODEL, requestOf("dogs"), [entryOf("woof")], "append");
+      const own = stamp();
+      assert.notEqual(own, before);
+      await Promise.all([ours.close(), theirs.close()]);
+    },
+  );
 });
