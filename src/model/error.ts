@@ -19,6 +19,7 @@
  * - `endpoint_failed`: the endpoint that runs the model cannot be reached, refuses, or answers with what cannot be used.
  * - `not_warm`: the caller asked for a warm model only.
  * - `no_room`: the limits leave no place for the model: it is too large, or what is pinned takes all.
+ * - `queue_full`: as many requests wait as may; ask again after `retryAfter`.
  * - `closed`: the server is shutting down.
  */
 export type ModelErrorCode =
@@ -34,6 +35,7 @@ export type ModelErrorCode =
   | "endpoint_failed"
   | "not_warm"
   | "no_room"
+  | "queue_full"
   | "closed";
 
 /** What a {@link ModelError} may carry besides its message. */
@@ -54,7 +56,7 @@ export class ModelError extends Error {
   readonly code: ModelErrorCode;
   /** The request field at fault, when it was one. */
   readonly parameter: string | undefined;
-  /** Milliseconds until another try makes sense, while in cooldown. */
+  /** Milliseconds until another try makes sense, while in cooldown or where too many wait. */
   readonly retryAfter: number | undefined;
   /** It will fail in the same way until the files change: one is missing, the graph is none, an adapter does not fit. */
   readonly permanent: boolean;

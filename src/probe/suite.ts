@@ -34,6 +34,9 @@ const schema = z.strictObject({
   dlm_source: z.null().optional(),
 });
 
+/** What a suite is checked with, before each of its probes is by its kind. */
+export const suiteSchema: z.ZodObject = schema;
+
 /** What to run, checked. */
 export interface Suite {
   /** Unsigned 32-bit integer that all chance comes from. */

@@ -43,6 +43,7 @@ import {
   type UnloadOptions,
 } from "./options.ts";
 import { Pins } from "./pins.ts";
+import { queuedOn, queueFull, type QueueLimits } from "./queue.ts";
 import { noRoom, notWarm, shuttingDown, unloaded } from "./refusals.ts";
 import { coldSlot, memoryOf, type Slot, takenBy, type Waiter } from "./slot.ts";
 import { type ModelSpec, withAdapter } from "./spec.ts";
@@ -79,10 +80,12 @@ export class BackendCache {
   readonly maxRamBytes: number;
   /** How many bytes on the GPU; `Infinity` without a limit. */
   readonly maxGpuBytes: number;
+  /** How many adapters of one base stay in memory. */
+  readonly maxAdapters: number;
   readonly #budget: Budget;
-  readonly #maxAdapters: number;
   readonly #keepAlive: Milliseconds;
   readonly #minimumStay: Milliseconds;
+  readonly #queueLimits: QueueLimits;
   readonly #clock: Clock;
   readonly #identify: IdentifyModel;
   readonly #load: LoadBackend;
@@ -107,8 +110,10 @@ export class BackendCache {
   constructor(options: BackendCacheOptions) {
     refuseUnknownOptions("make a backend cache", options, Object.keys(OPTIONS));
     const { maxLoaded = 2, maxRamBytes = Infinity, maxGpuBytes = Infinity, maxAdapters = 16 } = options;
-    for (const [name, limit] of Object.entries({ maxLoaded, maxRamBytes, maxGpuBytes, maxAdapters })) {
-      const isLimit = Number.isSafeInteger(limit) || (limit === Infinity && name.endsWith("Bytes"));
+    const { maxQueue = Infinity, maxQueuePerModel = Infinity } = options;
+    const limitsByName = { maxLoaded, maxRamBytes, maxGpuBytes, maxAdapters, maxQueue, maxQueuePerModel };
+    for (const [name, limit] of Object.entries(limitsByName)) {
+      const isLimit = Number.isSafeInteger(limit) || (limit === Infinity && /Bytes$|^maxQueue/.test(name));
       if (isLimit && limit >= 1) continue;
       throw new RangeError(`Cannot make a backend cache: ${name} is not a whole number from 1: ${limit}`);
     }
@@ -121,9 +126,10 @@ export class BackendCache {
     this.maxGpuBytes = maxGpuBytes;
     const limits = { places: maxLoaded, ram: maxRamBytes, gpu: maxGpuBytes };
     this.#budget = new Budget(limits, options.predict ?? predictFromFiles);
-    this.#maxAdapters = maxAdapters;
+    this.maxAdapters = maxAdapters;
     this.#keepAlive = parseKeepAlive(keepAlive);
     this.#minimumStay = minimumStay;
+    this.#queueLimits = { maxQueue, maxQueuePerModel };
     this.#clock = clock;
     this.#identify = identify;
     this.#load = load;
@@ -134,6 +140,18 @@ export class BackendCache {
   /** How many requests wait for room. */
   get waiting(): number {
     return this.#queue.length;
+  }
+
+  /** For how long the request has waited that has waited for room the longest; 0 where none does. */
+  get longestWait(): Milliseconds {
+    const first = this.#queue[0];
+    return first === undefined ? 0 : this.#clock.monotonic() - first.since;
+  }
+
+  /** How many requests wait: for room, for a load, or for a Worker to be done with others. */
+  get queued(): number {
+    const slots = [...this.#leaving, ...this.#slots.values()];
+    return slots.reduce((sum, slot) => sum + queuedOn(slot), this.#queue.length);
   }
 
   /** Has `listener` hear of every transition, until the function that is returned is called. What it throws is ignored. */
@@ -156,12 +174,17 @@ export class BackendCache {
    * Waits until the model is warm and keeps it so until the lease is disposed.
    *
    * @throws ModelError `model_not_found`, `model_load_failed` (with `retryAfter`, unless it is `permanent`),
-   * `out_of_memory`, `not_warm`, `no_room`, `closed`; `identity_changed` when the files change on every try.
+   * `out_of_memory`, `not_warm`, `no_room`, `queue_full` (with `retryAfter`), `closed`; `identity_changed` when the files
+   * change on every try.
    * @throws RangeError when `keepAlive` means nothing.
    * @throws the signal's reason when it is aborted before the lease is granted.
    */
   async lease(spec: ModelSpec, options: LeaseOptions = {}): Promise<Lease> {
     refuseUnknownOptions("lease a model", options, ["signal", "adapter", "onlyIfWarm", "keepAlive"]);
+    return await this.#lease(spec, options, { isQueued: true });
+  }
+
+  async #lease(spec: ModelSpec, options: LeaseOptions, { isQueued }: { readonly isQueued: boolean }): Promise<Lease> {
     const { signal, onlyIfWarm = false } = options;
     const keepAlive = options.keepAlive === undefined ? this.#keepAlive : parseKeepAlive(options.keepAlive);
     const wanted = specFor(spec, options);
@@ -169,8 +192,12 @@ export class BackendCache {
       this.#refuseWhenClosed();
       const model = await abortable(() => this.#identify(wanted, { fresh: attempt > 1 }), signal);
       try {
-        const slot = await this.#hold(model, { keepAlive, onlyIfWarm, signal });
-        return createLease(slot.backend!, model, () => this.#release(slot, model));
+        const slot = await this.#hold(model, { keepAlive, onlyIfWarm, isQueued, signal });
+        const began = this.#clock.monotonic();
+        return createLease(slot.backend!, model, () => {
+          if (isQueued) slot.pace.ended(began, this.#clock.monotonic());
+          this.#release(slot, model);
+        });
       } catch (error) {
         const changed = error instanceof ModelError && error.code === "identity_changed";
         if (!changed || attempt === MAX_ATTEMPTS) throw error;
@@ -185,7 +212,7 @@ export class BackendCache {
    */
   async preload(spec: ModelSpec, options: PreloadOptions = {}): Promise<void> {
     refuseUnknownOptions("preload a model", options, ["signal", "keepAlive"]);
-    const lease = await this.lease(spec, options);
+    const lease = await this.#lease(spec, options, { isQueued: false });
     await lease[Symbol.asyncDispose]();
   }
 
@@ -198,7 +225,7 @@ export class BackendCache {
   async pin(spec: ModelSpec, options: Pick<PreloadOptions, "signal"> = {}): Promise<void> {
     refuseUnknownOptions("pin a model", options, ["signal"]);
     // Held meanwhile, so that it cannot be evicted before it is pinned.
-    const lease = await this.lease(withAdapter(spec, null), options);
+    const lease = await this.#lease(withAdapter(spec, null), options, { isQueued: false });
     try {
       const { base } = lease;
       if (!this.#pins.has(base.identity) && this.#pins.count === this.maxLoaded) {
@@ -276,9 +303,11 @@ export class BackendCache {
   /** Resolves with a warm slot on which this request is counted. */
   #hold(
     model: ResolvedModel,
-    { keepAlive, onlyIfWarm, signal }: {
+    { keepAlive, onlyIfWarm, isQueued, signal }: {
       keepAlive: Milliseconds;
       onlyIfWarm: boolean;
+      /** It counts in the queue: one that only loads does not, and gives the model back at once. */
+      isQueued: boolean;
       signal: AbortSignal | undefined;
     },
   ): Promise<Slot> {
@@ -291,6 +320,7 @@ export class BackendCache {
     const slot = this.#slots.get(base.identity);
     const mayJoin = slot !== undefined && (this.#isPinned(slot) || !this.#someoneWaitedLong());
     if (onlyIfWarm && !(mayJoin && slot.state === "warm")) throw notWarm(base);
+    if (isQueued && !(mayJoin && this.#isFree(slot))) this.#refuseWhenFull(base, slot);
     if (mayJoin) this.#admit(waiter, slot);
     else {
       const failure = slot === undefined ? this.#whyNot(base) : undefined;
@@ -301,6 +331,24 @@ export class BackendCache {
     const abandon = (): void => this.#abandon(waiter, signal!.reason);
     signal?.addEventListener("abort", abandon, { once: true });
     return promise.finally(() => signal?.removeEventListener("abort", abandon));
+  }
+
+  /** Whether a request that is admitted goes on at once. */
+  #isFree({ base, state, leases }: Slot): boolean {
+    return state === "warm" && (leases === 0 || base.kind === "api");
+  }
+
+  #refuseWhenFull(base: ResolvedBase, slot: Slot | undefined): void {
+    const { maxQueue, maxQueuePerModel } = this.#queueLimits;
+    if (maxQueue === Infinity && maxQueuePerModel === Infinity) return;
+    const forRoom = this.#queue.filter(({ model }) => model.base.identity === base.identity).length;
+    const here = forRoom + (slot === undefined ? 0 : queuedOn(slot));
+    const pace = slot?.pace;
+    if (here >= maxQueuePerModel) {
+      throw queueFull(base, { queued: here, most: maxQueuePerModel, everywhere: false, pace });
+    }
+    const { queued } = this;
+    if (queued >= maxQueue) throw queueFull(base, { queued, most: maxQueue, everywhere: true, pace });
   }
 
   #someoneWaitedLong(): boolean {
@@ -338,7 +386,7 @@ export class BackendCache {
   #dropAdapters(slot: Slot): void {
     const { backend, state } = slot;
     if (backend === undefined || state !== "warm") return;
-    for (const { name, identity } of slot.adapters.takeLeastUsed(backend.adapters, this.#maxAdapters)) {
+    for (const { name, identity } of slot.adapters.takeLeastUsed(backend.adapters, this.maxAdapters)) {
       // A Worker that died meanwhile says so itself.
       backend.dropAdapter(identity).catch(() => {});
       this.#tell({ type: "adapter_dropped", ...about(slot), adapter: name });
@@ -383,7 +431,7 @@ export class BackendCache {
       const slot = resident ?? coldSlot(base, this.#budget.expected(base));
       this.#slots.set(base.identity, slot);
       for (const waiter of company) this.#admit(waiter, slot);
-      if (resident === undefined) void this.#fill(slot);
+      if (resident === undefined) void this.#fill(slot, now - first.since);
     }
     this.#makeRoom(now);
     this.#alarm.set(this.#nextChange(now));
@@ -465,9 +513,10 @@ export class BackendCache {
     return taken;
   }
 
-  async #fill(slot: Slot): Promise<void> {
+  async #fill(slot: Slot, waited: Milliseconds): Promise<void> {
     const started = this.#clock.monotonic();
-    this.#tell({ type: "loading", ...about(slot), bytes: slot.predicted.wasm + slot.predicted.gpu });
+    const bytes = slot.predicted.wasm + slot.predicted.gpu;
+    this.#tell({ type: "loading", ...about(slot), bytes, waitedSeconds: waited / 1000 });
     let backend: Backend;
     try {
       backend = await this.#load(slot.base, slot.abort.signal);
@@ -536,7 +585,8 @@ export class BackendCache {
     } catch (error) {
       this.#tell({ type: "close_failed", ...about(slot), error });
     }
-    this.#tell({ type: "evicted", ...about(slot), reason: slot.evictedFor, bytes, ...seconds });
+    const closeSeconds = (this.#clock.monotonic() - now) / 1000;
+    this.#tell({ type: "evicted", ...about(slot), reason: slot.evictedFor, bytes, ...seconds, closeSeconds });
     this.#gone(slot);
   }
 

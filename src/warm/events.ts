@@ -19,8 +19,11 @@ export interface About {
 export type WarmEvent =
   & About
   & (
-    /** Cold, or after a cooldown; `bytes` is what it is thought to need. */
-    | { readonly type: "loading"; readonly bytes: number }
+    /**
+     * Cold, or after a cooldown; `bytes` is what it is thought to need, `waitedSeconds` how long it was waited for until
+     * there was room for it.
+     */
+    | { readonly type: "loading"; readonly bytes: number; readonly waitedSeconds: number }
     /** It is warm. */
     | { readonly type: "loaded"; readonly seconds: number; readonly bytes: number }
     /**
@@ -34,7 +37,7 @@ export type WarmEvent =
     | { readonly type: "draining"; readonly reason: EvictionReason; readonly leases: number }
     /**
      * Its Worker is gone; `bytes` is what it held, `idleSeconds` how long nobody had used it, `loadSeconds` how long
-     * loading it took, `ageSeconds` how long ago that was.
+     * loading it took, `ageSeconds` how long ago that was, `closeSeconds` how long its Worker took to go.
      */
     | {
       readonly type: "evicted";
@@ -43,6 +46,7 @@ export type WarmEvent =
       readonly idleSeconds: number;
       readonly loadSeconds: number;
       readonly ageSeconds: number;
+      readonly closeSeconds: number;
     }
     | { readonly type: "close_failed"; readonly error: unknown }
     /** The Worker died by itself. */

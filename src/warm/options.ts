@@ -38,6 +38,13 @@ export interface BackendCacheOptions {
    * goes into loading. 10 seconds when left out.
    */
   readonly minimumStay?: Milliseconds;
+  /** How many requests may wait for models, in all. No limit when left out. */
+  readonly maxQueue?: number;
+  /**
+   * How many may wait for one base: for room, for its load, and for its Worker to be done with others. No limit when left
+   * out.
+   */
+  readonly maxQueuePerModel?: number;
   readonly clock: Clock;
   readonly identify: IdentifyModel;
   readonly load: LoadBackend;
@@ -88,6 +95,8 @@ export const OPTIONS: Record<keyof BackendCacheOptions, true> = {
   maxAdapters: true,
   keepAlive: true,
   minimumStay: true,
+  maxQueue: true,
+  maxQueuePerModel: true,
   clock: true,
   identify: true,
   load: true,

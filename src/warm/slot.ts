@@ -10,6 +10,7 @@ import { AdapterUse } from "./adapter_use.ts";
 import type { EvictionReason } from "./events.ts";
 import { NO_ROOM, type Room } from "./eviction.ts";
 import type { ResolvedModel } from "./identity.ts";
+import { Pace } from "./queue.ts";
 
 /** A base on its way through the states. */
 export interface Slot {
@@ -44,6 +45,8 @@ export interface Slot {
   /** Name of the adapter of its last use. */
   lastAdapter: string | null;
   readonly adapters: AdapterUse;
+  /** How fast it works off its requests. */
+  readonly pace: Pace;
 }
 
 /** A request that waits, for room or for a load. */
@@ -77,6 +80,7 @@ export function coldSlot(base: ResolvedBase, predicted: ModelMemory): Slot {
     usedAt: 0,
     lastAdapter: null,
     adapters: new AdapterUse(),
+    pace: new Pace(),
   };
 }
 

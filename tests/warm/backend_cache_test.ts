@@ -277,7 +277,7 @@ describe("eviction", () => {
       "loaded b",
     ]);
     const evicted = models.events.find(({ type }) => type === "evicted");
-    const seconds = { idleSeconds: 3, loadSeconds: 0, ageSeconds: 5 };
+    const seconds = { idleSeconds: 3, loadSeconds: 0, ageSeconds: 5, closeSeconds: 0 };
     const expected = { type: "evicted", base: "a", identity: "base:a", reason: "room", bytes: 1000, ...seconds };
     assert.deepEqual(evicted, expected);
   });

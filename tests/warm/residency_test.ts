@@ -69,6 +69,7 @@ describe("a limit in bytes", () => {
       base: "a",
       identity: "base:a",
       bytes: 1000,
+      waitedSeconds: 0,
     });
   });
 
