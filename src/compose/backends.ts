@@ -15,6 +15,7 @@ import { hubCacheFolder } from "../warm/hub/hub_cache.ts";
 import { Identifier } from "../warm/identity.ts";
 import type { KeepAlive } from "../warm/keep_alive.ts";
 import { type BackendKind, Kinds } from "../warm/kinds.ts";
+import type { QueueLimits } from "../warm/queue.ts";
 import { type ApiEndpoints, apiKind } from "./api_kind.ts";
 
 /** Which models there are, and how they are kept. */
@@ -56,6 +57,8 @@ export const MODELS_OPTIONS: Record<keyof ModelsOptions, true> = {
 export interface ModelsParts {
   /** Another way of loading bases of kind `onnx`. */
   readonly load?: LoadBackend | undefined;
+  /** How many requests may wait for them. Default: any. */
+  readonly queue?: QueueLimits;
   /** Hears why digests could not be remembered. */
   readonly warn?: (message: string) => void;
 }
@@ -86,7 +89,7 @@ export function warmModels(
     apiEndpoints = {},
     kinds: further = {},
   }: ModelsOptions,
-  { load, warn }: ModelsParts = {},
+  { load, queue, warn }: ModelsParts = {},
 ): Models {
   if (Object.hasOwn(further, "api")) {
     throw new TypeError("Cannot register a kind of backend under this name, which has apiEndpoints: api");
@@ -113,6 +116,7 @@ export function warmModels(
     maxRamBytes,
     maxGpuBytes,
     keepAlive,
+    ...queue,
     clock: runtime.clock,
     identify: (spec, options) => spec.kind === "onnx" ? identifier.identify(spec, options) : kinds.identify(spec),
     predict: (base) => base.kind === "onnx" ? predictMemory(base) : kinds.predict(base),

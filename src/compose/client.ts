@@ -16,17 +16,29 @@
  * @module
  */
 
+import { SseParser } from "../cache/stream/sse.ts";
+import type { AdminEvent } from "../http/admin/admin_event.ts";
+import type { OrderAnswer } from "../http/admin/admin_routes.ts";
+import type { ModelStatus } from "../http/admin/model_status.ts";
 import type { Health } from "../http/health.ts";
 import type { ProbeReport, SuiteReport } from "../probe/report.ts";
 import { messageOf } from "../runtime/message.ts";
 import { refuseUnknownOptions } from "../runtime/options.ts";
 import type { Milliseconds } from "../runtime/runtime.ts";
+import type { KeepAlive } from "../warm/keep_alive.ts";
 
+export type { AdminError, AdminEvent, AdminEventBody, ConnectedBody, GapBody } from "../http/admin/admin_event.ts";
+export type { OrderAnswer } from "../http/admin/admin_routes.ts";
+export type { ModelState, ModelStatus } from "../http/admin/model_status.ts";
+export type { Action, FailedOrder, PendingOrder } from "../http/admin/orders.ts";
 export type { AutoDevice, Health, LoadedModelHealth } from "../http/health.ts";
 export type { ModelKind } from "../model/backend.ts";
 export type { Category, Verdict } from "../probe/probe.ts";
 export type { ProbeReport, SuiteReport } from "../probe/report.ts";
 export type { Band } from "../probe/score.ts";
+export type { Milliseconds } from "../runtime/runtime.ts";
+export type { EvictionReason } from "../warm/events.ts";
+export type { KeepAlive } from "../warm/keep_alive.ts";
 export type { LoadedModel } from "../warm/loaded_model.ts";
 
 /** How to reach a server. */
@@ -59,6 +71,32 @@ export interface ScoreOptions extends ClientCallOptions {
   readonly probeNames?: readonly string[];
   /** As in {@link RunOptions}. */
   readonly seed?: number;
+}
+
+/** How to give an order. */
+export interface OrderOptions extends ClientCallOptions {
+  /** Whether to wait until it is carried out, however long that takes. Default: yes. */
+  readonly wait?: boolean;
+}
+
+/** How to load a model. */
+export interface LoadOptions extends OrderOptions {
+  /** For how long it stays when nobody uses it. Default: the server's. */
+  readonly keepAlive?: KeepAlive;
+}
+
+/** How to unload a model. */
+export interface UnloadOptions extends OrderOptions {
+  /** Not to wait for the requests that use it: they fail. Default: no. */
+  readonly force?: boolean;
+}
+
+/** How to follow events. */
+export interface EventsOptions extends ClientCallOptions {
+  /** The last event that was heard, to go on after it. Default: from now on. */
+  readonly lastEventId?: string;
+  /** After how long to connect again when the connection has ended. Default: 2 seconds. */
+  readonly retryDelay?: Milliseconds;
 }
 
 /** A model that can be asked for. */
@@ -117,8 +155,11 @@ export class ClientError extends Error {
 
 const OPTIONS: Record<keyof WarmcacheClientOptions, true> = { apiKey: true, timeout: true, fetch: true };
 const TIMEOUT: Milliseconds = 120_000;
+const RETRY_DELAY: Milliseconds = 2000;
 /** A day. Timers take what is much longer for nothing. */
 const LONGEST_TIMEOUT: Milliseconds = 24 * 60 * 60 * 1000;
+/** Whoever has nothing to tell says so every 5 s: a connection that is silent for so long is none. */
+const LONGEST_SILENCE: Milliseconds = 30_000;
 /** So much of an answer that makes no sense is shown. */
 const SHOWN = 200;
 
@@ -224,6 +265,130 @@ export class WarmcacheClient {
     return await this.#ask("POST", "/score", body, call) as never;
   }
 
+  /**
+   * Loads a model before anybody asks for it. Needs a key with the scope `admin`, as what follows does.
+   *
+   * @throws ClientError, with the server's words for why it cannot be loaded.
+   */
+  async load(model: string, { keepAlive, ...options }: LoadOptions = {}): Promise<OrderAnswer> {
+    return await this.#order("load", { model, ...keepAlive !== undefined && { keep_alive: keepAlive } }, options);
+  }
+
+  /**
+   * Takes a model out of memory; requests that use it are served before that.
+   *
+   * @throws ClientError
+   */
+  async unload(model: string, { force = false, ...options }: UnloadOptions = {}): Promise<OrderAnswer> {
+    return await this.#order("unload", { model, force }, options);
+  }
+
+  /**
+   * Loads a model and keeps it from being evicted.
+   *
+   * @throws ClientError
+   */
+  async pin(model: string, options: OrderOptions = {}): Promise<OrderAnswer> {
+    return await this.#order("pin", { model }, options);
+  }
+
+  /**
+   * Lets a pinned model be evicted again.
+   *
+   * @throws ClientError
+   */
+  async unpin(model: string, options: ClientCallOptions = {}): Promise<OrderAnswer> {
+    return await this.#ask("POST", "/admin/models/unpin", { model }, options) as unknown as OrderAnswer;
+  }
+
+  /**
+   * Where a model stands.
+   *
+   * @throws ClientError
+   */
+  async loadStatus(model: string, options: ClientCallOptions = {}): Promise<ModelStatus> {
+    const path = `/admin/models/${encodeURIComponent(model)}/load-status`;
+    return await this.#ask("GET", path, undefined, options) as unknown as ModelStatus;
+  }
+
+  /**
+   * What happens to the server's models, as it happens, until the caller breaks off. Where the connection ends it is made
+   * anew, and what happened meanwhile is told, as far back as the server remembers; what is lost a `gap` tells.
+   *
+   * @throws ClientError when the first connection cannot be made, and when the server refuses a later one.
+   * @throws the signal's reason when it is aborted.
+   */
+  async *events({ signal, lastEventId, retryDelay = RETRY_DELAY }: EventsOptions = {}): AsyncGenerator<AdminEvent> {
+    let last = lastEventId;
+    for (let hasBegun = false;;) {
+      try {
+        for await (const event of this.#eventsAfter(last, signal)) {
+          last = event.id;
+          hasBegun = true;
+          yield event;
+        }
+      } catch (error) {
+        signal?.throwIfAborted();
+        const status = error instanceof ClientError ? error.status : 0;
+        const passes = status === undefined || status === 429 || status >= 500;
+        if (!hasBegun || !passes) throw error;
+      }
+      await pause(retryDelay, signal);
+    }
+  }
+
+  /** The events of one connection. */
+  async *#eventsAfter(last: string | undefined, signal: AbortSignal | undefined): AsyncGenerator<AdminEvent> {
+    const [method, path] = ["GET", "/admin/events"];
+    const silence = new AbortController();
+    const listen = (): ReturnType<typeof setTimeout> => setTimeout(() => silence.abort(), LONGEST_SILENCE);
+    let timer = listen();
+    const ended = signal === undefined ? silence.signal : AbortSignal.any([silence.signal, signal]);
+    try {
+      const headers = { ...this.#headers, ...last !== undefined && { "Last-Event-ID": last } };
+      const fetch = this.#fetch;
+      const response = await fetch(`${this.url}${path}`, { method, headers, signal: ended });
+      if (!response.ok) objectIn(await response.text(), response.status, method, path, this.#withoutKey);
+      if (response.body === null) throw unreadable(method, path, response.status, "", "no body");
+      const parser = new SseParser();
+      const reader = response.body.getReader();
+      try {
+        for (;;) {
+          const { done, value } = await reader.read();
+          if (done) return;
+          clearTimeout(timer);
+          for (const { data } of parser.push(value)) yield eventIn(data, response.status, this.#withoutKey);
+          timer = listen();
+        }
+      } finally {
+        reader.cancel().catch(() => {});
+      }
+    } catch (cause) {
+      if (cause instanceof ClientError) throw cause;
+      const why = silence.signal.aborted
+        ? `nothing came for ${LONGEST_SILENCE} ms`
+        : this.#withoutKey(messageOf(cause));
+      const code = silence.signal.aborted ? "timeout" : "unreachable";
+      throw new ClientError(`${method} ${path} failed: ${why}`, { method, path, code, cause });
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #order(
+    action: "load" | "unload" | "pin",
+    body: object,
+    { wait = true, signal }: OrderOptions,
+  ): Promise<OrderAnswer> {
+    const call = signal === undefined ? {} : { signal };
+    for (;;) {
+      const said = await this.#ask("POST", `/admin/models/${action}`, { ...body, wait }, call);
+      const answer = said as unknown as OrderAnswer;
+      // A server waits for as long as it would for any request; whoever asks again joins what is under way.
+      if (answer.done || !wait) return answer;
+    }
+  }
+
   async #ask(
     method: string,
     path: string,
@@ -254,6 +419,27 @@ export class WarmcacheClient {
     }
     return objectIn(text, status, method, path, this.#withoutKey);
   }
+}
+
+/** Waits. */
+function pause(time: Milliseconds, signal: AbortSignal | undefined): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const leave = (): void => {
+      clearTimeout(timer);
+      reject(signal!.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", leave);
+      resolve();
+    }, time);
+    if (signal?.aborted) leave();
+    signal?.addEventListener("abort", leave, { once: true });
+  });
+}
+
+/** An event as the server told it. */
+function eventIn(data: string, status: number, withoutKey: (text: string) => string): AdminEvent {
+  return objectIn(data, status, "GET", "/admin/events", withoutKey) as unknown as AdminEvent;
 }
 
 /** What was answered. */

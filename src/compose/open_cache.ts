@@ -19,6 +19,7 @@ import { CacheBackend } from "./backend.ts";
 import { defined, type EnvironmentSettings, readEnvironment } from "./environment.ts";
 import {
   keepsExpired,
+  keepsFiles,
   openStore,
   planBackend,
   planTiers,
@@ -142,11 +143,19 @@ export async function openCacheOn(runtime: Runtime, options: OpenCacheOptions): 
   return (await openCacheAndStoreOn(runtime, options)).cache;
 }
 
-/** {@link openCacheOn}, and the cache's store, for whoever lets others use it too. The cache closes it. */
-export async function openCacheAndStoreOn(
-  runtime: Runtime,
-  options: OpenCacheOptions,
-): Promise<{ readonly cache: ResponseCache; readonly store: Store }> {
+/** A cache, and what whoever lets others use it has to know. */
+export interface OpenedCache {
+  readonly cache: ResponseCache;
+  /** The cache's, which closes it. */
+  readonly store: Store;
+  /** Where answers are kept, for people; without credentials. */
+  readonly place: string;
+  /** Whether there are files of it in its directory. */
+  readonly isOnDisk: boolean;
+}
+
+/** {@link openCacheOn}, and what is behind it. */
+export async function openCacheAndStoreOn(runtime: Runtime, options: OpenCacheOptions): Promise<OpenedCache> {
   refuseUnknownOptions("open a cache", options, Object.keys(OPTIONS));
   const { directory, staleWhileRevalidate, staleIfError } = options;
   const { ignore, policy, negativeTtl, claimDuration, refusedStore, report } = options;
@@ -188,7 +197,12 @@ export async function openCacheAndStoreOn(
       report,
     }),
   });
-  return { cache, store };
+  return {
+    cache,
+    store,
+    place: environment.isOff ? "off: NO_CACHE is set" : store.location,
+    isOnDisk: keepsFiles(plan),
+  };
 }
 
 /** Which stores. Where the cache is off, none of ours: nothing is made, and nobody is called. */

@@ -127,6 +127,12 @@ export function keepsExpired({ tiers }: StorePlan): boolean {
   return tiers.every(({ backend }) => isBackend(backend) && !others.includes(backend));
 }
 
+/** Whether a plan has a store of ours that keeps files. */
+export function keepsFiles({ tiers }: StorePlan): boolean {
+  const onDisk: readonly unknown[] = [CacheBackend.SQLITE, CacheBackend.FILE];
+  return tiers.some(({ backend }) => onDisk.includes(backend));
+}
+
 /**
  * Checks where stores are said to be. An empty directory would be the root of all files.
  *

@@ -7,8 +7,15 @@
 
 import { Activity } from "../http/activity.ts";
 import { createApp } from "../http/app.ts";
-import { ApiKeys } from "../http/auth.ts";
+import { type ApiKeyOptions, ApiKeys } from "../http/auth.ts";
+import { checkLimits, type LimitOptions, limitsOf } from "../http/limits/limits.ts";
+import { Guard } from "../http/guard/guard.ts";
 import { LoadWatch } from "../http/loading.ts";
+import { checkServerName } from "../http/operations/served_by.ts";
+import { Lifecycle } from "../http/operations/lifecycle.ts";
+import { requestLog } from "../http/operations/request_log.ts";
+import { RequestWatch } from "../http/operations/request_watch.ts";
+import type { Upstream } from "../http/proxy/upstream.ts";
 import { ModelError } from "../model/error.ts";
 import { loadRuntime } from "../runtime/load.ts";
 import { refuseUnknownOptions } from "../runtime/options.ts";
@@ -21,6 +28,7 @@ import { type ModelSpec, parseModelName } from "../warm/spec.ts";
 import { MODELS_OPTIONS, type ModelsOptions, warmModels } from "./backends.ts";
 import { cacheEventLine, type Log, warmEventLine } from "./log.ts";
 import { openCacheAndStoreOn } from "./open_cache.ts";
+import { SERVER_DEFAULTS, type ServerDefaults } from "./server_defaults.ts";
 import { planUpstreams, type UpstreamTable } from "./upstreams.ts";
 import { VERSION } from "./version.ts";
 
@@ -39,16 +47,32 @@ export interface ServerOptions extends ModelsOptions {
    * refused with 503 and told when to ask again, while the load goes on. Default: 60,000.
    */
   readonly loadTimeout?: Milliseconds;
+  /**
+   * How long a server that is to stop goes on serving, in milliseconds, while `/readyz` answers 503: as long as whoever
+   * sends it requests may take to see that. Default: 0.
+   */
+  readonly drainDelay?: Milliseconds;
   /** Models to load as soon as the server listens, one after the other. One that fails is logged. */
   readonly preload?: readonly string[];
   /** The same, before those, and never to evict them. */
   readonly pin?: readonly string[];
   /**
    * If set, requests have to carry it, or one of them, as a bearer token. Needed to listen anywhere but on this machine.
-   * Each is a key, or `id=key`: entries of the proxy are kept apart by the ids, and the id is what is told of a key.
-   * Without one it is the first 12 hexadecimal digits of the key's SHA-256.
+   * Each is a key, or `id=key`, which opens everything but `/admin`; or says more of itself. Entries are kept apart by the
+   * ids, and the id is what is told of a key. Without one it is the first 12 hexadecimal digits of the key's SHA-256.
    */
-  readonly apiKey?: string | readonly string[];
+  readonly apiKey?: string | readonly (string | ApiKeyOptions)[];
+  /**
+   * Names that the server is reached by, besides this machine's own and `host`: what its clients have in its URL, without
+   * port. A request that names another host is refused (DNS rebinding). With API keys, which protect against that as
+   * well, every name passes unless some are given here. Default: none.
+   */
+  readonly allowedHosts?: readonly string[];
+  /**
+   * The origins of web pages that may ask the server and read its answers, such as `https://page.example`; with API keys,
+   * `*` is all. Requests that a browser sends for other pages are refused. Default: none but the server's own.
+   */
+  readonly corsOrigins?: readonly string[];
   /** Whether callers with different keys share their entries, those of the proxy too. Default: no. */
   readonly sharedCache?: boolean;
   /**
@@ -56,6 +80,18 @@ export interface ServerOptions extends ModelsOptions {
    * of these names says where else that provider is, or with which credential.
    */
   readonly upstreams?: UpstreamTable;
+  /** How much it takes on before it refuses. */
+  readonly limits?: LimitOptions;
+  /**
+   * How long the headers of a request may take to come, in milliseconds. Node can be told, and closes the connection then;
+   * Deno and Bun cannot: a proxy in front of them does. Default: 30,000.
+   */
+  readonly headerTimeout?: Milliseconds;
+  /**
+   * Which of several servers this is: 1 to 64 letters, digits, `.`, `_`, `:` and `-`. Every answer tells it in
+   * `X-Served-By`. Default: none is told.
+   */
+  readonly serverName?: string;
   /** Hears what happens. Default: nobody. */
   readonly log?: Log;
 }
@@ -66,9 +102,14 @@ export interface RunningServer extends AsyncDisposable {
   readonly url: string;
   /** What it found in its models folder and in the hub's cache when it started. */
   readonly models: readonly Listing[];
-  /** Why answers cannot be kept in the cache's folder; absent when they can. */
+  /** Where answers are kept: a folder, the addresses of Redis or of another server. */
+  readonly cachePlace: string;
+  /** Why answers cannot be kept in the cache's folder; absent when they can, or are kept elsewhere. */
   readonly cacheProblem?: string | undefined;
-  /** Stops accepting requests, lets running ones finish, ends every Worker and closes the cache's databases. */
+  /**
+   * Says by `/readyz` that it will stop, goes on for `drainDelay`, then stops accepting requests, lets running ones
+   * finish, ends every Worker and closes the cache's databases.
+   */
   stop(): Promise<void>;
   /** {@link RunningServer.stop} */
   [Symbol.asyncDispose](): Promise<void>;
@@ -80,11 +121,17 @@ const OPTIONS: Record<keyof ServerOptions, true> = {
   port: true,
   locking: true,
   loadTimeout: true,
+  drainDelay: true,
   preload: true,
   pin: true,
   apiKey: true,
+  allowedHosts: true,
+  corsOrigins: true,
   sharedCache: true,
   upstreams: true,
+  limits: true,
+  headerTimeout: true,
+  serverName: true,
   log: true,
 };
 
@@ -93,11 +140,61 @@ const LOOPBACK = new Set(["127.0.0.1", "::1", "localhost"]);
 /**
  * Starts a server.
  *
- * @throws TypeError for a misspelled option, an empty API key, an address off this machine without one, or an upstream
- * that cannot be; RangeError for a limit below 1, a timeout, or a `keepAlive` that means nothing; the system's error when the port is taken.
+ * @throws TypeError for a misspelled option, an empty API key, an address off this machine without one, a host, an origin
+ * or an upstream that cannot be; RangeError for a limit below 1, a timeout, or a `keepAlive` that means nothing; the system's error when the port is taken.
  */
 export async function startServer(options: ServerOptions = {}): Promise<RunningServer> {
   return await startServerOn(await loadRuntime(), options);
+}
+
+/** What becomes of options that are in order. */
+export interface CheckedOptions extends ServerDefaults {
+  readonly apiKeys: ApiKeys | undefined;
+  readonly upstreams: readonly Upstream[];
+  readonly limits: Required<LimitOptions>;
+  readonly guard: Guard;
+}
+
+/** Checks the options of a server without opening or loading anything; refuses as {@link startServer} does. */
+export function checkServerOptions(runtime: Runtime, options: ServerOptions): CheckedOptions {
+  refuseUnknownOptions("start a server", options, Object.keys(OPTIONS));
+  const {
+    host = SERVER_DEFAULTS.host,
+    port = SERVER_DEFAULTS.port,
+    cache = SERVER_DEFAULTS.cache,
+    loadTimeout = SERVER_DEFAULTS.loadTimeout,
+    drainDelay = SERVER_DEFAULTS.drainDelay,
+    headerTimeout = SERVER_DEFAULTS.headerTimeout,
+    apiKey = [],
+    allowedHosts = [],
+    corsOrigins = [],
+    serverName,
+  } = options;
+  const given = typeof apiKey === "string" ? [apiKey] : apiKey;
+  const apiKeys = given.length === 0 ? undefined : new ApiKeys(given, runtime);
+  const upstreams = planUpstreams(options.upstreams ?? {}, runtime);
+  const limits = checkLimits(options.limits ?? {});
+  if (!LOOPBACK.has(host) && apiKeys === undefined) {
+    throw new TypeError(`Refusing to listen on ${host}:${port} without an API key: pass one, or listen on 127.0.0.1`);
+  }
+  const guard = new Guard({
+    host,
+    allowedHosts,
+    corsOrigins,
+    hasKeys: apiKeys !== undefined,
+    upstreams: upstreams.map(({ name }) => name),
+  });
+  if (!(loadTimeout > 0 && loadTimeout < Infinity)) {
+    throw new RangeError(`Cannot start a server: loadTimeout is no number of milliseconds above 0: ${loadTimeout}`);
+  }
+  if (!(drainDelay >= 0 && drainDelay < Infinity)) {
+    throw new RangeError(`Cannot start a server: drainDelay is no number of milliseconds from 0: ${drainDelay}`);
+  }
+  if (!(headerTimeout > 0 && headerTimeout < Infinity)) {
+    throw new RangeError(`Cannot start a server: headerTimeout is no number of milliseconds above 0: ${headerTimeout}`);
+  }
+  if (serverName !== undefined) checkServerName(serverName);
+  return { host, port, cache, loadTimeout, drainDelay, headerTimeout, apiKeys, upstreams, limits, guard };
 }
 
 /** {@link startServer} on a given machine, and with another way of loading bases, if one is given. */
@@ -106,35 +203,22 @@ export async function startServerOn(
   options: ServerOptions,
   load?: LoadBackend,
 ): Promise<RunningServer> {
-  refuseUnknownOptions("start a server", options, Object.keys(OPTIONS));
-  const {
-    host = "127.0.0.1",
-    port = 8787,
-    cache: cacheDirectory = ".warmcache",
-    locking,
-    loadTimeout = 60_000,
-    preload = [],
-    pin = [],
-    apiKey = [],
-    sharedCache = false,
-    upstreams = {},
-    log = () => {},
-  } = options;
-  const given = typeof apiKey === "string" ? [apiKey] : apiKey;
-  const apiKeys = given.length === 0 ? undefined : new ApiKeys(given, runtime.sha256);
-  const reached = planUpstreams(upstreams, runtime);
-  if (!LOOPBACK.has(host) && apiKeys === undefined) {
-    throw new TypeError(`Refusing to listen on ${host}:${port} without an API key: pass one, or listen on 127.0.0.1`);
-  }
-  if (!(loadTimeout > 0 && loadTimeout < Infinity)) {
-    throw new RangeError(`Cannot start a server: loadTimeout is no number of milliseconds above 0: ${loadTimeout}`);
-  }
+  const checked = checkServerOptions(runtime, options);
+  const { host, port, cache: cacheDirectory, loadTimeout, drainDelay, headerTimeout, apiKeys, upstreams } = checked;
+  const { limits, guard } = checked;
+  const { locking, preload = [], pin = [], sharedCache = false, serverName, log = () => {} } = options;
   const { clock } = runtime;
+  const queue = { maxQueue: limits.maxQueue, maxQueuePerModel: limits.maxQueuePerModel };
 
   const warn = (message: string): void => log("warn", message);
-  const { catalogue, backends, autoDevice } = warmModels(runtime, options, { load, warn });
+  if (!LOOPBACK.has(host)) {
+    for (const id of apiKeys?.weak ?? []) {
+      warn(`the API key ${id} is short enough to be guessed: make one with: openssl rand -hex 32`);
+    }
+  }
+  const { catalogue, backends, autoDevice } = warmModels(runtime, options, { load, queue, warn });
   backends.on((event) => log(...warmEventLine(event)));
-  const { cache, store } = await openCacheAndStoreOn(runtime, {
+  const { cache, store, place, isOnDisk } = await openCacheAndStoreOn(runtime, {
     directory: cacheDirectory,
     refusedStore: "bypass",
     ...locking === undefined ? {} : { locking },
@@ -142,28 +226,40 @@ export async function startServerOn(
     ...(locking ?? DEFAULT_LOCKING) === "shared" ? {} : { lockTimeout: 0 },
     report: (event) => log(...cacheEventLine(event)),
   });
+  const lifecycle = new Lifecycle();
+  const requests = new RequestWatch(clock);
+  requests.on(requestLog(clock, log));
   const app = createApp({
     version: VERSION,
+    serverName,
     cache,
     backends,
     catalogue,
     autoDevice,
     activity: new Activity(clock),
+    requests,
+    lifecycle,
+    limits: limitsOf(limits, clock),
     loads: new LoadWatch(backends, clock),
     loadTimeout,
     clock,
     runtime,
+    guard,
     apiKeys,
     sharedCache,
-    upstreams: reached,
+    upstreams,
     storeService: await openStoreService({ store, clock, report: (error) => log("warn", describe(error)) }),
     randomSeed: () => crypto.getRandomValues(new Uint32Array(1))[0]!,
     // What went wrong with a model was logged where it happened.
     report: (error) => log(error instanceof ModelError ? "debug" : "error", describe(error)),
   });
   // Before there is a listener that an error here would leave behind.
-  const [listings, cacheProblem] = await Promise.all([catalogue.list(), whyNotWritable(runtime, cacheDirectory)]);
-  const listener = await runtime.serveHttp({ hostname: host, port, fetch: (request) => app.fetch(request) }).catch(
+  const [listings, cacheProblem] = await Promise.all([
+    catalogue.list(),
+    isOnDisk ? whyNotWritable(runtime, cacheDirectory) : undefined,
+  ]);
+  const fetch = (request: Request): Response | Promise<Response> => app.fetch(request);
+  const listener = await runtime.serveHttp({ hostname: host, port, headerTimeout, fetch }).catch(
     (cause) => {
       const taken = (cause as { code?: unknown }).code === "EADDRINUSE";
       const reason = taken ? "the address is in use; choose another port, or 0 for any" : (cause as Error).message;
@@ -171,10 +267,18 @@ export async function startServerOn(
     },
   );
 
+  if (options.headerTimeout !== undefined && !listener.limitsHeaders) {
+    warn(
+      `${runtime.name} waits for the headers of a request for as long as they take: put a proxy in front that does not`,
+    );
+  }
   const warmUp = loadInAdvance(backends, { pin, preload }, log);
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> =>
     stopped ??= (async () => {
+      lifecycle.drain();
+      if (drainDelay > 0) await clock.sleep(drainDelay);
+      lifecycle.close();
       await listener.shutdown();
       await backends.evictAll();
       await warmUp;
@@ -183,6 +287,7 @@ export async function startServerOn(
   return {
     url: `http://${host.includes(":") ? `[${host}]` : host}:${listener.port}`,
     models: listings,
+    cachePlace: place,
     cacheProblem,
     stop,
     [Symbol.asyncDispose]: stop,
@@ -208,7 +313,7 @@ async function loadInAdvance(
 }
 
 /** Why no answer can be kept in a folder; `undefined` when all is well. Makes the folder. */
-async function whyNotWritable({ files }: Runtime, directory: string): Promise<string | undefined> {
+export async function whyNotWritable({ files }: Runtime, directory: string): Promise<string | undefined> {
   try {
     files.makeDirectory(directory);
     const probe = `${directory}/writable`;

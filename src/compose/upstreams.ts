@@ -38,9 +38,10 @@ const OPTIONS = ["url", "apiKey", "apiKeyEnvironment", "answerTimeout", "idleTim
 const ANSWER_TIMEOUT: Milliseconds = 600_000;
 const IDLE_TIMEOUT: Milliseconds = 300_000;
 
-const NAME = /^[a-z0-9][a-z0-9._-]{0,63}$/;
+/** What an upstream may be called. */
+export const UPSTREAM_NAME: RegExp = /^[a-z0-9][a-z0-9._-]{0,63}$/;
 /** What begins the paths of the server's own routes, those to come included. `local` are its models. */
-const RESERVED: ReadonlySet<string> = new Set([
+export const RESERVED_NAMES: ReadonlySet<string> = new Set([
   "admin",
   "assets",
   "cache",
@@ -50,6 +51,7 @@ const RESERVED: ReadonlySet<string> = new Set([
   "health",
   "livez",
   "local",
+  "login",
   "metrics",
   "openapi.json",
   "readyz",
@@ -69,10 +71,12 @@ const RESERVED: ReadonlySet<string> = new Set([
 export function planUpstreams(table: UpstreamTable, { environment }: Pick<Runtime, "environment">): Upstream[] {
   return Object.entries({ ...BUILT_IN, ...table }).map(([name, options]) => {
     const tried = `reach the upstream ${name}`;
-    if (!NAME.test(name)) {
+    if (!UPSTREAM_NAME.test(name)) {
       throw new TypeError(`Cannot name an upstream (lower-case letters, digits, ".", "_" and "-" are needed): ${name}`);
     }
-    if (RESERVED.has(name)) throw new TypeError(`Cannot name an upstream as a route of the server's own: ${name}`);
+    if (RESERVED_NAMES.has(name)) {
+      throw new TypeError(`Cannot name an upstream as a route of the server's own: ${name}`);
+    }
     if (typeof options !== "object" || options === null) {
       throw new TypeError(`Cannot ${tried}: its settings are no object: ${String(options)}`);
     }

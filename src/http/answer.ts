@@ -14,10 +14,12 @@ import { type ModelSpec, parseModelName } from "../warm/spec.ts";
 import type { CacheDirectives } from "./cache_directives.ts";
 import { begunStatus, cacheHeaders } from "./cache_headers.ts";
 import type { AnswerHead, TextEndpoint } from "./endpoint.ts";
+import { isAbort } from "./errors.ts";
 import { ChoiceCollector, type ChoiceEvent, generateChoices } from "./generation.ts";
 import { inWords, unlessCold, unlessLoading } from "./loading.ts";
 import { askModel, underIdentity } from "./local_model.ts";
 import { type LocalRequest, readLocalRequest } from "./local_request.ts";
+import { errorCodeOf } from "./operations/watch_requests.ts";
 import type { ServerParts } from "./parts.ts";
 import type { TextRequest } from "./request_fields.ts";
 import { eventStream } from "./sse.ts";
@@ -45,6 +47,8 @@ export function textRoute(endpoint: TextEndpoint, parts: ServerParts): (context:
 async function wholeAnswer(endpoint: TextEndpoint, parts: ServerParts, asked: Asked): Promise<Response> {
   return await underIdentity(parts, asked.spec, asked.signal, async (model) => {
     const status: CacheStatus = {};
+    asked.watched.facts.baseIdentity = model.base.identity;
+    asked.watched.fared(status);
     const produce = (missing: object, { signal }: { readonly signal: AbortSignal }): Promise<object> =>
       generateAnswer(endpoint, parts, { ...asked, request: readAgain(endpoint, missing), signal }, model);
     const entry = await unlessLoading(
@@ -94,6 +98,7 @@ interface Known {
 }
 
 async function streamedAnswer(endpoint: TextEndpoint, parts: ServerParts, asked: Asked): Promise<Response> {
+  parts.limits.streams.begin(asked.watched);
   const client = new AbortController();
   const leave = (): void => client.abort();
   if (asked.signal.aborted) leave();
@@ -104,7 +109,8 @@ async function streamedAnswer(endpoint: TextEndpoint, parts: ServerParts, asked:
   opening.catch(() => {});
   const isShared = await hasBegun(parts, opening) && !known.isAsked;
   const status = begunStatus(known.status, isShared, asked.directives.mode);
-  return eventStream(asWished(opening, asked.request), {
+  asked.watched.fared(known.status, status);
+  return eventStream(asWished(opening, asked), {
     headers: headersOf(parts, asked, status),
     report: parts.report,
     clock: parts.clock,
@@ -135,6 +141,7 @@ async function openStream(
   const body = { ...asked.body, stream_options: { include_usage: true } };
   return await underIdentity(parts, asked.spec, asked.signal, async (model) => {
     known.model = model;
+    asked.watched.facts.baseIdentity = model.base.identity;
     const produce = (missing: object, { signal }: { readonly signal: AbortSignal }): Promise<AsyncIterable<object>> => {
       known.isAsked = true;
       const request = readAgain(endpoint, missing);
@@ -150,9 +157,15 @@ async function openStream(
 }
 
 /** The chunks of a stream as one caller wishes for them. */
-async function* asWished(opening: Promise<Opened>, { includeUsage }: TextRequest): AsyncGenerator<object> {
-  const { items, first } = await opening;
+async function* asWished(
+  opening: Promise<Opened>,
+  { request: { includeUsage }, watched }: Asked,
+): AsyncGenerator<object> {
+  let items: Opened["items"] | undefined;
   try {
+    const opened = await opening;
+    const { first } = opened;
+    items = opened.items;
     for (let next = first; !next.done; next = await items.next()) {
       const { usage, ...chunk } = next.value;
       const isLast = Boolean(usage);
@@ -160,8 +173,11 @@ async function* asWished(opening: Promise<Opened>, { includeUsage }: TextRequest
       if (includeUsage) yield isLast ? next.value : { ...chunk, usage: null };
       else if (!isLast) yield chunk;
     }
+  } catch (error) {
+    if (!isAbort(error)) watched.facts.errorCode = errorCodeOf(error);
+    throw error;
   } finally {
-    await items.return?.();
+    await items?.return?.();
   }
 }
 
@@ -183,9 +199,10 @@ async function* generateChunks(
 }
 
 function generate(parts: ServerParts, asked: Asked, model: ResolvedModel): AsyncGenerator<ChoiceEvent> {
-  const { signal, residency: { lease }, request: { prompts, n, sampling, seed = parts.randomSeed() } } = asked;
+  const { signal, watched, residency: { lease }, request: { prompts, n, sampling, seed = parts.randomSeed() } } = asked;
   const plan = { prompts, n, sampling, seed };
-  return askModel(parts, model, { ...lease, signal }, (view) => generateChoices(view, plan, signal));
+  const queued = (time: Milliseconds): void => void (watched.facts.queueTime = time);
+  return askModel(parts, model, { ...lease, signal, queued }, (view) => generateChoices(view, plan, signal));
 }
 
 /** What is missing of a request whose other samples are stored. */

@@ -6,14 +6,22 @@
 
 import { Hono } from "hono";
 import { requestId } from "hono/request-id";
+import { adminRoutes } from "./admin/admin_routes.ts";
 import { textRoute } from "./answer.ts";
-import { authenticate } from "./auth.ts";
+import { authorize } from "./auth.ts";
 import { chatCompletions } from "./chat_completions.ts";
 import { completions } from "./completions.ts";
+import { dashboardRoutes } from "./dashboard/dashboard.ts";
 import { EMBEDDINGS_PATH, embeddingsRoute } from "./embeddings.ts";
 import { ApiError, errorResponse, isFault, toApiError } from "./errors.ts";
 import { healthRoutes } from "./health.ts";
+import { limitRate } from "./limits/limit_rate.ts";
 import { modelRoutes } from "./models.ts";
+import { servedBy } from "./operations/served_by.ts";
+import { metricsRoutes } from "./operations/metrics.ts";
+import { probeRoutes } from "./operations/probes.ts";
+import { errorCodeOf, factsOf, watchRequests } from "./operations/watch_requests.ts";
+import { openapiRoutes } from "./openapi/openapi_routes.ts";
 import type { ServerParts } from "./parts.ts";
 import { proxyRoutes } from "./proxy/proxy.ts";
 import { RUN_PATH, runRoute, SCORE_PATH, scoreRoute } from "./run.ts";
@@ -29,21 +37,30 @@ export function createApp(parts: ServerParts): Hono {
   });
   app.notFound((context) => {
     const { method, path } = context.req;
-    return errorResponse(
-      new ApiError(404, "invalid_request_error", `Unknown request URL: ${method} ${path}`, { code: "unknown_url" }),
-    );
+    const message = `Unknown request URL: ${method} ${path}`;
+    const error = new ApiError(404, "invalid_request_error", message, { code: "unknown_url" });
+    factsOf(context).errorCode = errorCodeOf(error);
+    return errorResponse(error);
   });
+  probeRoutes(app, parts);
   app.use(requestId());
+  app.use(watchRequests(parts));
+  if (parts.serverName !== undefined) app.use(servedBy(parts.serverName));
   app.use(async (context, next) => {
     await next();
     // Set on the finished response: routes and errors make their own, which would not carry it.
     // A provider's own is what he knows the request by.
     if (!context.res.headers.has("X-Request-Id")) context.header("X-Request-Id", context.get("requestId"));
   });
+  app.use(parts.guard.middleware());
   proxyRoutes(app, parts);
   storeRoutes(app, parts);
-  if (parts.apiKeys !== undefined) app.use(authenticate(parts.apiKeys));
+  app.use("/stats", authorize(parts, "status"));
+  app.use("/v1/*", authorize(parts, "models"));
+  for (const path of [RUN_PATH, SCORE_PATH]) app.use(path, authorize(parts, "models"));
+  for (const path of ["/v1/*", RUN_PATH, SCORE_PATH]) app.use(path, limitRate(parts));
   healthRoutes(app, parts);
+  metricsRoutes(app, parts);
   cacheRoutes(app, parts);
   for (const endpoint of [completions, chatCompletions]) {
     app.post(endpoint.path, textRoute(endpoint, parts));
@@ -56,6 +73,9 @@ export function createApp(parts: ServerParts): Hono {
     app.all(path, (context) => wrongMethod(context.req.method, path));
   }
   modelRoutes(app, parts);
+  adminRoutes(app, parts);
+  openapiRoutes(app, parts);
+  dashboardRoutes(app, parts);
   return app;
 }
 

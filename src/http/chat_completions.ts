@@ -11,6 +11,7 @@ import { invalidRequest } from "./errors.ts";
 import type { ChoiceEvent, Usage } from "./generation.ts";
 import {
   COMMON_FIELDS,
+  COMMON_SHAPE,
   empty,
   type Harmless,
   isText,
@@ -27,13 +28,15 @@ const schema = z.object({
     role: z.enum(["system", "developer", "user", "assistant", "tool", "function"]),
     // A turn that is nothing but calls of tools has none.
     content: z.union([z.string(), z.array(textPart)]).nullish(),
-  })).min(1),
-  add_generation_prompt: z.boolean().nullish(),
-  continue_final_message: z.boolean().nullish(),
-  chat_template_kwargs: z.record(z.string(), z.unknown()).nullish(),
-  max_completion_tokens: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).nullish(),
-  logprobs: z.boolean().nullish(),
-  top_logprobs: z.number().int().min(0).max(20).nullish(),
+  })).min(1).describe("The conversation. What else a message has, its template is given."),
+  add_generation_prompt: z.boolean().nullish()
+    .describe("Whether the model's turn begins. Default: true, unless the last message is to go on."),
+  continue_final_message: z.boolean().nullish().describe("Whether the answer goes on with the last message."),
+  chat_template_kwargs: z.record(z.string(), z.unknown()).nullish().describe("Variables of the model's chat template."),
+  max_completion_tokens: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).nullish()
+    .describe("The newer name of `max_tokens`, and it is taken where both are given."),
+  logprobs: z.boolean().nullish().describe("Whether to tell the log-probabilities of the tokens that were chosen."),
+  top_logprobs: z.number().int().min(0).max(20).nullish().describe("Of how many of the likeliest tokens, too."),
 });
 
 /** What a conversation cannot be given. */
@@ -61,6 +64,7 @@ const unsupported = (n: number): Record<string, Harmless> => ({
 export const chatCompletions: TextEndpoint = {
   path: "/v1/chat/completions",
   idPrefix: "chatcmpl",
+  schema: z.object({ ...COMMON_SHAPE, ...schema.shape }),
   fields: [...COMMON_FIELDS, ...Object.keys(schema.shape), ...Object.keys(unsupported(1))],
 
   read(body) {

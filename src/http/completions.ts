@@ -10,6 +10,7 @@ import { type AnswerHead, finiteLogprob, type TextEndpoint } from "./endpoint.ts
 import type { Choice, ChoiceEvent, Usage } from "./generation.ts";
 import {
   COMMON_FIELDS,
+  COMMON_SHAPE,
   empty,
   type Harmless,
   isText,
@@ -21,9 +22,11 @@ import {
 import { isEmpty, readIds, readText } from "./token_ids.ts";
 
 const schema = z.object({
-  prompt: z.union([z.string(), z.array(z.unknown())], { error: "expected a text, texts, token ids or lists of them" }),
-  logprobs: z.number().int().min(0).max(100).nullish(),
-  echo: z.boolean().nullish(),
+  prompt: z.union([z.string(), z.array(z.unknown())], { error: "expected a text, texts, token ids or lists of them" })
+    .describe("A text, texts, token ids, or lists of them."),
+  logprobs: z.number().int().min(0).max(100).nullish()
+    .describe("How many of the likeliest tokens to tell the log-probabilities of; 0: of those chosen alone."),
+  echo: z.boolean().nullish().describe("Whether the answer begins with the prompt; then `max_tokens` may be 0."),
 });
 
 /** OpenAI's default for this endpoint. */
@@ -47,6 +50,7 @@ const unsupported = (n: number): Record<string, Harmless> => ({
 export const completions: TextEndpoint = {
   path: "/v1/completions",
   idPrefix: "cmpl",
+  schema: z.object({ ...COMMON_SHAPE, ...schema.shape }),
   fields: [...COMMON_FIELDS, ...Object.keys(schema.shape), ...Object.keys(unsupported(1))],
 
   read(body) {

@@ -11,6 +11,7 @@ import { z } from "zod";
 import type { CacheCallOptions, CacheStatus } from "../cache/call_options.ts";
 import type { Embedding, EmbedInput, View } from "../model/backend.ts";
 import { fromBase64, toBase64 } from "../runtime/base64.ts";
+import type { Milliseconds } from "../runtime/runtime.ts";
 import type { ResolvedModel } from "../warm/identity.ts";
 import { formatModelName, parseModelName } from "../warm/spec.ts";
 import type { CacheDirectives } from "./cache_directives.ts";
@@ -33,12 +34,17 @@ export const EMBEDDINGS_PATH = "/v1/embeddings";
 const MOST_INPUTS = 2048;
 
 const schema = z.object({
-  model: z.string().min(1),
-  input: z.union([z.string(), z.array(z.unknown())], { error: "expected a text, texts, token ids or lists of them" }),
-  encoding_format: z.enum(["float", "base64"]).nullish(),
-  dimensions: z.number().int().min(1).nullish(),
-  user: z.string().nullish(),
+  model: z.string().min(1).describe("One that makes embeddings, as `/v1/models` calls it."),
+  input: z.union([z.string(), z.array(z.unknown())], { error: "expected a text, texts, token ids or lists of them" })
+    .describe(`A text, texts, token ids, or lists of them; ${MOST_INPUTS} at most.`),
+  encoding_format: z.enum(["float", "base64"]).nullish()
+    .describe("Numbers, or the bytes of little-endian float32. Default: `float`."),
+  dimensions: z.number().int().min(1).nullish().describe("Only the first so many numbers, scaled to length 1 again."),
+  user: z.string().nullish().describe("Changes nothing."),
 });
+
+/** What a request is checked with. */
+export const embeddingsSchema: z.ZodObject = schema;
 
 /** A request for embeddings. */
 export interface EmbeddingsRequest {
@@ -110,6 +116,8 @@ export function embeddingsRoute(parts: ServerParts): (context: Context) => Promi
     const request = readEmbeddingsRequest(asked.body);
     return await underIdentity(parts, parseModelName(request.model), asked.signal, async (model) => {
       const status: CacheStatus = {};
+      asked.watched.facts.baseIdentity = model.base.identity;
+      asked.watched.fared(status);
       const answer = await unlessLoading(
         parts,
         model,
@@ -117,7 +125,8 @@ export function embeddingsRoute(parts: ServerParts): (context: Context) => Promi
         (signal) =>
           unlessCold(parts, model, asked, (directives) => {
             const options = { ...directives, bypass: asked.bypass, signal, status };
-            return lookedUp(parts, asked.body, model, options, asked.residency.lease);
+            const queued = (time: Milliseconds): void => void (asked.watched.facts.queueTime = time);
+            return lookedUp(parts, asked.body, model, options, { ...asked.residency.lease, queued });
           }),
       );
       const facts = { mode: asked.directives.mode, now: parts.clock.now() };
@@ -148,12 +157,15 @@ export async function embeddingsOf(
   return vectors;
 }
 
+/** For how long the model stays, and who is told how long it was waited for. */
+type Stay = Residency["lease"] & { readonly queued?: (time: Milliseconds) => void };
+
 async function lookedUp(
   parts: ServerParts,
   body: RequestBody["body"],
   model: ResolvedModel,
   options: CacheDirectives & Pick<CacheCallOptions, "bypass" | "signal" | "status">,
-  lease: Residency["lease"] = {},
+  lease: Stay = {},
 ): Promise<EmbeddingsAnswer> {
   return await parts.cache.wrapEmbeddings<EmbeddingsAnswer, RequestBody["body"]>(
     // In the short form, whatever was asked for; the key leaves the form out.
@@ -175,7 +187,7 @@ async function embed(
   parts: ServerParts,
   { model: name, inputs, dimensions }: EmbeddingsRequest,
   model: ResolvedModel,
-  lease: Residency["lease"] & { readonly signal: AbortSignal },
+  lease: Stay & { readonly signal: AbortSignal },
 ): Promise<EmbeddingsAnswer> {
   const data: EmbeddingsAnswer["data"][number][] = [];
   let tokens = 0;

@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { z } from "zod";
 import type { Choice, ChoiceEvent, Usage } from "./generation.ts";
 import type { TextRequest } from "./request_fields.ts";
 
@@ -23,6 +24,8 @@ export interface TextEndpoint {
   /** The path, which is also the endpoint in the cache's scope. */
   readonly path: string;
   readonly idPrefix: string;
+  /** What {@link read} checks a body with. */
+  readonly schema: z.ZodObject;
   /** The names of all fields that it knows, those that it refuses too. */
   readonly fields: readonly string[];
   /**

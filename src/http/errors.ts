@@ -10,7 +10,7 @@ import { ModelError } from "../model/error.ts";
 import { CacheError } from "../store/error.ts";
 
 /** The `type` of an error, in OpenAI's words. */
-export type ApiErrorType = "invalid_request_error" | "authentication_error" | "server_error";
+export type ApiErrorType = "invalid_request_error" | "authentication_error" | "requests" | "server_error";
 
 /** What an {@link ApiError} says besides its message. */
 export interface ApiErrorDetails extends ErrorOptions {
@@ -70,7 +70,7 @@ export function toApiError(error: unknown): ApiError {
 }
 
 /** What the caller asked to be told, or what passes by itself. */
-const EXPECTED: ReadonlySet<string | null> = new Set(["not_cached", "model_loading"]);
+const EXPECTED: ReadonlySet<string | null> = new Set(["not_cached", "model_loading", "too_many_streams"]);
 
 /** Whether an answer tells of something that is for the log. */
 export function isFault({ status, code }: ApiError): boolean {
@@ -94,6 +94,12 @@ function fromCacheError(error: CacheError): ApiError {
 
 /** Clients ignore a longer `Retry-After` and retry at once instead. */
 export const LONGEST_RETRY_AFTER_SECONDS = 60;
+
+/** When to ask again, in milliseconds, as clients read it: those that know the finer header look there first. */
+export function retryHeaders(wait: number): Record<string, string> {
+  const milliseconds = Math.max(1, Math.min(Math.ceil(wait), LONGEST_RETRY_AFTER_SECONDS * 1000));
+  return { "Retry-After": String(Math.ceil(milliseconds / 1000)), "retry-after-ms": String(milliseconds) };
+}
 
 function fromModelError(error: ModelError): ApiError {
   const { message, code } = error;
@@ -129,6 +135,13 @@ function fromModelError(error: ModelError): ApiError {
     // Nothing loads it because somebody asks again.
     case "not_warm":
       return new ApiError(503, "server_error", message, { ...details, code, headers: { "x-should-retry": "false" } });
+    // The caller's to slow down; what the server cannot is a 503.
+    case "queue_full":
+      return new ApiError(429, "requests", message, {
+        ...details,
+        code: "rate_limit_exceeded",
+        headers: retryHeaders(error.retryAfter ?? 1000),
+      });
     case "run_timeout":
       return new ApiError(504, "server_error", message, { ...details, code, headers: { "x-should-retry": "false" } });
     case "device_lost":

@@ -6,11 +6,12 @@
 
 import type { Hono } from "hono";
 import type { LoadedModel } from "../warm/backend_cache.ts";
+import { mayKnow } from "./auth.ts";
 import type { ServerParts } from "./parts.ts";
 import { statisticsFor } from "./statistics.ts";
 import { ownerOf } from "./tenancy.ts";
 
-/** What `/health` answers. */
+/** What `/health` answers to whoever may know; where there are keys, others have `status` and `version` alone. */
 export interface Health {
   /** It answers, so it is. */
   readonly status: "ok";
@@ -57,6 +58,7 @@ export function healthRoutes(app: Hono, parts: ServerParts): void {
   const { activity, backends, cache, version } = parts;
 
   app.get("/health", (context) => {
+    if (!mayKnow(context.req.raw.headers, parts, "status")) return context.json({ status: "ok", version });
     const loaded = backends.loaded();
     const auto = parts.autoDevice();
     const health: Health = {

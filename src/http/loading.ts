@@ -56,6 +56,12 @@ export class LoadWatch {
     return { state: "loading", eta_seconds: left > 0 ? Math.ceil(left) : null };
   }
 
+  /** For how long the load has been under way that began first; 0 where none is. */
+  get oldest(): Milliseconds {
+    const now = this.#clock.monotonic();
+    return [...this.#underWay.values()].reduce((longest, { since }) => Math.max(longest, now - since), 0);
+  }
+
   #learn(identity: string, took: Milliseconds): void {
     const { bytes } = this.#underWay.get(identity) ?? { bytes: 0 };
     this.#underWay.delete(identity);

@@ -6,6 +6,7 @@
  */
 
 import type { View } from "../model/backend.ts";
+import type { Milliseconds } from "../runtime/runtime.ts";
 import { ModelError } from "../model/error.ts";
 import { CacheError } from "../store/error.ts";
 import type { LeaseOptions } from "../warm/backend_cache.ts";
@@ -56,13 +57,18 @@ export async function underIdentity<T>(
  * @throws ModelError `identity_changed` when the model is another one by now.
  */
 export async function* askModel<T>(
-  parts: Pick<ServerParts, "backends"> & { readonly activity: Pick<Activity, "run"> },
+  parts: Pick<ServerParts, "backends" | "clock"> & { readonly activity: Pick<Activity, "run"> },
   model: ResolvedModel,
-  options: Pick<LeaseOptions, "signal" | "keepAlive">,
+  { queued, ...options }: Pick<LeaseOptions, "signal" | "keepAlive"> & {
+    /** Is told how long the lease was waited for. */
+    readonly queued?: (time: Milliseconds) => void;
+  },
   ask: (view: View, lease: Lease) => AsyncIterable<T>,
 ): AsyncGenerator<T> {
   // Disposed by hand: Node 22 does not know `using`.
+  const asked = parts.clock.monotonic();
   const lease = await parts.backends.lease(model.spec, options);
+  queued?.(parts.clock.monotonic() - asked);
   try {
     if (lease.identity !== model.identity) {
       throw new ModelError(

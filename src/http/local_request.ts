@@ -9,6 +9,8 @@ import type { Context } from "hono";
 import { type CacheDirectives, readCacheDirectives } from "./cache_directives.ts";
 import { checkFieldNames } from "./field_names.ts";
 import { departure } from "./local_model.ts";
+import type { WatchedRequest } from "./operations/request_watch.ts";
+import { watchOn } from "./operations/watch_requests.ts";
 import { OWN_FIELDS, readOwnFields, type Residency } from "./own_fields.ts";
 import type { ServerParts } from "./parts.ts";
 import { readRequestBody } from "./request_body.ts";
@@ -26,22 +28,27 @@ export interface LocalRequest {
   readonly signal: AbortSignal;
   /** Headers that the answer is to have. */
   readonly headers: Readonly<Record<string, string>>;
+  /** Is told what becomes of it. */
+  readonly watched: WatchedRequest;
 }
 
 /**
  * Reads it.
  *
  * @param fields the names of all fields that the endpoint knows.
- * @throws ApiError 400
+ * @throws ApiError 400, 413
  */
 export async function readLocalRequest(
   context: Context,
-  parts: Pick<ServerParts, "sharedCache">,
+  parts: Pick<ServerParts, "sharedCache" | "limits">,
   fields: readonly string[],
 ): Promise<LocalRequest> {
   const { raw } = context.req;
   const directives = directivesOf(context, parts);
-  const { body: sent, unkeyable: bypass } = await readRequestBody(context);
+  const watched = watchOn(context);
+  watched.facts.provider = "local";
+  const { body: sent, unkeyable: bypass } = await readRequestBody(context, parts.limits);
+  if (typeof sent.model === "string") watched.facts.model = sent.model;
   const headers = checkFieldNames(raw.headers, sent, [...fields, ...OWN_FIELDS]);
   return {
     ...readOwnFields(sent),
@@ -49,6 +56,7 @@ export async function readLocalRequest(
     directives,
     signal: departure(raw),
     headers,
+    watched,
   };
 }
 

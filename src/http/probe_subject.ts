@@ -125,7 +125,7 @@ function respondent(
       const statuses: CacheStatus[] = [];
       const produce = async (missing: readonly B[], { signal: wanted }: { readonly signal: AbortSignal }) => {
         const view = (_: View, lease: Lease): AsyncIterable<T> => ask(viewOf(lease), missing, wanted);
-        const asked = askModel({ backends: parts.backends, activity }, model, { signal: wanted }, view);
+        const asked = askModel({ ...parts, activity }, model, { signal: wanted }, view);
         return await answersUntil(asked, missing.length);
       };
       const found = parts.cache.wrapMany(bodies.slice(from, from + size), produce, { ...scope, statuses });
@@ -199,12 +199,16 @@ async function answersUntil<T>(asked: AsyncIterable<T>, count: number): Promise<
   return answers;
 }
 
-/** A suite that is to be answered from the cache alone fails as a whole: no probe of it could be asked elsewhere. */
+/**
+ * A suite that is to be answered from the cache alone fails as a whole, since no probe of it could be asked elsewhere; so
+ * does one for which the queue has no room, since that says nothing of its models, and what was answered is kept.
+ */
 async function unlessNothingMayBeAsked<T>(found: Promise<T>, end: ProbeSubjectOptions["end"]): Promise<T> {
   try {
     return await found;
   } catch (error) {
-    if (error instanceof CacheError && error.code === "replay_miss") end(error);
+    const isMissing = error instanceof CacheError && error.code === "replay_miss";
+    if (isMissing || (error instanceof ModelError && error.code === "queue_full")) end(error);
     throw error;
   }
 }

@@ -7,10 +7,9 @@
 import type { Context } from "hono";
 import { MAX_DEPTH } from "../cache/request/canonical.ts";
 import { parseRequest } from "../cache/request/raw_json.ts";
-import { ApiError, invalidRequest } from "./errors.ts";
-
-/** Longest request body, in bytes: several times the longest context in text. */
-const MOST_BODY_BYTES = 32 * 1024 * 1024;
+import { invalidRequest } from "./errors.ts";
+import type { Limits } from "./limits/limits.ts";
+import { readBytes } from "./proxy/request_bytes.ts";
 
 /** A body that was read. */
 export interface RequestBody {
@@ -22,50 +21,22 @@ export interface RequestBody {
 /**
  * Reads it.
  *
- * @throws ApiError 400
+ * @throws ApiError 413 when it is longer than may be; 400
  */
-export async function readRequestBody(context: Context): Promise<RequestBody> {
-  return parse(await readText(context));
+export async function readRequestBody(
+  { req: { raw } }: Context,
+  limits: Pick<Limits, "maxBodyBytes">,
+): Promise<RequestBody> {
+  return parse(decode(await readBytes(raw, limits)));
 }
 
-async function readText({ req: { raw } }: Context): Promise<string> {
-  if (Number(raw.headers.get("Content-Length") ?? 0) > MOST_BODY_BYTES) throw tooLarge();
-  // Half a character and broken bytes are no question: what would be put in their place nobody asked.
-  const decoder = new TextDecoder("utf-8", { fatal: true });
-  const reader = raw.body?.getReader();
-  let text = "";
-  for (let length = 0;;) {
-    const { done, value } = await nextPiece(reader);
-    if (value !== undefined && (length += value.length) > MOST_BODY_BYTES) {
-      reader?.cancel().catch(() => {});
-      throw tooLarge();
-    }
-    text += decode(decoder, value);
-    if (done) return text;
-  }
-}
-
-async function nextPiece(
-  reader: ReadableStreamDefaultReader<Uint8Array> | undefined,
-): Promise<{ readonly done: boolean; readonly value?: Uint8Array | undefined }> {
+function decode(bytes: Uint8Array<ArrayBuffer>): string {
   try {
-    return await reader?.read() ?? { done: true };
-  } catch (error) {
-    throw invalidRequest(`The body of the request broke off: ${(error as Error).message}`);
-  }
-}
-
-/** The next piece of a text, or, without one, its end. */
-function decode(decoder: TextDecoder, piece: Uint8Array | undefined): string {
-  try {
-    return decoder.decode(piece as Uint8Array<ArrayBuffer> | undefined, { stream: piece !== undefined });
+    // Half a character and broken bytes are no question: what would be put in their place nobody asked.
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
     throw invalidRequest("The body of a request has to be UTF-8");
   }
-}
-
-function tooLarge(): ApiError {
-  return new ApiError(413, "invalid_request_error", `A request body may have ${MOST_BODY_BYTES} bytes at most`);
 }
 
 function parse(text: string): RequestBody {

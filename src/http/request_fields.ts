@@ -24,25 +24,43 @@ export interface TextRequest {
   readonly includeUsage: boolean;
 }
 
+const tokenCount = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).nullish();
+const penalty = z.number().min(-2).max(2).nullish();
+
 const commonSchema = z.object({
-  model: z.string().min(1),
-  n: z.number().int().min(1).max(128).nullish(),
-  max_tokens: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).nullish(),
-  temperature: z.number().min(0).max(2).nullish(),
-  top_p: z.number().gt(0).max(1).nullish(),
+  model: z.string().min(1).describe(
+    "`base[:dtype][+adapter]`, such as `kjv-tiny+fortunes`: one that `/v1/models` has.",
+  ),
+  n: z.number().int().min(1).max(128).nullish().describe("How many answers to each prompt. Default: 1."),
+  max_tokens: tokenCount.describe("How many tokens an answer may have."),
+  temperature: z.number().min(0).max(2).nullish().describe(
+    "How much chance there is; 0: none. The default of what is chosen by chance is the model's own.",
+  ),
+  top_p: z.number().gt(0).max(1).nullish()
+    .describe("Only the likeliest tokens that have this probability together; 1: all."),
   // vLLM's clients write -1 for all.
-  top_k: z.number().int().min(-1).max(Number.MAX_SAFE_INTEGER).nullish(),
-  min_p: z.number().min(0).max(1).nullish(),
-  repetition_penalty: z.number().gt(0).nullish(),
-  presence_penalty: z.number().min(-2).max(2).nullish(),
-  frequency_penalty: z.number().min(-2).max(2).nullish(),
-  logit_bias: z.record(z.string().regex(/^\d{1,10}$/), z.number().min(-100).max(100)).nullish(),
-  min_tokens: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).nullish(),
-  seed: z.number().int().min(Number.MIN_SAFE_INTEGER).max(Number.MAX_SAFE_INTEGER).nullish(),
-  stop: z.union([z.string().min(1), z.array(z.string().min(1)).max(16)]).nullish(),
-  stream: z.boolean().nullish(),
-  stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
+  top_k: z.number().int().min(-1).max(Number.MAX_SAFE_INTEGER).nullish()
+    .describe("Only so many of the likeliest tokens; 0 and -1: all."),
+  min_p: z.number().min(0).max(1).nullish()
+    .describe("Only tokens that are at least so likely, as a part of the likeliest one's probability."),
+  repetition_penalty: z.number().gt(0).nullish().describe("Above 1: tokens that are there already become less likely."),
+  presence_penalty: penalty.describe("Above 0: tokens that were chosen before become less likely."),
+  frequency_penalty: penalty.describe("The same, the more so the more often they were."),
+  logit_bias: z.record(z.string().regex(/^\d{1,10}$/), z.number().min(-100).max(100)).nullish()
+    .describe("What is added to the logits of tokens, by their ids."),
+  min_tokens: tokenCount.describe("How many tokens an answer has at least."),
+  seed: z.number().int().min(Number.MIN_SAFE_INTEGER).max(Number.MAX_SAFE_INTEGER).nullish()
+    .describe("The same seed gives the same answer, and only such answers are kept where there is chance."),
+  stop: z.union([z.string().min(1), z.array(z.string().min(1)).max(16)]).nullish()
+    .describe("Where to stop: before one of these texts."),
+  stream: z.boolean().nullish().describe("Whether to answer in chunks, as server-sent events."),
+  stream_options: z.object({
+    include_usage: z.boolean().nullish().describe("Whether the last chunk has the usage."),
+  }).nullish(),
 });
+
+/** What both text endpoints can be told, for the description of their bodies. */
+export const COMMON_SHAPE: z.ZodRawShape = commonSchema.shape;
 
 /** The part of a {@link TextRequest} that both text endpoints read alike. */
 export interface CommonRequest extends Omit<TextRequest, "prompts" | "sampling"> {
@@ -100,6 +118,19 @@ export function readBody<T extends z.ZodType>(schema: T, body: unknown): z.infer
   if (value === undefined) throw invalidRequest(`Missing required parameter: '${param}'`, param);
   const received = JSON.stringify(value).slice(0, 80);
   throw invalidRequest(`Invalid value for '${param}': ${issue.message}: received ${received}`, param);
+}
+
+/**
+ * The same, where a field that nobody knows is a mistake.
+ *
+ * @param schema refuses them.
+ * @throws ApiError 400
+ */
+export function readStrictBody<T extends z.ZodType>(schema: T, body: unknown): z.infer<T> {
+  const unknown = schema.safeParse(body).error?.issues.find((issue) => issue.code === "unrecognized_keys");
+  if (unknown === undefined) return readBody(schema, body);
+  const name = unknown.keys[0]!.slice(0, 80);
+  throw invalidRequest(`Unknown parameter: '${name}'`, paramOf([...unknown.path, name]), "unknown_parameter");
 }
 
 /** Whether an answer is to carry log-probabilities. */

@@ -12,13 +12,14 @@ import { type ProbeReport, probeReport, type ReportFacts, reportOf } from "../pr
 import { runSuite, type SuiteResult } from "../probe/run_suite.ts";
 import { SpecError } from "../probe/spec_error.ts";
 import type { ResolvedModel } from "../warm/identity.ts";
-import { withAdapter } from "../warm/spec.ts";
+import { formatModelName, withAdapter } from "../warm/spec.ts";
 import { cacheStatus } from "./cache_status.ts";
 import type { CacheDirectives } from "./cache_directives.ts";
 import { ApiError, invalidRequest, toApiError } from "./errors.ts";
 import { departure, underIdentity } from "./local_model.ts";
 import { directivesOf } from "./local_request.ts";
 import { longJson } from "./long_json.ts";
+import { factsOf } from "./operations/watch_requests.ts";
 import type { ServerParts } from "./parts.ts";
 import { probeSubject, Tally } from "./probe_subject.ts";
 import { readRequestBody } from "./request_body.ts";
@@ -46,7 +47,7 @@ interface Answer {
 /** The handler of {@link RUN_PATH}. */
 export function runRoute(parts: ServerParts): (context: Context) => Promise<Response> {
   return (context) =>
-    answered(parts, context, readRunRequest, (request, run) => reportOf(run.result, factsOf(parts, request, run)));
+    answered(parts, context, readRunRequest, (request, run) => reportOf(run.result, reportFacts(parts, request, run)));
 }
 
 /** The handler of {@link SCORE_PATH}. */
@@ -67,14 +68,18 @@ async function answered<R extends SuiteRequest>(
   const { activity, clock } = parts;
   const started = clock.monotonic();
   activity.request();
+  const facts = factsOf(context);
+  facts.provider = "local";
   const directives = directivesOf(context, parts);
-  const { body } = await readRequestBody(context);
+  const { body } = await readRequestBody(context, parts.limits);
   const signal = departure(context.req.raw);
   try {
     const request = read(body);
+    facts.model = formatModelName(request.ft);
     return await underIdentity(parts, request.ft, signal, async (ft) => {
       const run = await runOn(parts, request, ft, directives, signal);
       const status = { outcome: run.tally.misses === 0 ? "hit" : "miss" } as const;
+      facts.cache = status.outcome;
       const body = { ...answer(request, run), request_seconds: (clock.monotonic() - started) / 1000 };
       return longJson(textsOf(body), { "Cache-Status": cacheStatus(status) }, clock);
     });
@@ -117,7 +122,7 @@ async function runOn(
   return { result: await runSuite(subject, suite, { clock: parts.clock, seed, signal }), base, ft, tally };
 }
 
-function factsOf({ version }: ServerParts, { specPath }: SuiteRequest, { base, ft, tally }: SuiteRun): ReportFacts {
+function reportFacts({ version }: ServerParts, { specPath }: SuiteRequest, { base, ft, tally }: SuiteRun): ReportFacts {
   const { hits, misses, passes } = tally;
   return {
     version,

@@ -14,7 +14,7 @@ import type { ResponseCache } from "../cache/response_cache.ts";
  */
 export async function statisticsFor(cache: ResponseCache, owner: string | undefined): Promise<object> {
   const { perModel, allTime, ...counts } = await cache.stats();
-  const own = <T>(models: Readonly<Record<string, T>>): Record<string, T> => visible(models, owner);
+  const own = <T>(models: Readonly<Record<string, T>>): Record<string, T> => visibleModels(models, owner);
   return statisticsBody({
     ...counts,
     perModel: own(perModel),
@@ -22,8 +22,23 @@ export async function statisticsFor(cache: ResponseCache, owner: string | undefi
   }) as object;
 }
 
+/**
+ * What a caller may know who is not to know what others do: what was stored through his key. Counts of all would tell
+ * when others ask, names of models what for, and the last error where it is kept.
+ */
+export async function ownStatistics(cache: ResponseCache, owner: string): Promise<object> {
+  const { perModel, allTime } = await cache.stats();
+  const own = <T>(models: Readonly<Record<string, T>>): Record<string, T> => {
+    return Object.fromEntries(Object.entries(models).filter(([model]) => model.startsWith(`key:${owner}/`)));
+  };
+  return statisticsBody({
+    perModel: own(perModel),
+    allTime: allTime && { perModel: own(allTime.perModel) },
+  }) as object;
+}
+
 /** Models that are not somebody else's: what a key stores through `/cache` lies under models of its own. */
-function visible<T>(models: Readonly<Record<string, T>>, owner: string | undefined): Record<string, T> {
+export function visibleModels<T>(models: Readonly<Record<string, T>>, owner: string | undefined): Record<string, T> {
   const isVisible = (model: string): boolean => {
     return !model.startsWith("key:") || (owner !== undefined && model.startsWith(`key:${owner}/`));
   };

@@ -10,6 +10,7 @@ import { readSpec, SpecError } from "../probe/spec_error.ts";
 import { readSuite, type Suite, withProbes } from "../probe/suite.ts";
 import type { ResolvedModel } from "../warm/identity.ts";
 import { type ModelSpec, modelSpec, type ModelSpecOptions, parseModelName } from "../warm/spec.ts";
+import { refuseOwnedModel } from "./tenancy.ts";
 
 const NO_CODE = "code that a request names is never run here; leave it out";
 
@@ -36,6 +37,15 @@ const scoreSchema = z.strictObject({
   probe_names: z.array(z.string()).min(1).max(100).nullish(),
   seed,
 });
+
+/** What the body of `/run` is checked with; then its `spec` is read as a suite. */
+export const runBodySchema: z.ZodObject = runSchema;
+
+/** What the body of `/score` is checked with. */
+export const scoreBodySchema: z.ZodObject = scoreSchema;
+
+/** What `models` of a suite is checked with. */
+export const suiteModelsSchema: z.ZodObject = models;
 
 /** A suite that was asked for, and the models it compares. */
 export interface SuiteRequest {
@@ -105,6 +115,7 @@ function specOf(
   at: readonly PropertyKey[],
 ): ModelSpec {
   // What an endpoint calls its models has no parts that mean anything here.
+  if (kind === "api") refuseOwnedModel(base);
   const named = kind === "api" ? { base } : parseModelName(base);
   const rest = definedOf({ kind, adapter, dtype, device, endpoint, revision });
   try {

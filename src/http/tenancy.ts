@@ -32,3 +32,21 @@ export function namespaceOf(owner: string | undefined, asked: string | undefined
   // An id has no colon in it.
   return asked === undefined || asked === "" ? `${OWNED}${owner}` : `${OWNED}${owner}:${asked}`;
 }
+
+/**
+ * Refuses to have anything filed under a model that is called as those are that callers store for themselves through
+ * `/cache`: it would be in the lists and counts of one of them.
+ *
+ * @throws ApiError 400
+ */
+export function refuseOwnedModel(model: string): void {
+  if (!model.startsWith(OWNED)) return;
+  throw invalidRequest(`A model's name may not begin with ${OWNED}, which is for the owners of API keys`, "model");
+}
+
+/** Whether a caller may be told of requests in a namespace: of those in his own; of all, where all share them. */
+export function seenBy(owner: string | undefined): (namespace: string) => boolean {
+  if (owner === undefined) return () => true;
+  const own = namespaceOf(owner, undefined)!;
+  return (namespace) => namespace === own || namespace.startsWith(`${own}:`);
+}

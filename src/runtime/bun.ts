@@ -14,9 +14,17 @@ import { spawnWebWorker } from "./web_worker.ts";
 /** As much of Bun as is used here. */
 interface BunGlobal {
   readonly version: string;
-  serve(options: BunServeOptions): { readonly hostname: string; readonly port: number; stop(): Promise<void> };
+  serve(options: BunServeOptions): BunServer;
 }
-interface BunServeOptions extends ServeHttpOptions {
+interface BunServer {
+  readonly hostname: string;
+  readonly port: number;
+  stop(): Promise<void>;
+}
+interface BunServeOptions {
+  readonly hostname: string;
+  readonly port: number;
+  readonly fetch: (request: Request, server: BunServer) => Response | Promise<Response>;
   /** Seconds. */
   readonly idleTimeout: number;
   readonly development: boolean;
@@ -60,17 +68,28 @@ async function builtIn<T>(name: string): Promise<T> {
 }
 
 // deno-lint-ignore require-await -- Bun throws at once; its callers expect a rejection.
-async function serveHttp(options: ServeHttpOptions): Promise<HttpListener> {
+async function serveHttp({ hostname, port, fetch }: ServeHttpOptions): Promise<HttpListener> {
   const server = Bun.serve({
-    ...options,
-    // Bun hangs up after ten silent seconds unless told otherwise; a model may take longer to load.
+    hostname,
+    port,
+    // Of a request that names no host Bun has the path alone, which is no URL to anybody.
+    fetch: (request, server) => {
+      const { url } = request;
+      return fetch(url.startsWith("/") ? new Request(`http://${authority(server)}${url}`, request) : request);
+    },
+    // Bun hangs up after ten silent seconds unless told otherwise; a model may take longer to load. It waits for the first
+    // headers of a connection for twelve all the same, and for later ones for ever then.
     idleTimeout: 0,
     // The page that development shows for an uncaught error has the source in it.
     development: false,
     // Else two servers share a port when neither is in development.
     reusePort: false,
   });
-  return { hostname: server.hostname, port: server.port, shutdown: () => server.stop() };
+  return { hostname: server.hostname, port: server.port, limitsHeaders: false, shutdown: () => server.stop() };
+}
+
+function authority({ hostname, port }: BunServer): string {
+  return `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
 }
 
 function rangeLocks({ dlopen, ptr, read }: BunFfi): RangeLocks | undefined {

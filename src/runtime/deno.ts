@@ -42,11 +42,17 @@ function spawnWorker(url: URL, name: string): WorkerHandle {
   return startWorker(url, name, spawnWebWorker);
 }
 
+/** `Deno.serve` has no setting for how long headers may take, nor for how long a connection may be idle. */
 async function serveHttp({ hostname, port, fetch }: ServeHttpOptions): Promise<HttpListener> {
   const bound = Promise.withResolvers<Deno.NetAddr>();
   const server = Deno.serve({ hostname, port, onListen: (address) => bound.resolve(address) }, fetch);
   const address = await bound.promise;
-  return { hostname: address.hostname, port: address.port, shutdown: () => server.shutdown() };
+  return {
+    hostname: address.hostname,
+    port: address.port,
+    limitsHeaders: false,
+    shutdown: () => server.shutdown(),
+  };
 }
 
 function environment(name: string): string | undefined {

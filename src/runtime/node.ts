@@ -52,10 +52,28 @@ function spawnThread(url: URL, name: string): WorkerHandle {
   };
 }
 
-async function serveHttp({ hostname, port, fetch }: ServeHttpOptions): Promise<HttpListener> {
+/** How long a whole request may take to come, unless its headers alone may take longer: Node's own. */
+const REQUEST_TIMEOUT = 300_000;
+
+/** Node looks at its connections so often, unless told otherwise. */
+const CHECKING_INTERVAL = 30_000;
+
+async function serveHttp({ hostname, port, headerTimeout, fetch }: ServeHttpOptions): Promise<HttpListener> {
   const { createAdaptorServer } = await import("@hono/node-server");
   // A library does not replace its user's global Request and Response.
-  const server = createAdaptorServer({ fetch, hostname, overrideGlobalObjects: false }) as Server;
+  const server = createAdaptorServer({
+    fetch,
+    hostname,
+    overrideGlobalObjects: false,
+    ...headerTimeout !== undefined && {
+      serverOptions: {
+        headersTimeout: headerTimeout,
+        requestTimeout: Math.max(REQUEST_TIMEOUT, headerTimeout),
+        // What is late is found out as much later again at most.
+        connectionsCheckingInterval: Math.min(CHECKING_INTERVAL, headerTimeout),
+      },
+    },
+  }) as Server;
   const endIdle = followConnections(server);
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
@@ -65,6 +83,7 @@ async function serveHttp({ hostname, port, fetch }: ServeHttpOptions): Promise<H
   return {
     hostname: address.address,
     port: address.port,
+    limitsHeaders: true,
     shutdown: () =>
       new Promise((resolve) => {
         // Its own `close` in the end, for its timer; the only error of either says that it is closed already.

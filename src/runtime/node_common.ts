@@ -11,6 +11,7 @@ import { readFile } from "node:fs/promises";
 import process from "node:process";
 import { setImmediate, setTimeout as startTimer } from "node:timers";
 import { nodeFiles } from "./node_files.ts";
+import { nodeTerminal } from "./node_terminal.ts";
 import type { CallContext, Clock, Runtime, WholeFileLock, WorkerHandle } from "./runtime.ts";
 import { FileError } from "./runtime.ts";
 
@@ -24,7 +25,9 @@ export type CommonRuntime = Pick<
   | "readModule"
   | "newCallContext"
   | "onTerminationSignal"
+  | "usage"
   | "printsToTerminal"
+  | "terminal"
   | "processId"
   | "exit"
 >;
@@ -75,7 +78,12 @@ export const common: CommonRuntime = {
     };
   },
   printsToTerminal: () => process.stdout.isTTY === true,
+  terminal: nodeTerminal,
   processId: process.pid,
+  usage() {
+    const { user, system } = process.cpuUsage();
+    return { cpuSeconds: (user + system) / 1e6, residentBytes: process.memoryUsage.rss() };
+  },
   exit: (code) => process.exit(code),
 };
 

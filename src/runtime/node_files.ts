@@ -189,6 +189,7 @@ function toFileStat(stat: fs.BigIntStats): FileStat {
     isFile: stat.isFile(),
     isDirectory: stat.isDirectory(),
     size: Number(stat.size),
+    mode: Number(stat.mode) & 0o777,
     mtimeNs: stat.mtimeNs,
     ctimeNs: stat.ctimeNs,
     inode: stat.ino,

@@ -69,10 +69,46 @@ export interface Runtime {
   readonly args: readonly string[];
   /** Whether what the program prints is seen on a terminal, which shows colours. */
   printsToTerminal(): boolean;
+  /** Where commands read and print. */
+  readonly terminal: Terminal;
   /** Process number of this process, for messages about who holds a lock. */
   readonly processId: number;
+  /** What this process has taken of the machine. */
+  usage(): ProcessUsage;
   /** Ends the process. */
   exit(code: number): never;
+}
+
+/** Where commands read and print: a terminal, a file, or another program's end of a pipe. */
+export interface Terminal {
+  /** What the program was asked for. */
+  readonly output: TerminalStream;
+  /** What it says about its work. */
+  readonly errors: TerminalStream;
+  /** Whether there may be a person at the other end of the input. */
+  readsFromTerminal(): boolean;
+  /** All of the input, to its end. */
+  readInput(): Promise<Uint8Array>;
+  /** The next line of the input; `undefined` at its end, and once `signal` is aborted. */
+  readLine(signal: AbortSignal): Promise<string | undefined>;
+}
+
+/** One of the two that a program prints to. */
+export interface TerminalStream {
+  /** Whether it is seen on a terminal, which shows colours and can be written over. */
+  isTerminal(): boolean;
+  /** How many characters fit in a line of the terminal now; `undefined` where it is none, or does not say. */
+  columns(): number | undefined;
+  /** Prints, and waits until it was taken. Resolves to `false` when nobody reads it any more, as behind `| head`. */
+  write(text: string): Promise<boolean>;
+}
+
+/** What a process takes of its machine. */
+export interface ProcessUsage {
+  /** Seconds of processor time since its start, its own and the system's for it. */
+  readonly cpuSeconds: number;
+  /** Bytes of memory that it has now, Workers included. */
+  readonly residentBytes: number;
 }
 
 /** A value that follows a chain of calls through everything it awaits, and is seen by no other chain. */
@@ -225,6 +261,8 @@ export interface FileStat {
   readonly isFile: boolean;
   readonly isDirectory: boolean;
   readonly size: number;
+  /** Who may read, write and run it: the nine permission bits of POSIX. Means nothing on Windows. */
+  readonly mode: number;
   readonly mtimeNs: bigint;
   readonly ctimeNs: bigint;
   readonly inode: bigint;
@@ -305,6 +343,8 @@ export interface ServeHttpOptions {
   readonly hostname: string;
   /** 0 lets the system choose. */
   readonly port: number;
+  /** How long the headers of a request may take to come, where the runtime can be told; what it likes when left out. */
+  readonly headerTimeout?: Milliseconds;
   readonly fetch: (request: Request) => Response | Promise<Response>;
 }
 
@@ -312,6 +352,8 @@ export interface ServeHttpOptions {
 export interface HttpListener {
   readonly hostname: string;
   readonly port: number;
+  /** Whether it closes connections whose headers do not come in time. */
+  readonly limitsHeaders: boolean;
   /** Stops accepting, lets running requests finish, then resolves. */
   shutdown(): Promise<void>;
 }

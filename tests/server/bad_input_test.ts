@@ -200,7 +200,7 @@ describe("a request that cannot be followed", () => {
       return fetch(`${server.url}/v1/completions`, init);
     };
     assert.equal((await send(text, 1)).status, 200);
-    const long = await fetch(`${server.url}/v1/completions`, { method: "POST", body: "x".repeat(33 * 1024 * 1024) });
+    const long = await fetch(`${server.url}/v1/completions`, { method: "POST", body: "x".repeat(65 * 1024 * 1024) });
     assert.equal(long.status, 413);
     assert.deepEqual(Object.keys((await long.json()).error), ["message", "type", "param", "code"]);
   });

@@ -9,7 +9,7 @@ import process from "node:process";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { temporaryFolder } from "../support/temporary.ts";
-import { getJson, testServer } from "./support.ts";
+import { testServer } from "./support.ts";
 
 /** What runs a program on the runtime that runs this test. */
 const RUN = "Deno" in globalThis ? ["run", "-A"] : [];
@@ -33,19 +33,24 @@ function ps(args: readonly string[], environment: Readonly<Record<string, string
 }
 
 describe("ps", () => {
-  it("prints what the server has in memory, found by its settings or its URL, and needs no key", async () => {
+  it("prints what the server has in memory, found by its settings or its URL", async () => {
     const cache = await temporaryFolder();
     await using server = await testServer({ cache, apiKey: "secret", pin: ["kjv-tiny"] });
-    while ((await getJson(server, "/health")).loaded_models.length === 0);
+    const key = ["--api-key", "secret"];
+    const isLoading = async (): Promise<boolean> => {
+      const response = await fetch(`${server.url}/health`, { headers: { "X-Warmcache-Key": "secret" } });
+      return (await response.json()).loaded_models.length > 0;
+    };
+    while (!await isLoading());
     const { port } = new URL(server.url);
     const settings = `${cache}/settings.json`;
     await writeFile(settings, JSON.stringify({ port: Number(port), host: "127.0.0.1" }));
     const runs = await Promise.all([
-      ps(["--port", port]),
-      ps([], { WARMCACHE_PORT: port }),
-      ps(["--config", settings]),
-      ps(["--host", "0.0.0.0", "--port", port]),
-      ps([`${server.url}/`]),
+      ps(["--port", port, ...key]),
+      ps([], { WARMCACHE_PORT: port, WARMCACHE_API_KEY: "ci=secret" }),
+      ps(["--config", settings, ...key]),
+      ps(["--host", "0.0.0.0", "--port", port, ...key]),
+      ps([`${server.url}/`, "--admin-key", "secret"]),
     ]);
     for (const { status, output, errors } of runs) {
       assert.equal(status, 0, errors);
@@ -53,6 +58,16 @@ describe("ps", () => {
       assert.match(output, /\n1 of 2 places, /);
       assert.ok(!output.includes("\x1b"), "no colours where nobody looks");
     }
+  });
+
+  it("says that a key is wanted, or another one", async () => {
+    await using server = await testServer({ cache: await temporaryFolder(), apiKey: "secret" });
+    const [without, wrong] = await Promise.all([ps([server.url]), ps([server.url, "--api-key", "guess"])]);
+    assert.equal(without.status, 1);
+    assert.match(without.errors, /which needs a key: give one as --api-key: http:/);
+    assert.equal(wrong.status, 1);
+    assert.match(wrong.errors, /which the key that was given does not open: http:/);
+    assert.doesNotMatch(wrong.errors, /guess/);
   });
 
   it("says that no server is there, and ends with status 1", async () => {

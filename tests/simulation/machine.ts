@@ -23,6 +23,7 @@ export function simulatedRuntime(real: Runtime, disk: SimulatedDisk, turns: Turn
     files: machine,
     rangeLocks: machine.rangeLocks,
     processId: turns.instance + 1,
+    usage: () => ({ cpuSeconds: 0, residentBytes: 0 }),
     clock: {
       now: () => 1_800_000_000_000 + turns.steps / STEPS_PER_MILLISECOND,
       monotonic: () => turns.steps / STEPS_PER_MILLISECOND,
@@ -105,7 +106,7 @@ class Machine implements Files {
     if (inode === NOTHING && path !== FOLDER) return undefined;
     const isDirectory = path === FOLDER;
     const size = isDirectory ? 0 : this.#disk.size(inode);
-    const common = { mtimeNs: 0n, ctimeNs: 0n, inode: BigInt(inode), device: 1n };
+    const common = { mode: 0o600, mtimeNs: 0n, ctimeNs: 0n, inode: BigInt(inode), device: 1n };
     return await Promise.resolve({ isFile: !isDirectory, isDirectory, size, ...common });
   }
 

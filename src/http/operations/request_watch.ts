@@ -5,8 +5,12 @@
  * @module
  */
 
+import type { CacheStatus } from "../../cache/call_options.ts";
 import type { LookupOutcome } from "../../cache/ledger/statistics.ts";
 import type { Clock, Milliseconds } from "../../runtime/runtime.ts";
+
+/** Names of models that are longer are nobody's. */
+const LONGEST_NAME = 512;
 
 /** What a route knows of a request, noted as it becomes known. */
 export interface RequestFacts {
@@ -16,6 +20,8 @@ export interface RequestFacts {
   keyId?: string;
   /** The model that was asked for, in the caller's words. */
   model?: string;
+  /** Of a model of this server's, the identity of its base, by which it is known whether it is in memory. */
+  baseIdentity?: string;
   /** `local`, or the upstream's name. */
   provider?: string;
   /** How it fared in the response cache; `shared`: another request's call answered it. */
@@ -24,7 +30,9 @@ export interface RequestFacts {
   costMicrodollars?: number;
   /** On a hit, how long the provider took when the answer was bought. */
   savedLatency?: Milliseconds;
-  /** The `code` of the error that it was refused with. */
+  /** How long it waited for its model: for room, and for the load. */
+  queueTime?: Milliseconds;
+  /** The `code` of the error that it was refused with, or its type where it has none. */
   errorCode?: string;
 }
 
@@ -39,7 +47,7 @@ export interface RequestRecord extends Readonly<RequestFacts> {
   readonly status: number;
   /** Until the headers of its answer were there. */
   readonly firstByteTime: Milliseconds;
-  /** Until the last byte was handed over, or the client had left. */
+  /** Until the last byte was handed over, or the client had left; of an answer that is no stream, until it was there. */
   readonly duration: Milliseconds;
   /** Whether its answer was a stream of events. */
   readonly isStream: boolean;
@@ -50,8 +58,15 @@ export interface RequestRecord extends Readonly<RequestFacts> {
 /** A request under way. */
 export interface WatchedRequest {
   readonly facts: RequestFacts;
+  /**
+   * Has it known how the request fared in the cache. `status` is read at the end, since that of a stream is filled in no
+   * earlier; `begun` is what is known of it now.
+   */
+  fared(status: CacheStatus, begun?: CacheStatus): void;
   /** The headers are there. */
   answered(status: number, options?: { readonly isStream?: boolean }): void;
+  /** Calls `run` when it is over; at once where it is already. */
+  whenOver(run: () => void): void;
   /** It is over; said more than once, the first time counts. */
   ended(options?: { readonly isAborted?: boolean }): void;
 }
@@ -77,7 +92,10 @@ export class RequestWatch {
     return this.#streams;
   }
 
-  /** Has `listener` hear of every request that is over, until the function that is returned is called. */
+  /**
+   * Has `listener` hear of every request that is over, until the function that is returned is called. What it throws is
+   * ignored.
+   */
   on(listener: (record: RequestRecord) => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
@@ -88,29 +106,83 @@ export class RequestWatch {
     const time = this.#clock.now();
     const began = this.#clock.monotonic();
     const facts: RequestFacts = {};
+    let lookup: { readonly status: CacheStatus; readonly begun: CacheStatus } | undefined;
     let status = 499;
     let isStream = false;
     let firstByteTime: Milliseconds | undefined;
     let isOver = false;
+    let atEnd: (() => void) | undefined;
     this.#running++;
     return {
       facts,
+      fared: (status, begun = status) => {
+        lookup = { status, begun };
+      },
       answered: (as, { isStream: streams = false } = {}) => {
         status = as;
         firstByteTime = this.#clock.monotonic() - began;
         if (streams && !isStream && !isOver) this.#streams++;
         isStream = streams;
       },
+      whenOver: (run) => {
+        if (isOver) return run();
+        const before = atEnd;
+        atEnd = before === undefined ? run : () => (before(), run());
+      },
       ended: ({ isAborted = false } = {}) => {
         if (isOver) return;
         isOver = true;
+        atEnd?.();
         this.#running--;
         if (isStream) this.#streams--;
         if (this.#listeners.size === 0) return;
         const duration = this.#clock.monotonic() - began;
-        const record = { ...facts, id, time, method, status, isStream, isAborted, duration };
-        for (const listener of this.#listeners) listener({ ...record, firstByteTime: firstByteTime ?? duration });
+        const record: RequestRecord = {
+          ...facts,
+          ...(facts.model !== undefined && { model: nameOf(facts.model) }),
+          ...(lookup && lookupFacts(lookup.status.outcome === undefined ? lookup.begun : lookup.status)),
+          id,
+          time,
+          method,
+          status,
+          isStream,
+          isAborted,
+          duration,
+          firstByteTime: firstByteTime ?? duration,
+        };
+        this.#tell(record);
       },
     };
   }
+
+  #tell(record: RequestRecord): void {
+    for (const listener of this.#listeners) {
+      try {
+        listener(record);
+      } catch {
+        // No answer may depend on who listens.
+      }
+    }
+  }
+}
+
+/**
+ * A name that may be kept: some listeners keep records for as long as the server lives, and a name may be as long as a
+ * request. Not cut off, for what is cut from a string keeps all of it in memory.
+ */
+function nameOf(model: string): string {
+  return model.length > LONGEST_NAME ? `(a name of ${model.length} characters)` : model;
+}
+
+function lookupFacts(
+  { outcome, shared, expiredServed, costMicrodollars, latency }: CacheStatus,
+): Pick<RequestFacts, "cache" | "costMicrodollars" | "savedLatency"> {
+  const facts: Pick<RequestFacts, "cache" | "costMicrodollars" | "savedLatency"> = {};
+  const isHit = outcome === "hit" || expiredServed === true;
+  if (isHit) facts.cache = "hit";
+  else if (shared) facts.cache = "shared";
+  else if (outcome !== undefined) facts.cache = outcome;
+  if (typeof costMicrodollars === "number") facts.costMicrodollars = costMicrodollars;
+  if (isHit && typeof latency === "number") facts.savedLatency = latency;
+  return facts;
 }

@@ -6,15 +6,21 @@
  * @module
  */
 
-import { ApiError } from "../errors.ts";
-import { type ApiKeys, bearerToken, KEY_HEADER, unauthenticated } from "../auth.ts";
-import { isHere } from "./pages.ts";
+import {
+  type ApiKeys,
+  bearerToken,
+  KEY_HEADER,
+  type KeyHolder,
+  OWN_COOKIES,
+  requireScope,
+  unauthenticated,
+} from "../auth.ts";
 import type { Dialect, Upstream } from "./upstream.ts";
 
 /** A request that may pass. */
 export interface Admitted {
-  /** The id of the caller's key; `undefined` where the server asks for none. */
-  readonly keyId: string | undefined;
+  /** Who has the caller's key; `undefined` where the server asks for none. */
+  readonly holder: KeyHolder | undefined;
 }
 
 const HEADERS: Readonly<Record<Dialect, string>> = {
@@ -28,7 +34,7 @@ const PLACES: readonly string[] = ["authorization", "x-api-key", "x-goog-api-key
  * Checks who asks, and puts into `headers` and `address`, which are what the provider will see, the credential that is
  * his to see.
  *
- * @throws ApiError 401 without a key of ours where one is needed; 403 for a web page of another machine's.
+ * @throws ApiError 401 without a key of ours where one is needed; 403 for one that does not open the proxy.
  */
 export function admit(
   request: Headers,
@@ -40,32 +46,40 @@ export function admit(
     readonly keys: ApiKeys | undefined;
   },
 ): Admitted {
-  const given = [...PLACES.map((name) => tokenIn(name, headers)), keyIn(address)];
-  const keyId = keys && ownerOf(request.get(KEY_HEADER), given, upstream, keys);
-  if (keys === undefined && upstream.apiKey !== undefined) refuseForeignPages(request);
+  removeOwnCookies(headers);
+  const given = (): (string | undefined)[] => [...PLACES.map((name) => tokenIn(name, headers)), keyIn(address)];
+  const holder = keys && holderOf(request.get(KEY_HEADER), given, upstream, keys);
   if (upstream.apiKey !== undefined) {
     replace(headers, address, upstream.apiKey, dialect);
-    return { keyId };
+    return { holder };
   }
   if (keys !== undefined) removeOurs(keys, headers, address);
-  return { keyId };
+  return { holder };
 }
 
-function ownerOf(
+function holderOf(
   own: string | null,
-  given: readonly (string | undefined)[],
+  given: () => readonly (string | undefined)[],
   { name, apiKey }: Upstream,
   keys: ApiKeys,
-): string {
-  const ids = given.map((token) => keys.idOf(token)).filter((id) => id !== undefined);
-  const id = own === null ? (apiKey === undefined ? undefined : ids[0]) : keys.idOf(own);
-  if (id !== undefined) return id;
-  if (own === null && ids.length > 0) {
+): KeyHolder {
+  const holder = own === null ? firstOf(keys, given()) : keys.holderOf(own);
+  if (holder === undefined) {
+    throw unauthenticated(`Missing or incorrect API key of this server: send it as ${KEY_HEADER}`, own ?? undefined);
+  }
+  if (own === null && apiKey === undefined) {
     throw unauthenticated(
       `The server has no credential of its own for ${name}: send its key as ${KEY_HEADER}, and the provider's as usual`,
     );
   }
-  throw unauthenticated(`Missing or incorrect API key of this server: send it as ${KEY_HEADER}`);
+  requireScope(holder, "proxy");
+  return holder;
+}
+
+function firstOf(keys: ApiKeys, tokens: readonly (string | undefined)[]): KeyHolder | undefined {
+  let holder: KeyHolder | undefined;
+  for (const token of tokens) holder ??= keys.holderOf(token);
+  return holder;
 }
 
 /** However often a credential is given, and in whatever scheme. */
@@ -73,12 +87,21 @@ function removeOurs(keys: ApiKeys, headers: Headers, address: URL): void {
   for (const name of PLACES) {
     const given = headers.get(name)?.split(",") ?? [];
     const tokens = given.flatMap((value) => [value.trim(), value.trim().replace(/^\S+\s+/, "")]);
-    if (tokens.some((token) => keys.idOf(token) !== undefined)) headers.delete(name);
+    if (tokens.some((token) => keys.holderOf(token) !== undefined)) headers.delete(name);
   }
   if (keyIn(address) === undefined) return;
   for (const key of address.searchParams.getAll("key")) {
-    if (keys.idOf(key) !== undefined) address.searchParams.delete("key", key);
+    if (keys.holderOf(key) !== undefined) address.searchParams.delete("key", key);
   }
+}
+
+/** A browser sends those of the dashboard along to every path; a provider's own go on to it. */
+function removeOwnCookies(headers: Headers): void {
+  const cookies = headers.get("Cookie");
+  if (cookies === null) return;
+  const others = cookies.split(";").filter((cookie) => !cookie.trimStart().startsWith(OWN_COOKIES));
+  if (others.length === 0) headers.delete("Cookie");
+  else headers.set("Cookie", others.join(";").trimStart());
 }
 
 function tokenIn(name: string, headers: Headers): string | undefined {
@@ -97,19 +120,4 @@ function replace(headers: Headers, address: URL, apiKey: string, dialect: Dialec
   if (keyIn(address) !== undefined) address.searchParams.delete("key");
   const name = place ?? HEADERS[dialect];
   headers.set(name, name === "authorization" ? `Bearer ${apiKey}` : apiKey);
-}
-
-/**
- * Any page that a browser on this machine shows can send requests here; it shall not have them paid for. A page whose
- * host's name has been made to mean this machine is told by that name: its GETs have no `Origin`.
- */
-function refuseForeignPages(request: Headers): void {
-  const origin = request.get("Origin");
-  const host = request.get("Host");
-  const isForeign = request.get("Sec-Fetch-Site") === "cross-site" && origin === null;
-  if (!isForeign && (origin === null || isHere(origin)) && (host === null || isHere(`http://${host}`))) return;
-  const page = origin ?? (isForeign ? "another site" : `http://${host}`);
-  throw new ApiError(403, "authentication_error", `A page of ${page} may not use the server's credentials`, {
-    code: "foreign_origin",
-  });
 }

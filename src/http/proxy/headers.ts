@@ -32,6 +32,12 @@ const DECODED: Readonly<Record<string, RegExp>> = {
   bun: /^(?:gzip|x-gzip|deflate|br|zstd)$/i,
 };
 
+/** Which pages may read an answer is the server's to say that gives it: it may have more to lose than the provider has. */
+const PAGES_RIGHTS = "access-control-";
+
+/** What no browser takes for a page. */
+const INERT = /^(?:application\/json|text\/event-stream)\s*(?:;|$)/i;
+
 /** The headers of a request, for the provider. Its length is told by whoever sends it. */
 export function requestHeaders(headers: Headers): Headers {
   return kept(headers, (name) => !OF_THE_CALLER.has(name) && !name.startsWith(OWN_HEADERS));
@@ -40,10 +46,24 @@ export function requestHeaders(headers: Headers): Headers {
 /** The headers of a provider's answer, for the client; `runtime` is the name of the one whose `fetch` has got them. */
 export function answerHeaders(headers: Headers, runtime: string): Headers {
   const isDecoded = DECODED[runtime]?.test(headers.get("Content-Encoding") ?? "") ?? false;
-  return kept(headers, (name) => !isDecoded || (name !== "content-encoding" && name !== "content-length"));
+  const answer = kept(headers, (name) => {
+    return !name.startsWith(PAGES_RIGHTS) && (!isDecoded || (name !== "content-encoding" && name !== "content-length"));
+  });
+  // Whoever opens it in a browser would have its scripts run as the server's own.
+  if (!INERT.test(headers.get("Content-Type") ?? "")) {
+    answer.set("Content-Security-Policy", "sandbox");
+    answer.set("X-Content-Type-Options", "nosniff");
+  }
+  return answer;
 }
 
 function kept(headers: Headers, keeps: (name: string) => boolean): Headers {
   const named = (headers.get("Connection") ?? "").toLowerCase().split(",").map((name) => name.trim());
-  return new Headers([...headers].filter(([name]) => !HOP_BY_HOP.has(name) && !named.includes(name) && keeps(name)));
+  // On the hot path. Deno's iterators sort all headers again at every step, and its constructor uses one to copy: of 17
+  // headers it takes 80 µs, and leaves 100 KB to collect; this takes 3.
+  const those = new Headers();
+  headers.forEach((value, name) => {
+    if (!HOP_BY_HOP.has(name) && !named.includes(name) && keeps(name)) those.append(name, value);
+  });
+  return those;
 }

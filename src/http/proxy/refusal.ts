@@ -17,6 +17,7 @@ const ANTHROPIC: Readonly<Record<number, string>> = {
   403: "permission_error",
   404: "not_found_error",
   413: "request_too_large",
+  429: "rate_limit_error",
   504: "timeout_error",
 };
 
@@ -26,6 +27,7 @@ const GOOGLE: Readonly<Record<number, string>> = {
   403: "PERMISSION_DENIED",
   404: "NOT_FOUND",
   413: "INVALID_ARGUMENT",
+  429: "RESOURCE_EXHAUSTED",
   500: "INTERNAL",
   501: "UNIMPLEMENTED",
   504: "DEADLINE_EXCEEDED",

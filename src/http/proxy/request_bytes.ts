@@ -1,41 +1,41 @@
 /**
- * Bodies that the cache has to read, in memory and up to a bound. Providers take shorter ones; whatever the cache need
- * not read passes through without one.
+ * The bytes of a request's body, in memory and up to a bound. What nobody here has to read passes through without one.
  *
  * @module
  */
 
 import { ApiError, invalidRequest } from "../errors.ts";
-
-/** Longest body of a request that the cache may answer. */
-export const MOST_BYTES: number = 64 * 1024 * 1024;
+import type { Limits } from "../limits/limits.ts";
 
 /**
- * The bytes of a request's body.
+ * Reads them.
  *
- * @throws ApiError 413 when there are more than {@link MOST_BYTES}, as soon as that is known; 400 when it breaks off.
+ * @throws ApiError 413 when there are more than may be, as soon as that is known; 400 when the body breaks off.
  */
-export async function readBytes(request: Request): Promise<Uint8Array<ArrayBuffer>> {
+export async function readBytes(
+  request: Request,
+  { maxBodyBytes }: Pick<Limits, "maxBodyBytes">,
+): Promise<Uint8Array<ArrayBuffer>> {
   const length = request.headers.get("Content-Length");
-  if (Number(length ?? 0) > MOST_BYTES) throw tooLong();
+  if (Number(length ?? 0) > maxBodyBytes) throw tooLong(maxBodyBytes);
   try {
     if (length !== null || request.body === null) return new Uint8Array(await request.arrayBuffer());
-    return await gather(request.body);
+    return await gather(request.body, maxBodyBytes);
   } catch (error) {
     if (error instanceof ApiError) throw error;
     throw invalidRequest("The body of the request broke off");
   }
 }
 
-async function gather(body: ReadableStream<Uint8Array>): Promise<Uint8Array<ArrayBuffer>> {
+async function gather(body: ReadableStream<Uint8Array>, most: number): Promise<Uint8Array<ArrayBuffer>> {
   const reader = body.getReader();
   const pieces: Uint8Array[] = [];
   let length = 0;
   for (let next = await reader.read(); !next.done; next = await reader.read()) {
     length += next.value.length;
-    if (length > MOST_BYTES) {
+    if (length > most) {
       reader.cancel().catch(() => {});
-      throw tooLong();
+      throw tooLong(most);
     }
     pieces.push(next.value);
   }
@@ -48,8 +48,8 @@ async function gather(body: ReadableStream<Uint8Array>): Promise<Uint8Array<Arra
   return bytes;
 }
 
-function tooLong(): ApiError {
-  return new ApiError(413, "invalid_request_error", `A request to be cached may have ${MOST_BYTES} bytes at most`, {
+function tooLong(most: number): ApiError {
+  return new ApiError(413, "invalid_request_error", `A request's body may have ${most} bytes at most`, {
     code: "request_too_large",
   });
 }

@@ -5,33 +5,50 @@
  * @module
  */
 
-import type { Hono, MiddlewareHandler } from "hono";
+import type { Hono } from "hono";
+import { z } from "zod";
 import type { Explanation } from "../../cache/explain/explanation.ts";
 import type { Scope } from "../../cache/request/scope.ts";
 import { CacheError } from "../../store/error.ts";
-import { authenticate } from "../auth.ts";
+import { authorize, callerOf } from "../auth.ts";
 import { ApiError, invalidRequest } from "../errors.ts";
 import type { ServerParts } from "../parts.ts";
 import { readBytes } from "../proxy/request_bytes.ts";
 import { readRequestBody } from "../request_body.ts";
-import { statisticsFor } from "../statistics.ts";
-import { namespaceOf, ownerOf } from "../tenancy.ts";
+import { readStrictBody } from "../request_fields.ts";
+import { ownStatistics, statisticsFor } from "../statistics.ts";
+import { namespaceOf, ownerOf, seenBy } from "../tenancy.ts";
 
 /** The media type of messages. */
-const MESSAGE = "application/vnd.warmcache.store";
-const SCOPE: readonly (keyof Scope)[] = ["provider", "endpoint", "namespace", "identity"];
+export const MESSAGE = "application/vnd.warmcache.store";
+
+const member = z.string().optional();
+const question = z.strictObject(
+  {
+    request: z.record(z.string(), z.unknown(), { error: "expected a JSON object" }).describe(
+      "The body of the request.",
+    ),
+    provider: member.describe("Who was asked."),
+    endpoint: member.describe("The path at the provider, without query."),
+    namespace: member,
+    identity: member.describe("Content identity of a local model."),
+  } satisfies Record<"request" | keyof Scope, z.ZodType>,
+);
+
+/** What the body of `/cache/explain` is checked with. */
+export const questionSchema: z.ZodObject = question;
 
 /** Adds the routes of stores. They have a limit of their own to what a body may have, and come before that of all others. */
 export function storeRoutes(app: Hono, parts: ServerParts): void {
   const { storeService } = parts;
-  const admitted: MiddlewareHandler = parts.apiKeys === undefined ? (_, next) => next() : authenticate(parts.apiKeys);
+  app.use("/cache/*", authorize(parts, "cache"));
 
-  app.post("/cache/v1/calls", admitted, async (context) => {
-    const message = await readMessage(context.req.raw);
+  app.post("/cache/v1/calls", async (context) => {
+    const message = await readMessage(context.req.raw, parts);
     return messageResponse(await understood(() => storeService.answer(ownerOf(context, parts), message)));
   });
-  app.post("/cache/v1/list", admitted, async (context) => {
-    const message = await readMessage(context.req.raw);
+  app.post("/cache/v1/list", async (context) => {
+    const message = await readMessage(context.req.raw, parts);
     return messageResponse(await understood(() => storeService.list(ownerOf(context, parts), message)));
   });
 }
@@ -41,16 +58,18 @@ export function cacheRoutes(app: Hono, parts: ServerParts): void {
   const { cache } = parts;
 
   app.get("/cache/stats", async (context) => {
-    return context.json(await served(() => statisticsFor(cache, ownerOf(context, parts))));
+    const owner = ownerOf(context, parts);
+    const seesAll = owner === undefined || callerOf(context)!.scopes.has("status");
+    return context.json(await served(() => seesAll ? statisticsFor(cache, owner) : ownStatistics(cache, owner)));
   });
   app.post("/cache/explain", async (context) => {
-    const { body } = await readRequestBody(context);
+    const { body } = await readRequestBody(context, parts.limits);
     const { request, scope } = readQuestion(body);
     const owner = ownerOf(context, parts);
     const namespace = namespaceOf(owner, scope.namespace);
     const asked = { ...scope, ...namespace !== undefined && { namespace } };
-    const explanation = await served(() => cache.explain(request, asked));
-    return context.json(explanationBody(owner === undefined ? explanation : ownPart(explanation, owner)));
+    const explanation = await served(() => cache.explain(request, asked, { sees: seenBy(owner) }));
+    return context.json(explanationBody(explanation));
   });
 }
 
@@ -59,9 +78,9 @@ function messageResponse(body: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Arr
 }
 
 /** A message, which has to say that it is one: what a page in a browser can send without being asked first does not. */
-async function readMessage(request: Request): Promise<Uint8Array> {
+async function readMessage(request: Request, { limits }: Pick<ServerParts, "limits">): Promise<Uint8Array> {
   const type = request.headers.get("Content-Type");
-  if (type === MESSAGE) return await readBytes(request);
+  if (type === MESSAGE) return await readBytes(request, limits);
   throw new ApiError(415, "invalid_request_error", `A message of a store is of the type ${MESSAGE}`, {
     code: "unsupported_media_type",
   });
@@ -94,31 +113,9 @@ async function served<T>(work: () => Promise<T>): Promise<T> {
 
 /** `{ request, provider?, endpoint?, namespace?, identity? }`. */
 function readQuestion(body: Record<string, unknown>): { readonly request: object; readonly scope: Scope } {
-  const { request, ...said } = body;
-  if (typeof request !== "object" || request === null || Array.isArray(request)) {
-    throw invalidRequest("The request to explain has to be a JSON object", "request");
-  }
-  for (const [name, value] of Object.entries(said)) {
-    if (!(SCOPE as readonly string[]).includes(name)) {
-      throw invalidRequest(`Unknown field (known: request, ${SCOPE.join(", ")}): ${name}`, name);
-    }
-    if (typeof value !== "string") throw invalidRequest(`${name} has to be a string`, name);
-  }
-  return { request, scope: said };
-}
-
-/** An explanation without what others have asked. */
-function ownPart(explanation: Explanation, owner: string): Explanation {
-  const own = namespaceOf(owner, undefined)!;
-  const nearest = explanation.nearest.filter(({ namespace }) => namespace === own || namespace.startsWith(`${own}:`));
-  if (nearest.length === explanation.nearest.length) return explanation;
-  const { samples } = explanation;
-  const text = samples > 0
-    ? "The request itself is stored."
-    : nearest.length > 0
-    ? "The request is not stored; nearest has those of yours that resemble it."
-    : "The request is not stored, and none of yours resembles it.";
-  return { ...explanation, nearest, text };
+  const { request: _, ...scope } = readStrictBody(question, body);
+  // As it was sent: the key is made of it.
+  return { request: body.request as object, scope: scope as Scope };
 }
 
 /** With the names that HTTP clients expect. */
