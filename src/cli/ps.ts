@@ -4,6 +4,7 @@
  * @module
  */
 
+import { KEY_HEADER, namedKey } from "../http/auth.ts";
 import type { Health } from "../http/health.ts";
 import type { Milliseconds, Runtime } from "../runtime/runtime.ts";
 import { healthTable } from "./ps_table.ts";
@@ -19,7 +20,7 @@ const REACHED_AT: Readonly<Record<string, string>> = { "0.0.0.0": "127.0.0.1", "
 export async function ps(runtime: Runtime, settings: Settings, url: string = urlOf(settings)): Promise<void> {
   let health: Health;
   try {
-    health = await ask(url);
+    health = await ask(url, keyOf(settings));
   } catch (error) {
     console.error(`warmcache: ${(error as Error).message}`);
     return runtime.exit(1);
@@ -35,16 +36,26 @@ function urlOf({ host, port }: Settings): string {
   return `http://${address.includes(":") ? `[${address}]` : address}:${port}`;
 }
 
-async function ask(url: string): Promise<Health> {
+/** A key that opens the server of these settings, if it has any that is said outright. */
+function keyOf({ adminKey = [], apiKey = [] }: Settings): string | undefined {
+  const [first] = [...apiKey, ...adminKey];
+  return first === undefined ? undefined : namedKey(first).key;
+}
+
+async function ask(url: string, key: string | undefined): Promise<Health> {
   const fail = (reason: string, cause?: unknown): never => {
     throw new Error(`Cannot ask what is loaded, ${reason}: ${url}`, { cause });
   };
   const path = `${url.replace(/\/+$/, "")}/health`;
   if (!URL.canParse(path)) fail("that is no URL");
-  const response = await fetch(path, { signal: AbortSignal.timeout(PATIENCE) }).catch((cause) =>
-    fail("no server answers there; start one, or say where it is with --host and --port, or by its URL", cause)
-  );
+  const headers = key === undefined ? {} : { [KEY_HEADER]: key };
+  const response = await fetch(path, { headers, redirect: "error", signal: AbortSignal.timeout(PATIENCE) }).catch((
+    cause,
+  ) => fail("no server answers there; start one, or say where it is with --host and --port, or by its URL", cause));
   const health: Partial<Health> | undefined = await response.json().catch(() => undefined);
+  if (health?.status === "ok" && health.loaded_models === undefined) {
+    fail(key === undefined ? "which needs a key: give one as --api-key" : "which the key that was given does not open");
+  }
   if (!Array.isArray(health?.loaded_models)) fail("what answers there is no warmcache server");
   return health as Health;
 }

@@ -4,64 +4,60 @@
  * @module
  */
 
-import { lineLog } from "../compose/log.ts";
+import { lineLog, type Log } from "../compose/log.ts";
 import { type RunningServer, startServerOn } from "../compose/server.ts";
-import type { UpstreamTable } from "../compose/upstreams.ts";
 import { VERSION } from "../compose/version.ts";
 import type { Runtime } from "../runtime/runtime.ts";
+import { serverOptions } from "./server_options.ts";
 import { type Settings, USAGE_ERROR } from "./settings.ts";
 
 /** Runs the command; returns when the server has been stopped. */
 export async function serve(runtime: Runtime, settings: Settings): Promise<void> {
-  const { config: _, logLevel, drainTimeout, maxMemory, maxGpuMemory, upstream, upstreams, ...options } = settings;
+  const { logLevel, logFormat, drainDelay = 0, drainTimeout } = settings;
   // Listened to before anybody can know that the server is there: a signal that comes first would just kill it.
   const termination = awaitTermination(runtime);
+  const log = lineLog(logLevel, runtime.clock, (line) => console.error(line), logFormat);
+  // Whoever reads JSON wants nothing else; people are greeted.
+  const say = logFormat === "json" ? (message: string) => log("info", message) : console.log;
+  const complain = (message: string): void => {
+    if (logFormat === "json") log("error", message);
+    else console.error(`warmcache: ${message}`);
+  };
   let server: RunningServer;
   try {
-    const log = lineLog(logLevel, runtime.clock, (line) => console.error(line));
-    server = await startServerOn(runtime, {
-      ...options,
-      upstreams: { ...upstreamTable(upstreams), ...namedUpstreams(upstream) },
-      ...(maxMemory !== undefined && { maxRamBytes: maxMemory }),
-      ...(maxGpuMemory !== undefined && { maxGpuBytes: maxGpuMemory }),
-      log,
-    });
+    server = await startServerOn(runtime, { ...serverOptions(settings), log });
   } catch (error) {
-    console.error(`warmcache: ${(error as Error).message}`);
+    complain((error as Error).message);
     return runtime.exit(error instanceof TypeError || error instanceof RangeError ? USAGE_ERROR : 1);
   }
-  greet(server, settings);
-  console.log(`${await termination.asked}: finishing running requests; once more to stop at once`);
+  if (logFormat === "json") logStart(server, log);
+  else greet(server, settings);
+  say(`${await termination.asked}: finishing running requests; once more to stop at once`);
   // A client that neither reads nor leaves would keep the process for ever.
-  runtime.clock.sleep(drainTimeout * 1000, { background: true }).then(() => {
-    console.error(`warmcache: requests still run after ${drainTimeout} s: stopping at once`);
+  runtime.clock.sleep(drainDelay + drainTimeout, { background: true }).then(() => {
+    complain(`requests still run after ${drainTimeout / 1000} s: stopping at once`);
     runtime.exit(1);
   });
   await server.stop();
   termination.forget();
-  console.log("stopped");
+  say("stopped");
 }
 
-function upstreamTable(text = "{}"): UpstreamTable {
-  try {
-    const table: unknown = JSON.parse(text);
-    if (typeof table === "object" && table !== null && !Array.isArray(table)) return table as UpstreamTable;
-  } catch {
-    // It is refused below, without its text: there may be a credential in it.
+/** What people are greeted with, for programs. */
+function logStart({ url, models, cachePlace, cacheProblem }: RunningServer, log: Log): void {
+  log("info", `warmcache ${VERSION} listens on ${url}`, {
+    event: "listening",
+    version: VERSION,
+    url,
+    cache: cachePlace,
+  });
+  for (const { id, problem } of models) {
+    if (problem !== undefined) log("warn", `${id} cannot be used: ${problem}`, { event: "model_unusable", model: id });
   }
-  throw new TypeError("Cannot read the upstreams: they are no JSON object of settings by name");
+  if (cacheProblem !== undefined) log("warn", `no answer can be kept: ${cacheProblem}`, { event: "cache_unusable" });
 }
 
-/** A later one replaces an earlier one of that name. */
-function namedUpstreams(upstream: readonly string[] = []): UpstreamTable {
-  return Object.fromEntries(upstream.map((each) => {
-    const at = each.indexOf("=");
-    if (at < 1) throw new TypeError(`Cannot read an upstream (name=url is needed): ${each}`);
-    return [each.slice(0, at), { url: each.slice(at + 1) }];
-  }));
-}
-
-function greet({ url, models, cacheProblem }: RunningServer, settings: Settings): void {
+function greet({ url, models, cachePlace, cacheProblem }: RunningServer, settings: Settings): void {
   const usable = models.filter(({ problem }) => problem === undefined).map(({ id }) => id);
   console.log(`warmcache ${VERSION} listens on ${url}`);
   console.log(`  models  ${usable.join(", ") || "none"}  (in ${settings.models})`);
@@ -72,7 +68,7 @@ function greet({ url, models, cacheProblem }: RunningServer, settings: Settings)
   for (const { id, problem } of models) {
     if (problem !== undefined) console.log(`          ${id} cannot be used: ${problem}`);
   }
-  console.log(`  cache   ${settings.cache}`);
+  console.log(`  cache   ${cachePlace}`);
   if (cacheProblem !== undefined) console.log(`          no answer can be kept there: ${cacheProblem}`);
 }
 
