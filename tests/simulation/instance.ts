@@ -58,8 +58,8 @@ class Instance {
   static async start(setup: Setup): Promise<Instance> {
     // SQLite draws its salts from here; each process draws others, and the same ones when it is replayed.
     let random = randomOf(setup.instance);
-    crypto.getRandomValues = (array) => {
-      const { buffer, byteOffset, byteLength } = array as unknown as Uint8Array;
+    crypto.getRandomValues = <T extends ArrayBufferView | null>(array: T): T => {
+      const { buffer, byteOffset, byteLength } = array!;
       const bytes = new Uint8Array(buffer, byteOffset, byteLength);
       for (let index = 0; index < bytes.length; index++) bytes[index] = random(256);
       return array;
