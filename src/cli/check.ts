@@ -147,19 +147,24 @@ async function withoutTraces<T>({ files }: Runtime, folder: string, run: () => P
   }
 }
 
+/** What may be long comes last, and lists of objects are a line for each: nothing is so wide that it wraps for all. */
 function table({ settings }: Checked): string {
-  const rows = settings.map(({ name, value, from, where }) => [name, shown(value), where ?? from]);
-  const titled = [["SETTING", "VALUE", "FROM"], ...rows];
+  const rows = settings.flatMap(({ name, value, from, where }) =>
+    shown(value).map((line, at) => at === 0 ? [name, where ?? from, line] : ["", "", line])
+  );
+  const titled = [["SETTING", "FROM", "VALUE"], ...rows];
   const widths = [0, 1].map((column) => Math.max(...titled.map((row) => row[column]!.length)));
   return titled.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd()).join(
     "\n",
   );
 }
 
-function shown(value: unknown): string {
-  if (typeof value === "string") return value;
-  const isPlainList = Array.isArray(value) && value.every((each) => typeof each === "string");
-  return isPlainList ? value.join(", ") : JSON.stringify(value);
+function shown(value: unknown): readonly string[] {
+  if (typeof value !== "object" || value === null) return [String(value)];
+  const lines = Array.isArray(value)
+    ? value.map((each) => typeof each === "string" ? each : JSON.stringify(each))
+    : Object.entries(value).map(([name, each]) => `${name}: ${JSON.stringify(each)}`);
+  return lines.length === 0 ? ["none"] : lines;
 }
 
 function summary({ models, problems }: Checked): string {

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdir, readdir, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -159,8 +159,22 @@ describe("server.ts --check", () => {
   it("prints a table and ends with 0", async () => {
     const { status, output, errors } = await run("--check", "--models", MODELS, "--cache", await temporaryFolder());
     assert.deepEqual([status, errors], [0, ""]);
-    assert.match(output, /^SETTING +VALUE +FROM\nhost +127\.0\.0\.1 +default\n/);
+    assert.match(output, /^SETTING +FROM +VALUE\nhost +default +127\.0\.0\.1\n/);
     assert.match(output, /models: kjv-tiny, kjv-tiny\+fortunes.*\n0 errors, 0 warnings\n$/);
+  });
+
+  it("gives each entry of a list a line, so that what is long makes nothing else wide", async () => {
+    const config = join(await temporaryFolder(), "warmcache.json");
+    const sha256 = "a".repeat(64);
+    await writeFile(
+      config,
+      JSON.stringify({ pin: [], apiKeys: [{ id: "a", sha256 }, { id: "b", key: "s".repeat(32) }] }),
+    );
+    await chmod(config, 0o600);
+    const { output } = await run("--check", "--config", config, "--models", MODELS, "--cache", await temporaryFolder());
+    assert.match(output, /\npin +\S+:1:8 +none\n/);
+    assert.match(output, /\napiKeys +\S+:1:21 +\{"id":"a","sha256":"a{64}"\}\n +\{"id":"b","key":"…"\}\n/);
+    for (const line of output.split("\n").filter((each) => !each.includes(sha256))) assert.ok(line.length < 160, line);
   });
 
   it("prints JSON, and ends with 2 where the server could not start", async () => {

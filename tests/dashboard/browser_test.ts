@@ -97,6 +97,22 @@ describe("the dashboard in a browser", () => {
   );
 
   it(
+    "takes the first day's steps away when something was asked, and the focus that was in them to the page",
+    inBrowser(async (browser, busy) => {
+      const page = await openPage(browser, busy);
+      const following = page.waitForResponse("**/dashboard/events?*");
+      await page.goto(busy.server.url);
+      await following;
+      const steps = page.getByRole("region", { name: "Nothing was asked yet" });
+      await steps.getByRole("button", { name: "Copy" }).focus();
+      await busy.ask("/openai/v1/chat/completions", CHAT);
+      await steps.waitFor({ state: "detached" });
+      assert.equal(await page.evaluate(() => document.activeElement!.id), "main");
+      assert.deepEqual(page.complaints, []);
+    }),
+  );
+
+  it(
     "works without a script",
     inBrowser(async (browser, busy) => {
       await busy.ask("/openai/v1/chat/completions", CHAT);

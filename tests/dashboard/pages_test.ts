@@ -95,6 +95,14 @@ describe("the overview", () => {
     assert.doesNotMatch(text, /beginning/, "what was said is nowhere");
   });
 
+  it("is found under /dashboard too, and leads to the API's description and back", async () => {
+    await using server = await testServer({});
+    const { status, headers } = await fetch(`${server.url}/dashboard`, { redirect: "manual" });
+    assert.deepEqual([status, headers.get("Location")], [303, "/"]);
+    assert.match(await textOf(get(server, "/")), /<a href="\/docs">API<\/a>/);
+    assert.match(await textOf(get(server, "/docs")), /<a href="\/">the dashboard<\/a>/);
+  });
+
   it("is in the colours that were chosen", async () => {
     await using server = await testServer({ cache: await temporaryFolder() });
     const chosen = await send(server, "/dashboard/theme", { theme: "dark", back: "/dashboard/requests?text=a" });

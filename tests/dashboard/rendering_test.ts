@@ -102,6 +102,14 @@ describe("warmSection", () => {
     assert.match(text, /No model is in memory\./);
     assert.match(text, /no limit is set/);
   });
+
+  it("draws no bar of memory where there is no limit, for it would always be full", async () => {
+    const text = await textOf(
+      warmSection({ ...room, models: [MODEL], maxLoaded: 2, maxRamBytes: Infinity, maxGpuBytes: Infinity }, NOW),
+    );
+    assert.match(text, /50\.0 MB<\/strong> <span class="faint">no limit is set/);
+    assert.doesNotMatch(text, /aria-label="Memory:/);
+  });
 });
 
 describe("what comes from outside", () => {

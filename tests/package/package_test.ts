@@ -80,7 +80,7 @@ describe("the npm package", { skip: HERE !== "deno" && "it is made by deno pack"
 
   it("holds the sources and what describes them, and nothing else", async () => {
     const names = await readdir(join(folder, "node_modules", "@warmcache", "warmcache"));
-    const about = ["CHANGELOG.md", "LICENSE", "README.md", "docs", "package.json"];
+    const about = ["CHANGELOG.md", "LICENSE", "README.md", "docs", "package.json", "schema"];
     assert.deepEqual(names.sort(), [...about, "mod.d.ts", "mod.js", "server.d.ts", "server.js", "src"].sort());
   });
 

@@ -231,7 +231,9 @@ describe("a request to /admin", () => {
       const body = new TextEncoder().encode('{"model":"kjv-tiny"}');
       const response = await fetch(`${server.url}/admin/models/load`, { method: "POST", headers, body });
       assert.equal(response.status, 415, String(type));
-      assert.equal((await response.json()).error.code, "unsupported_media_type");
+      const { code, message } = (await response.json()).error;
+      assert.equal(code, "unsupported_media_type");
+      assert.match(message, /: send Content-Type: application\/json$/);
     }
     const headers = { ...ADMIN, "Content-Type": "application/JSON; charset=utf-8" };
     const body = '{"model":"kjv-tiny"}';

@@ -6,7 +6,7 @@ import { execFileSync } from "node:child_process";
 import { after, before, describe, it } from "node:test";
 import type { BrowserContextOptions, Page } from "playwright-core";
 import type { RunningServer } from "../../src/compose/server.ts";
-import { quoted } from "../../src/http/openapi/curl.ts";
+import { quoted } from "../../src/http/curl.ts";
 import { requireBrowser } from "../dashboard/browser.ts";
 import type { OpenApi } from "../support/openapi.ts";
 import { temporaryFolder } from "../support/temporary.ts";

@@ -68,6 +68,7 @@ describe("the server's process", () => {
     assert.match(server.output(), /listens on http:\/\/127\.0\.0\.1:\d+/);
     assert.match(server.output(), /models {2}kjv-tiny, kjv-tiny\+fortunes/);
     assert.ok(server.output().includes(cache));
+    assert.match(server.output(), /pages {3}http:\S+\/ \(dashboard\), http:\S+\/docs \(API\)/);
     process.kill(server.child.pid!, "SIGTERM");
     assert.equal(await server.ended, 0);
   });

@@ -16,6 +16,7 @@ const OPEN = [
   "GET /health",
   "GET /openapi.json",
   "GET /docs",
+  "GET /dashboard",
   "GET /login",
   "POST /login",
   "POST /dashboard/logout",

@@ -15,7 +15,7 @@ import { sampleShape } from "./samples.ts";
 /** As {@link ../response_cache.ts ResponseCache.stored}. */
 export async function storedAnswer(store: Store, request: StoredRequest): Promise<Entry | undefined> {
   const { key, model, endpoint, body } = request;
-  const [found] = await store.lookup(model, [{ key: bytesOfHex(key), samples: Number.MAX_SAFE_INTEGER }]);
+  const [found] = await store.lookup(model, [{ key: bytesOfHex(key), samples: Number.MAX_SAFE_INTEGER, peek: true }]);
   const shape = sampleShape(endpoint, { ...body, n: 1 });
   const samples = found!.entries.map((entry) => asJson(entry, streamProtocol(endpoint), shape));
   return samples.length === 0 ? undefined : entryOf(samples);

@@ -14,6 +14,7 @@ import { rememberAnswered } from "./answered_questions.ts";
 import type { Asker } from "./asker.ts";
 import { EVENT_STREAM, Failure, isAnswer, isOf, isOfAnother, rebuilt, recordedFailure } from "./provider_answer.ts";
 import type { Question } from "./question.ts";
+import { servedBody } from "./served_body.ts";
 
 /** A question, and how to ask it. */
 export interface Exchange {
@@ -21,6 +22,8 @@ export interface Exchange {
   readonly asker: Asker;
   /** Who is asked, and how the answer is served and kept. */
   readonly options: Omit<CacheCallOptions, "endpoint" | "bypass" | "status">;
+  /** Whether the answer is sent on to somebody who may take his time over it: a long one then comes as he reads it. */
+  readonly isServed?: boolean;
   /** Asks the provider, with this text for a body, until the signal ends it. */
   send(body: string, signal: AbortSignal): Promise<Response>;
 }
@@ -78,12 +81,19 @@ async function attempt(cache: ResponseCache, call: Exchange): Promise<Exchanged>
 
 async function answerTo(
   cache: ResponseCache,
-  { question: { kind, body, text, form }, asker, send }: Exchange,
+  { question: { kind, body, text, form }, asker, isServed = false, send }: Exchange,
   options: CacheCallOptions,
   asked: Asked,
 ): Promise<Response> {
   // What was answered to a call that failed, or goes on in the background, is not about the answer of before.
   const own = (): Response | undefined => options.status?.expiredServed ? undefined : asked.response;
+  const wholly = (bytes: Uint8Array<ArrayBuffer>): Response => {
+    const content = isServed ? servedBody(bytes) : bytes;
+    const response = rebuilt(own(), content);
+    // How long a stream will be no runtime knows.
+    if (content !== bytes) response.headers.set("Content-Length", String(bytes.length));
+    return response;
+  };
   const ask: Ask<Response> = async (missing, { signal }) => {
     return asked.response = await send(missing === body ? text : JSON.stringify(missing), signal);
   };
@@ -115,8 +125,8 @@ async function answerTo(
       }
     }, options);
     const whole = options.status?.expiredServed ? undefined : asked.whole;
-    return rebuilt(own(), whole ?? encodeText(JSON.stringify(answer)) as Uint8Array<ArrayBuffer>);
+    return wholly(whole ?? encodeText(JSON.stringify(answer)) as Uint8Array<ArrayBuffer>);
   }
   const entry = await cache.wrapEntry(body, askWhole, options);
-  return rebuilt(own(), entry.bytes() as Uint8Array<ArrayBuffer>);
+  return wholly(entry.bytes() as Uint8Array<ArrayBuffer>);
 }

@@ -10,6 +10,7 @@ import type { Answered, Call, Supplier } from "../flow/answering.ts";
 import { readJson } from "../answer/answer.ts";
 import type { CacheCallOptions, Plan } from "../call_options.ts";
 import type { Entry } from "../answer/entry.ts";
+import { sharedBytes } from "../answer/shared_bytes.ts";
 import { encodeText, isJsonObject, type JsonObject } from "../json.ts";
 import { type CacheRequest, isKeyed } from "../request/request.ts";
 import type { ReadRequest } from "../request/request_reader.ts";
@@ -17,7 +18,7 @@ import { END_MARK } from "./assembler.ts";
 import { chunkOf, eventOf, isStream, iteratorOf, type LiveStream, type StreamSource } from "./live_stream.ts";
 import type { StreamProtocol, StreamWishes } from "./protocol.ts";
 import { Reading, type Seat } from "./reading.ts";
-import { replay } from "./recording.ts";
+import { recordedEvents, replay } from "./recording.ts";
 import { formatEvent, type SseEvent } from "./sse.ts";
 import { streamedAnswers } from "./stream_supplier.ts";
 import { type ProduceContext, wholeAnswers } from "../flow/supplier.ts";
@@ -82,6 +83,9 @@ const BYTES: Form<Uint8Array> = {
 
 /** Text of events that is read at once; then others have their turn. */
 const SLICE = 64 * 1024;
+
+/** Characters of an answer whose readers share what they read. */
+const LONG = 128 * 1024;
 
 /** As {@link ../response_cache.ts ResponseCache.wrapStream}. */
 export async function streamChunks(parts: StreamParts): Promise<AsyncIterable<JsonObject>> {
@@ -174,14 +178,24 @@ function sourceOf<T>(
   const left = new AbortController();
   const events = recording === undefined || protocol === undefined
     ? eventsOf(entry, protocol, wishes)
-    : replay(recording.body, { pace, clock, trim: keeperOf(protocol, wishes), signal: left.signal });
+    : replay(sharedBytes(recording.body), { pace, clock, trim: keeperOf(protocol, wishes), signal: left.signal });
   const items = form.made(inSlices(withEnd(events, protocol), clock));
   return new Reading({ items, leave: () => left.abort() }, { signal });
 }
 
-/** The events that would have brought an answer. What is no answer of its protocol, an error, comes as one chunk. */
-function eventsOf(entry: Entry, protocol: StreamProtocol | undefined, wishes: StreamWishes): SseEvent[] {
+/** The events that would have brought an answer. Those of a long one are many objects, which each reader would have. */
+function eventsOf(entry: Entry, protocol: StreamProtocol | undefined, wishes: StreamWishes): Iterable<SseEvent> {
   const data = entry.text();
+  const events = disassembled(data, protocol, wishes);
+  return data.length < LONG ? events : eventsIn(sharedBytes(encodeText(events.map(formatEvent).join(""))));
+}
+
+function* eventsIn(recording: Uint8Array): Generator<SseEvent> {
+  for (const { event } of recordedEvents(recording)) yield event;
+}
+
+/** What is no answer of its protocol, an error, comes as one chunk. */
+function disassembled(data: string, protocol: StreamProtocol | undefined, wishes: StreamWishes): SseEvent[] {
   const answer = JSON.parse(data) as JsonObject;
   try {
     if (protocol !== undefined) return protocol.disassemble(answer, wishes);

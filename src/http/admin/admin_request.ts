@@ -62,9 +62,8 @@ export async function readAdminBody<S extends z.ZodType>(
 ): Promise<z.output<S>> {
   const type = context.req.header("Content-Type") ?? "";
   if (!/^application\/json\s*(?:;|$)/i.test(type)) {
-    throw new ApiError(415, "invalid_request_error", `A request to /admin is of the type application/json: ${type}`, {
-      code: "unsupported_media_type",
-    });
+    const message = `Cannot take a body whose type is ${type || "not said"}: send Content-Type: application/json`;
+    throw new ApiError(415, "invalid_request_error", message, { code: "unsupported_media_type" });
   }
   const { body } = await readRequestBody(context, limits);
   return readStrictBody(schema, body);

@@ -23,7 +23,7 @@ export const SESSION_COOKIE = "warmcache_session";
 const SCOPE = "status";
 
 /** A form is no larger than a request, and most are much smaller. */
-export type FormParts = Pick<ServerParts, "limits">;
+export type FormParts = { readonly limits: Pick<ServerParts["limits"], "maxBodyBytes"> };
 
 /**
  * Lets a request for a page pass, or sends its reader to log in first.
@@ -93,10 +93,12 @@ export function logIn(
   { apiKeys }: Pick<ServerParts, "apiKeys">,
   sessions: Sessions,
   key: string,
-): { readonly token: string } | { readonly problem: string } {
+): { readonly token: string } | { readonly problem: string; readonly code: string } {
   const holder = apiKeys?.holderOf(key);
-  if (holder === undefined) return { problem: "That is no API key of this server." };
-  if (!holder.scopes.has(SCOPE)) return { problem: `The API key ${holder.id} does not have the scope ${SCOPE}.` };
+  if (holder === undefined) return { problem: "That is no API key of this server.", code: "invalid_api_key" };
+  if (!holder.scopes.has(SCOPE)) {
+    return { problem: `The API key ${holder.id} does not have the scope ${SCOPE}.`, code: "insufficient_scope" };
+  }
   return { token: sessions.begin(holder) };
 }
 

@@ -37,12 +37,23 @@ export function dashboardRoutes(app: Hono, parts: ServerParts): void {
     }),
   );
 
+  // Where one looks for it who has not read on.
+  app.get("/dashboard", (context) => context.redirect("/", 303));
+
   app.get("/dashboard/events", admission, (context) => {
-    limits.streams.begin(watchOn(context));
+    const watched = watchOn(context);
+    limits.streams.begin(watched);
+    const over = new AbortController();
+    // Whoever asked with HEAD reads nothing, and so does not leave either.
+    watched.whenOver(() => over.abort());
     const { req } = context;
     const after = Number(req.header("Last-Event-ID") ?? req.query("after") ?? NaN);
     const known = Number.isSafeInteger(after) && after >= 0 ? after : observer.feed.last;
-    return newsResponse(observer.feed, { clock, after: known, closing: lifecycle.closing });
+    return newsResponse(observer.feed, {
+      clock,
+      after: known,
+      closing: AbortSignal.any([over.signal, lifecycle.closing]),
+    });
   });
 
   explorerRoutes(app, { ...parts, observer, pages }, admission);

@@ -21,7 +21,7 @@ export interface FollowOptions {
   readonly clock: Clock;
   /** The number of the event that the page knows already. */
   readonly after: number;
-  /** Aborted when the server ends. */
+  /** Aborted when there is to be no more: its reader has gone, or the server ends. */
   readonly closing: AbortSignal;
 }
 

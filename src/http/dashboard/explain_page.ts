@@ -56,6 +56,7 @@ ${problem === undefined ? NOTHING : markup`<p class="error" id="problem" role="a
       }" placeholder="${hint}" autocomplete="off"></div>`
     )
   }<button type="submit">Explain</button></div>
+<p class="note">An empty field means what it shows in grey. For a model of this server begin with one of its <a href="/dashboard/requests">stored requests</a>, which fills them in.</p>
 </form>
 ${finding !== undefined && "explanation" in finding ? explained(finding.explanation) : NOTHING}
 </div>`;

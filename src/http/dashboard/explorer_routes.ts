@@ -11,6 +11,7 @@ import { parseRequest } from "../../cache/request/raw_json.ts";
 import type { StoredRequest } from "../../cache/request/stored_request.ts";
 import { messageOf } from "../../runtime/message.ts";
 import { CacheError } from "../../store/error.ts";
+import { callerOf, requireScope } from "../auth.ts";
 import { ApiError } from "../errors.ts";
 import type { ServerParts } from "../parts.ts";
 import { visibleModels } from "../statistics.ts";
@@ -32,9 +33,17 @@ export interface ExplorerParts extends Pick<ServerParts, "cache" | "clock" | "li
   readonly pages: PageWriter;
 }
 
-/** Adds the routes, for whom `admission` lets pass. */
+/**
+ * Adds the routes, for whom `admission` lets pass. Where all share what is stored, these pages have everybody's words,
+ * which whoever only watches the server is not to see: they need what `/cache/explain` needs as well.
+ */
 export function explorerRoutes(app: Hono, parts: ExplorerParts, admission: MiddlewareHandler): void {
-  const { cache, clock, observer, pages } = parts;
+  const { cache, clock, observer, pages, sharedCache } = parts;
+  const reader: MiddlewareHandler = async (context, next) => {
+    const holder = callerOf(context);
+    if (sharedCache && holder !== undefined) requireScope(holder, "cache");
+    await next();
+  };
   const looking = (context: Context): Looking => ({ cache, clock, signal: context.req.raw.signal });
   /** The stored request that an address means. */
   const meant = async (context: Context, key: string): Promise<StoredRequest> => {
@@ -62,6 +71,7 @@ export function explorerRoutes(app: Hono, parts: ExplorerParts, admission: Middl
   app.get(
     REQUESTS,
     admission,
+    reader,
     pages.handler(async (context) => {
       const wanted = wordsOf(context);
       const owner = ownerOf(context, parts);
@@ -82,6 +92,7 @@ export function explorerRoutes(app: Hono, parts: ExplorerParts, admission: Middl
   app.get(
     `${REQUESTS}/:key`,
     admission,
+    reader,
     pages.handler(async (context) => {
       const request = await meant(context, context.req.param("key")!);
       const entry = await cache.stored(request);
@@ -93,6 +104,7 @@ export function explorerRoutes(app: Hono, parts: ExplorerParts, admission: Middl
   app.get(
     EXPLAIN,
     admission,
+    reader,
     pages.handler(async (context) => {
       const key = context.req.query("key");
       const question = key === undefined
@@ -104,6 +116,7 @@ export function explorerRoutes(app: Hono, parts: ExplorerParts, admission: Middl
   app.post(
     EXPLAIN,
     admission,
+    reader,
     pages.handler(async (context) => {
       const form = await readForm(context.req.raw, parts);
       const read = (name: string): string => form.get(name) ?? "";

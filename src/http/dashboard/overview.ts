@@ -5,7 +5,7 @@
  */
 
 import type { AllTime, CacheStatistics } from "../../cache/ledger/statistics.ts";
-import { curlCommand } from "../openapi/curl.ts";
+import { curlCommand } from "../curl.ts";
 import type { ServerParts } from "../parts.ts";
 import { visibleModels } from "../statistics.ts";
 import { happeningsSection } from "./happenings.ts";
@@ -87,7 +87,7 @@ async function firstSteps({ apiKeys, catalogue }: OverviewParts, origin: string)
   const needsKey = apiKeys !== undefined;
   const local = (await catalogue.list()).find(({ problem }) => problem === undefined)?.id;
   const command = local === undefined ? askThere(origin, needsKey) : askHere(origin, local, needsKey);
-  return markup`<section class="first" aria-labelledby="first-name">
+  return markup`<section id="first" class="first" aria-labelledby="first-name">
 <h2 id="first-name">Nothing was asked yet</h2>
 <p>${
     local === undefined

@@ -85,6 +85,7 @@ function header({ place, path, theme, session, version }: Frame): Html {
   }</ul>
 </nav>
 <div class="tools">
+<a href="/docs">API</a>
 <span class="version">v${version}</span>
 <form class="theme" method="post" action="/dashboard/theme">
 <input type="hidden" name="back" value="${path}">

@@ -40,7 +40,8 @@ function follow() {
     news.textContent = JSON.parse(event.data).text;
     refreshIn(soon);
   });
-  events.addEventListener("requests", () => refreshIn(atMost));
+  // The first at once, those that follow together.
+  events.addEventListener("requests", () => refreshIn(Math.max(soon, last + atMost - performance.now())));
   window.addEventListener("pagehide", () => events.close());
   // What is idle grows older without an event.
   setInterval(() => refreshIn(0), longest);
@@ -82,6 +83,12 @@ function follow() {
   }
 
   function place(page) {
+    const first = document.getElementById("first");
+    if (first && !page.getElementById("first") && !isSelected(first)) {
+      // Its button was pressed a moment ago, as a rule: what is looked at then is the page.
+      if (first.contains(document.activeElement)) document.getElementById("main").focus({ preventScroll: true });
+      first.remove();
+    }
     for (const part of document.querySelectorAll("[data-live]")) {
       const fresh = page.getElementById(part.id);
       // Nobody's place is taken from under the hands or the selection.
@@ -95,8 +102,12 @@ function follow() {
   }
 
   function isInUse(part) {
+    return part.contains(document.activeElement) || isSelected(part);
+  }
+
+  function isSelected(part) {
     const selection = getSelection();
-    return part.contains(document.activeElement) || (!selection.isCollapsed && part.contains(selection.anchorNode));
+    return !selection.isCollapsed && part.contains(selection.anchorNode);
   }
 }
 `;

@@ -206,9 +206,10 @@ tbody tr { border-top: 1px solid var(--line); }
 tbody th { font-weight: 400; color: var(--faint); }
 .requests th, .models th, .diff th { color: var(--ink); }
 thead th { color: var(--faint) !important; }
-.lists { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 2rem 2.75rem; }
+.lists { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 22rem), 1fr)); gap: 2rem; }
 .lists h3 { font-size: 0.875rem; margin-bottom: 0.25rem; }
-.requests td { vertical-align: top; padding-left: 0.9rem; }
+.requests td, .requests thead th + th { padding-left: 0.6rem; }
+.requests td { vertical-align: top; }
 .requests th:first-child { width: 99%; max-width: 0; }
 .model { display: block; overflow: hidden; text-overflow: ellipsis; font-weight: 550; }
 .requests .under code { font-size: 0.75rem; }
@@ -300,7 +301,7 @@ ins { background: var(--blush); color: var(--ember); font-weight: 600; }
   .ledger td { font-size: 0.8125rem; }
   .ledger tr > :nth-child(4) { display: none; }
   .ledger th:first-child, .ledger td:first-child { width: 34%; }
-  .requests td, .requests thead th + th { padding-left: 0.5rem; font-size: 0.8125rem; }
+  .requests td, .requests thead th + th { font-size: 0.8125rem; }
   .key { margin-left: 0; }
   .size { grid-template-columns: minmax(0, 1fr); gap: 0.35rem; }
   .models .wide { min-width: 9rem; }

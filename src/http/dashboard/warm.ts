@@ -90,10 +90,17 @@ function memory(
   limit: number,
 ): Html {
   const total = held.reduce((sum, model) => sum + measure(model), 0);
-  const of = limit === Infinity ? "no limit is set" : `of ${bytes(limit)}`;
+  // Without a limit a bar would be full whatever is held.
+  if (limit === Infinity) {
+    return markup`<div>
+<dt>${name}</dt>
+<dd><strong>${bytes(total)}</strong> <span class="faint">no limit is set</span></dd>
+</div>`;
+  }
+  const of = `of ${bytes(limit)}`;
   return markup`<div>
 <dt>${name}</dt>
-<dd><strong>${bytes(total)}</strong> ${limit === Infinity ? markup`<span class="faint">${of}</span>` : of}${
+<dd><strong>${bytes(total)}</strong> ${of}${
     gauge(
       `${name}: ${bytes(total)}, ${of}`,
       held.map((model) => ({
@@ -101,7 +108,7 @@ function memory(
         value: measure(model),
         look: "fill",
       })),
-      limit === Infinity ? total : limit,
+      limit,
     )
   }</dd>
 </div>`;

@@ -7,6 +7,7 @@
 import type { Context } from "hono";
 import { getCookie } from "hono/cookie";
 import { isFault, toApiError } from "../errors.ts";
+import { errorCodeOf, factsOf } from "../operations/watch_requests.ts";
 import type { ServerParts } from "../parts.ts";
 import { SESSION_COOKIE } from "./admission.ts";
 import { type Html, markup } from "./html.ts";
@@ -53,6 +54,7 @@ export class PageWriter {
         return await handle(context);
       } catch (error) {
         const { status, message } = this.#reported(error);
+        factsOf(context).errorCode = errorCodeOf(error);
         return await this.show(context, { title: "Error" }, problemPage(status, message), status);
       }
     };

@@ -47,6 +47,13 @@ function asset(name: string, type: string): Operation {
 /** Its routes. */
 export const DASHBOARD_OPERATIONS: readonly Operation[] = [
   pageAt("/", "The overview"),
+  {
+    method: "get",
+    path: "/dashboard",
+    tag: TAG,
+    summary: "Leads to the overview",
+    answers: { 303: { description: "To `/`." } },
+  },
   pageAt("/dashboard/requests", "Stored requests"),
   pageAt("/dashboard/requests/{key}", "A stored request and its answers", [{
     name: "key",

@@ -46,9 +46,11 @@ export function docsPage(document: OpenApiDocument, { origin, search }: DocsPage
         <header class="top">
           <div class="wrap">
             <h1>${info.title} API <small>${info.version}</small></h1>
-            <p class="lead">${prose(
-              info.description ?? "",
-            )} The same for programs: <a href="/openapi.json">openapi.json</a>.</p>
+            <p
+              class="lead">${prose(
+                info.description ?? "",
+              )} The same for programs: <a href="/openapi.json">openapi.json</a>. What the server does now:
+            <a href="/">the dashboard</a>.</p>
           </div>
         </header>
         <div class="bar">

@@ -5,7 +5,7 @@
  */
 
 import { html } from "hono/html";
-import { curlCommand } from "./curl.ts";
+import { curlCommand } from "../curl.ts";
 import type { OpenApiDocument } from "./document.ts";
 import { type Piece, prose, resolve, type Schema, schemaFields, typeOf } from "./schema_view.ts";
 

@@ -139,6 +139,7 @@ async function answer(passing: Passing, question: Question, parts: ServerParts):
     question,
     asker: askerOf({ headers, url: address.href }),
     options: { ...directives, provider: upstream.name, signal },
+    isServed: true,
     send: (body, signal) => askUpstream(upstream, { address, method: "POST", headers, body, signal }, parts),
   });
   const facts = { mode: directives.mode, forwardStatus: asked?.status, now: parts.clock.now() };

@@ -22,6 +22,7 @@ export const ERROR_CODES: Readonly<Record<string, string>> = {
   unknown_url: "no such route",
   method_not_allowed: "a route, but not for this method",
   method_not_supported: "a method that the proxy does not pass on",
+  body_not_supported: "a body with a method whose requests have none",
   websocket_not_supported: "the proxy passes none on",
   unsupported_media_type: "a body of a type that is not taken here",
   request_too_large: "a body that is too long",

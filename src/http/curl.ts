@@ -4,7 +4,7 @@
  * @module
  */
 
-import { KEY_HEADER } from "../auth.ts";
+import { KEY_HEADER } from "./auth.ts";
 
 /** What an example needs to know of a route, as OpenAPI has it. */
 export interface Example {
