@@ -4,9 +4,13 @@
  * @module
  */
 
+const DIGITS: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+
 /** Bytes in hexadecimal, lower-case. */
 export function hexOf(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  let text = "";
+  for (let at = 0; at < bytes.length; at++) text += DIGITS[bytes[at]!];
+  return text;
 }
 
 /** The bytes of hexadecimal digits, two for each. */
