@@ -21,7 +21,13 @@ export { CacheBackend, openCache, type OpenCacheOptions } from "./src/compose/op
 export type { TierOptions } from "./src/compose/open_store.ts";
 export type { RedisConnection, RedisTls } from "./src/store/redis/options.ts";
 export type { RemoteConnection } from "./src/store/remote/options.ts";
-export { type PruneOptions, ResponseCache, type ResponseCacheOptions } from "./src/cache/response_cache.ts";
+export {
+  type CacheVerifyOptions,
+  type PruneOptions,
+  ResponseCache,
+  type ResponseCacheOptions,
+} from "./src/cache/response_cache.ts";
+export type { ModelCheck, Problem, ProblemKind, Progress, VerifyOptions, VerifyReport } from "./src/store/verify.ts";
 export type { CacheCallOptions, CacheStatus, GetOptions, Keep, PutCallOptions } from "./src/cache/call_options.ts";
 export type { Difference } from "./src/cache/explain/differences.ts";
 export type { Entry, Usage } from "./src/cache/answer/entry.ts";

@@ -17,6 +17,7 @@ import { Productions } from "./flow/production.ts";
 import { Shelf } from "./flow/shelf.ts";
 import { Journal } from "./ledger/journal.ts";
 import { priceSamples } from "./ledger/pricing.ts";
+import type { Sha256 } from "./request/key.ts";
 import { RequestReader } from "./request/request_reader.ts";
 
 /** The parts of a cache. */
@@ -28,6 +29,7 @@ export interface CacheParts extends Pick<Stations, "journal" | "shelf" | "failur
   /** How answers are kept where a call does not say. */
   readonly keep: KeepDefaults;
   readonly reader: RequestReader;
+  readonly sha256: Sha256;
   readonly answering: Answering;
 }
 
@@ -52,6 +54,7 @@ export function cacheParts(settings: CacheSettings): CacheParts {
     store,
     namespace,
     keep,
+    sha256,
     reader: new RequestReader({ namespace, ignore, sha256 }, digestFile, clock),
     answering: new Answering(stations),
   };

@@ -10,6 +10,7 @@
 import { refuseUnknownOptions } from "../runtime/options.ts";
 import { CacheError } from "../store/error.ts";
 import type { Removed, Selection } from "../store/store.ts";
+import { type VerifyReport, verifyStore } from "../store/verify.ts";
 import type { Entry } from "./answer/entry.ts";
 import { storedAnswer } from "./answer/stored_answer.ts";
 import { EMBEDDINGS, type ItemKind, MODERATIONS } from "./batch/items.ts";
@@ -44,8 +45,9 @@ import { listed, type ListOptions, type StoredRequest, storedRequest } from "./r
 import type { StreamSource } from "./stream/live_stream.ts";
 import { streamParts } from "./stream/stream_parts.ts";
 import { STREAM_OPTIONS, streamChunks, streamEvents, type StreamOptions } from "./stream/streaming.ts";
+import { type CacheVerifyOptions, verification } from "./verification.ts";
 
-export type { PruneOptions, ResponseCacheOptions };
+export type { CacheVerifyOptions, PruneOptions, ResponseCacheOptions };
 
 /** Every answer a model gave, never bought twice. */
 export class ResponseCache implements AsyncDisposable {
@@ -363,6 +365,20 @@ export class ResponseCache implements AsyncDisposable {
     refuseUnknownOptions("explain a request", options, ["sees"]);
     this.#assertOpen();
     return await this.#calls.run(() => explainBody(this.#parts, body, scope, options.sees));
+  }
+
+  /**
+   * Looks at all that is stored, not only what is asked for: checksums, indexes, the pages of files, what belongs to
+   * nothing. Nothing is changed, and whoever uses the cache meanwhile is served: it works in slices of some milliseconds.
+   * What to do about what it finds is in `docs/repair.md`.
+   *
+   * @throws TypeError, RangeError for what means nothing; the reason of `signal`; CacheError when the store cannot be
+   * read at all, or the cache is `closed`.
+   */
+  async verify(options: CacheVerifyOptions = {}): Promise<VerifyReport> {
+    const asked = verification(options, this.#parts.sha256);
+    this.#assertOpen();
+    return await this.#calls.run(() => verifyStore(this.#parts.store, asked));
   }
 
   /**

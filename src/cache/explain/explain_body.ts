@@ -32,6 +32,6 @@ export async function explainBody(
 /** Which of the inputs of a request is the first that is not there; the first of all where all are. */
 async function firstMissing({ store }: CacheParts, requests: readonly CacheRequest[]): Promise<number> {
   if (requests.length <= 1) return 0;
-  const found = await store.lookup(requests[0]!.model, requests.map(({ key }) => ({ key, samples: 1 })));
+  const found = await store.lookup(requests[0]!.model, requests.map(({ key }) => ({ key, samples: 1, peek: true })));
   return Math.max(0, found.findIndex(({ entries }) => entries.length === 0));
 }

@@ -51,7 +51,7 @@ export async function explainRequest(
 ): Promise<Explanation> {
   const { model } = request;
   const record = request.record();
-  const [found] = await store.lookup(model, [{ key: record.key, samples: Number.MAX_SAFE_INTEGER }]);
+  const [found] = await store.lookup(model, [{ key: record.key, samples: Number.MAX_SAFE_INTEGER, peek: true }]);
   const failed = await failures.last(request);
   const asked = { ...record, body: JSON.parse(decodeText(record.body)) };
   const sameModel = await nearestSeen(store, record.sketch, sees, model);

@@ -41,6 +41,7 @@ import type {
   StoreSize,
   Want,
 } from "../store.ts";
+import { Findings, type VerifyOptions, type VerifyReport } from "../verify.ts";
 import { findIn, MISS, RUINED, withAdded, withoutExpired } from "./bin.ts";
 import { BinReader } from "./bin_reader.ts";
 import { toCacheError } from "./failure.ts";
@@ -52,6 +53,7 @@ import { Removal } from "./removal.ts";
 import type { SurveyPlace } from "./survey.ts";
 import { Survey } from "./survey.ts";
 import { Turns } from "./turns.ts";
+import { verifyBins } from "./verify.ts";
 
 /** Where and how to store. */
 export interface FileStoreOptions {
@@ -133,6 +135,7 @@ class FileStore implements Store {
   };
   readonly #settings: WriterSettings;
   readonly #keepExpired: Milliseconds;
+  readonly #place: SurveyPlace;
   readonly #survey: Survey;
   readonly #removal: Removal;
   readonly #leftovers: Leftovers;
@@ -149,6 +152,7 @@ class FileStore implements Store {
     this.#keepExpired = keepExpired;
     const { runtime, reader } = settings;
     const place: SurveyPlace = { runtime, directory, reader, folderOf: (model) => this.#folderOf(model) };
+    this.#place = place;
     this.#survey = new Survey(place);
     this.#removal = new Removal(place, this.#failures, (folder, key, change) => this.#change(folder, key, change));
     this.#leftovers = new Leftovers(runtime);
@@ -199,6 +203,16 @@ class FileStore implements Store {
     } catch (error) {
       throw toCacheError(error);
     }
+  }
+
+  async verify(options: VerifyOptions): Promise<VerifyReport> {
+    this.#refuseClosed("verify what is stored");
+    const findings = new Findings(this, options);
+    await verifyBins(this.#place, options, findings).catch((error) => {
+      options.signal?.throwIfAborted();
+      throw toCacheError(error);
+    });
+    return findings.report;
   }
 
   async size(): Promise<StoreSize> {

@@ -57,9 +57,9 @@ export class Survey {
   /** The requests that are stored; see the store's contract. */
   async *list({ model, namespace }: Pick<Selection, "model" | "namespace">): AsyncGenerator<ListedRequest> {
     for await (const { bin } of this.#bins(model)) {
-      const record = bin?.question()?.record;
-      if (!bin || !record || (namespace !== undefined && namespace !== record.namespace)) continue;
-      yield { model: bin.model, request: record };
+      const question = bin?.question();
+      if (!bin || !question || (namespace !== undefined && namespace !== question.record.namespace)) continue;
+      yield { model: bin.model, request: question.record, tags: [...question.tags] };
     }
   }
 

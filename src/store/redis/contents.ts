@@ -10,6 +10,7 @@ import { hexOf } from "../../runtime/hex.ts";
 import type { RowTools } from "../sqlite/entry_row.ts";
 import { NearestSketches } from "../nearest.ts";
 import type { ListedRequest, Removed, RequestRecord, Selection, StoreSize } from "../store.ts";
+import type { Findings, VerifyOptions } from "../verify.ts";
 import type { Reply } from "./driver.ts";
 import type { KeyParts, Keys, Kind } from "./keys.ts";
 import type { Link } from "./link.ts";
@@ -17,6 +18,7 @@ import { Refusal } from "./refusal.ts";
 import type { Script } from "./scripts.ts";
 import type { Label } from "./values.ts";
 import { outcomeNumber, readLabel, readRequestElement } from "./values.ts";
+import { verifyList } from "./verify.ts";
 
 /** A key that was found. */
 interface Place extends KeyParts {
@@ -50,7 +52,8 @@ export class Contents {
         for (const found of await this.#read("list requests", fresh.slice(first, first + REQUESTS_TOGETHER))) {
           const { label, request } = found;
           if (model !== undefined && label.model !== model) continue;
-          if (namespace === undefined || request.namespace === namespace) yield { model: label.model, request };
+          if (namespace !== undefined && request.namespace !== namespace) continue;
+          yield { model: label.model, request, tags: label.tags };
         }
       }
     }
@@ -103,6 +106,25 @@ export class Contents {
     }
     for (const kind of ["e", "f"] as const) totalBytes += await this.#memory(kind);
     return { entries, bodyBytes, storedBytes, totalBytes };
+  }
+
+  /** See `Store.verify`: every list, whole, one at a time, since each may be long. */
+  async verify(options: VerifyOptions, findings: Findings): Promise<void> {
+    const { model, onProgress, signal } = options;
+    const tried = "verify the store";
+    const seen = new Set<string>();
+    for await (const page of this.#places(tried, "e", model)) {
+      for (const { route, key, hex } of page) {
+        signal?.throwIfAborted();
+        if (seen.has(key)) continue;
+        seen.add(key);
+        const [reply] = await this.#link.send(tried, [{ route, key, args: ["LRANGE", key, "0", "-1"] }]);
+        const elements = this.#soundReply(tried, reply!);
+        const bytes = Array.isArray(elements) ? elements.filter((element) => element instanceof Uint8Array) : undefined;
+        if (bytes?.length !== 0) verifyList({ key, hex, elements: bytes }, options, this.#tools, findings);
+        onProgress?.({ done: seen.size, unit: "requests" });
+      }
+    }
   }
 
   /** What the keys of a kind take, by Redis's own account. */

@@ -29,6 +29,7 @@ import type {
   StoreSize,
   Want,
 } from "../store.ts";
+import { Findings, type VerifyOptions, type VerifyReport } from "../verify.ts";
 import { RedisClaims } from "./claims.ts";
 import { Contents } from "./contents.ts";
 import type { Argument } from "./driver.ts";
@@ -163,6 +164,13 @@ class RedisStore implements Store {
   async *list(selection: Pick<Selection, "model" | "namespace"> = {}): AsyncGenerator<ListedRequest> {
     this.#assertOpen("list requests");
     yield* this.#contents.list(selection);
+  }
+
+  async verify(options: VerifyOptions): Promise<VerifyReport> {
+    this.#assertOpen("verify what is stored");
+    const findings = new Findings(this, options);
+    await this.#contents.verify(options, findings);
+    return findings.report;
   }
 
   async size(): Promise<StoreSize> {

@@ -65,6 +65,7 @@ export interface Label {
   readonly storedBytes: number;
   readonly model: string;
   readonly namespace: string;
+  readonly tags: readonly string[];
 }
 
 /** Why an element is no answer. */
@@ -143,10 +144,10 @@ export function readLabel(element: Uint8Array): Label | undefined {
     words.push(decoder.decode(element.subarray(at + 4, end)));
     at = end;
   }
-  const [model, namespace] = words;
+  const [model, namespace, ...tags] = words;
   if (model === undefined || namespace === undefined) return undefined;
   const sketch = element.slice(2, 2 + SKETCH_BYTES);
-  return { sketch, entries: number(0), bodyBytes: number(1), storedBytes: number(2), model, namespace };
+  return { sketch, entries: number(0), bodyBytes: number(1), storedBytes: number(2), model, namespace, tags };
 }
 
 /** Over the head, the model's name and the row's own checksum, which stands at its end. */
