@@ -12,6 +12,7 @@
  * - `foreign_file`: the file is not a cache of ours, or no database at all; it was not touched.
  * - `unavailable`: the directory or file cannot be used (permissions, full disk, I/O error); `cause` has the reason.
  * - `corrupt`: the file's structure is broken.
+ * - `read_only`: the store, such as a pack, takes nothing and loses nothing; put another one in front of it.
  * - `closed`: the cache was closed.
  * - `replay_miss`: the mode is `replay` and the answer is not there; the message says what comes nearest.
  * - `call_failed`: the call was made before, or by another process, and failed; `cause` has its message, and its `status`
@@ -24,6 +25,7 @@ export type CacheErrorCode =
   | "foreign_file"
   | "unavailable"
   | "corrupt"
+  | "read_only"
   | "closed"
   | "replay_miss"
   | "call_failed"

@@ -7,6 +7,7 @@
 
 import type { Milliseconds } from "../runtime/runtime.ts";
 import type { CacheError } from "./error.ts";
+import type { VerifyOptions, VerifyReport } from "./verify.ts";
 
 /** SHA-256 of a canonical request: 32 bytes. */
 export type Key = Uint8Array;
@@ -104,6 +105,11 @@ export interface Want {
   readonly samples: number;
   /** How long after its time a row is still wanted; 0 by default. Whoever asks so looks at `expires`. */
   readonly grace?: Milliseconds;
+  /**
+   * It is only looked at, by whoever goes through all that is stored, and so is not used: a store that has to make room
+   * goes by what was not used for longest. One that cannot tell may count it all the same.
+   */
+  readonly peek?: true;
   /** The request whose key it is, for a store that keeps a copy of what it finds elsewhere. Made when asked for. */
   readonly record?: () => RequestRecord;
 }
@@ -200,6 +206,8 @@ export interface ListedRequest {
   readonly model: string;
   /** What was asked. */
   readonly request: RequestRecord;
+  /** The words that {@link PutOptions.tags} has given it, in any order; absent where the store cannot tell. */
+  readonly tags?: readonly string[];
 }
 
 /** What went wrong behind a call that was answered all the same. */
@@ -294,14 +302,24 @@ export interface Store {
    * where nothing can.
    */
   onFault?(listener: (fault: StoreFault) => void): void;
+  /** Present where nothing can be put or removed: both throw {@link CacheError} `read_only`. */
+  readonly isReadOnly?: true;
   /** Absent where nobody else can be using the store. */
   readonly claims?: Claims;
   /** Absent where failures are not remembered. */
   readonly failures?: Failures;
   /** Absent where nothing outlives the process. */
   readonly ledger?: DailyLedger;
+  /**
+   * Looks at all that is stored, not only what is asked for, and changes nothing. Absent where a lookup sees as much.
+   *
+   * @throws the signal's reason.
+   */
+  verify?(options: VerifyOptions): Promise<VerifyReport>;
   /** How much is stored now. */
   size(): MaybePromise<StoreSize>;
+  /** The same by model; what is of no model in particular is left out. Absent where that cannot be told apart. */
+  modelSizes?(): MaybePromise<ReadonlyMap<string, StoreSize>>;
   /** Writes out what waits and lets go of every file. Closing twice is no error. */
   close(): MaybePromise<void>;
 }

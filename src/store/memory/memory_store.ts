@@ -90,8 +90,10 @@ class MemoryStore implements Store {
 
   lookup(model: string, wants: readonly Want[]): readonly Found[] {
     this.#assertOpen("look up");
-    return wants.map(({ key, samples, grace = 0 }) => {
-      return this.#find(this.#shelved.get(placeOf(model, key))?.rows ?? [], samples, grace);
+    return wants.map(({ key, samples, grace = 0, peek = false }) => {
+      const place = placeOf(model, key);
+      const shelved = peek ? this.#shelved.peek(place) : this.#shelved.get(place);
+      return this.#find(shelved?.rows ?? [], samples, grace);
     });
   }
 
@@ -156,7 +158,8 @@ class MemoryStore implements Store {
   async *list(selection: Pick<Selection, "model" | "namespace"> = {}): AsyncGenerator<ListedRequest> {
     this.#assertOpen("list requests");
     for (const shelved of [...this.#shelved.values()]) {
-      if (fitsRequest(shelved, selection)) yield { model: shelved.model, request: copyOf(shelved.request) };
+      const { model, request, tags } = shelved;
+      if (fitsRequest(shelved, selection)) yield { model, request: copyOf(request), tags: [...tags] };
     }
   }
 
@@ -166,6 +169,17 @@ class MemoryStore implements Store {
     const bytes = bytesOf(rows);
     const totalBytes = this.#shelved.calculatedSize + this.#failures.bytes;
     return { entries: rows.length, bodyBytes: bytes, storedBytes: bytes, totalBytes };
+  }
+
+  modelSizes(): ReadonlyMap<string, StoreSize> {
+    this.#assertOpen("measure");
+    const byModel = Map.groupBy(this.#shelved.values(), ({ model }) => model);
+    return new Map([...byModel].map(([model, shelved]) => {
+      const rows = shelved.flatMap(({ rows }) => rows);
+      const bytes = bytesOf(rows);
+      const totalBytes = shelved.reduce((sum, each) => sum + sizeOf(each), 0);
+      return [model, { entries: rows.length, bodyBytes: bytes, storedBytes: bytes, totalBytes }];
+    }));
   }
 
   close(): void {

@@ -39,10 +39,21 @@ export class AgeHistogram {
     return Math.min(LAST_STEP, 1 + Math.floor(Math.log2(age) * STEPS));
   }
 
+  /** The latest time that lies in this step or in an older one, or a millisecond later: steps are rounded. */
+  latestOf(step: number): Milliseconds {
+    return step === 0 ? Infinity : this.#now - 2 ** ((step - 1) / STEPS) + 1;
+  }
+
   /** Adds bytes that were last used then. */
   add(used: Milliseconds, bytes: number): void {
     this.#steps[this.stepOf(used)]! += bytes;
     this.total += bytes;
+  }
+
+  /** Adds all that another has, of ages measured from the same time, `scale` times. */
+  addAll(other: AgeHistogram, scale: number): void {
+    for (const [step, bytes] of other.#steps.entries()) this.#steps[step]! += bytes * scale;
+    this.total += other.total * scale;
   }
 
   /** Which ones to remove so that at least `bytes` go, the least recently used first. */

@@ -6,18 +6,24 @@
  * @module
  */
 
-import type { Key } from "../store.ts";
 import type { Cutoff } from "./age_histogram.ts";
 import { AgeHistogram } from "./age_histogram.ts";
 import type { Databases } from "./databases.ts";
 import type { DiskUse } from "./disk_use.ts";
-import { evictSome, FIRST_KEY, weighSome } from "./eviction.ts";
+import { evictSome } from "./eviction.ts";
 import type { ModelDatabase } from "./model_database.ts";
 import type { Place } from "./model_list.ts";
 import { modelsIn } from "./model_list.ts";
+import { RequestSample } from "./request_sample.ts";
 import { lockRoom } from "./room_lock.ts";
 import { Slices } from "./slices.ts";
 import { sum } from "./sum.ts";
+
+/**
+ * Where only a sample was weighed, requests may go that belong to so much more than the oldest. Were it less, a cutoff that
+ * is a little too early would have all be looked through for nothing.
+ */
+const UNSURE = 1 / 64;
 
 /** What room is made with. */
 export interface ClearanceParts {
@@ -88,31 +94,37 @@ export class Clearance {
     }
     const excess = (): number => sum(stays.values()) + sum(used.values()) - target;
     if (excess() <= 0) return false;
-    const histogram = new AgeHistogram(this.#place.runtime.clock.now());
-    for (const model of used.keys()) {
-      let after: Key | undefined = FIRST_KEY;
-      while (after) {
-        const from: Key = after;
-        after = await this.#slice(model, ({ connection }) => weighSome(connection, histogram, from));
-      }
+    const now = this.#place.runtime.clock.now();
+    const histogram = new AgeHistogram(now);
+    // What a database takes beyond what was weighed of it: for the most, requests that are no part of the sample.
+    const scales = new Map<string, number>();
+    let isWhole = true;
+    for (const [model, bytes] of used) {
+      const sample = new RequestSample(now);
+      while (await this.#slice(model, ({ connection }) => sample.some(connection)));
+      if (sample.ages.total === 0) continue;
+      isWhole &&= sample.isWhole;
+      scales.set(model, bytes / sample.ages.total);
+      histogram.addAll(sample.ages, bytes / sample.ages.total);
     }
     if (histogram.total === 0) return false;
-    let cutoff: Cutoff = histogram.cutoff(excess() * histogram.total / sum(used.values()));
+    let cutoff: Cutoff = histogram.cutoff(excess() + (isWhole ? 0 : histogram.total * UNSURE));
     let evicted = 0;
-    for (const model of used.keys()) {
-      let after: Key | undefined = FIRST_KEY;
-      while (after && excess() > 0) {
-        const from: Key = after;
+    for (const [model, scale] of scales) {
+      let after: number | undefined = 0;
+      while (after !== undefined && excess() > 0) {
+        const from: number = after;
+        const limit: Cutoff = { step: cutoff.step, bytes: cutoff.bytes / scale };
         const passed = await this.#slice(model, ({ accesses, remover, vacuum }) => {
           accesses.work();
-          const passed = evictSome(remover, histogram, cutoff, from);
+          const passed = evictSome(remover, histogram, limit, from);
           used.set(model, vacuum.size().used);
           return passed;
         });
         after = passed?.last;
         if (!passed) continue;
         evicted += passed.answers;
-        cutoff = { step: cutoff.step, bytes: cutoff.bytes - passed.tied };
+        cutoff = { step: cutoff.step, bytes: cutoff.bytes - passed.tied * scale };
         if (!this.#goOn(model)) break;
       }
     }

@@ -88,7 +88,7 @@ export class EveryDatabase {
         while (!walk.isDone) {
           const some = await this.#slices.use(each, "list the requests in", ({ connection }) => walk.some(connection));
           if (some === undefined) break;
-          for (const request of some) yield { model: each, request };
+          for (const listed of some) yield { model: each, ...listed };
         }
       } catch (error) {
         failed.push(toCacheError(error));

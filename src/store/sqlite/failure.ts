@@ -27,11 +27,14 @@ const HARMLESS: ReadonlySet<string> = new Set([
   "SQLITE_TOOBIG",
 ]);
 
+/** What to do about a broken file: the rest of it is not lost (docs/repair.md). */
+const ADVICE = "close the cache and run `deno task cache repair`, which keeps what is there";
+
 /** Any failure as a {@link CacheError}. */
 export function toCacheError(error: unknown): CacheError {
   if (error instanceof CacheError) return error;
   const code = error instanceof SqliteError ? CODES[error.code] : undefined;
-  const message = messageOf(error);
+  const message = code === "corrupt" ? `${messageOf(error)}; ${ADVICE}` : messageOf(error);
   return new CacheError(code ?? "unavailable", message, { cause: error });
 }
 

@@ -144,7 +144,7 @@ export class ModelDatabase {
       const found: Found[] = [];
       for (const want of wants) {
         const each = this.#tables.entries.find(want, now);
-        if (each.entries.length > 0) {
+        if (each.entries.length > 0 && !want.peek) {
           this.accesses.count(want.key, now);
           this.connection.isChanged = true;
         }

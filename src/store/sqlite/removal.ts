@@ -37,12 +37,10 @@ const LOOKED_AT = 128;
 const MOST_LOOKED_AT = 2048;
 
 /** What may be there though no answer is: failures of calls that never gave one, counts of hits that came late. */
-const REST: readonly string[] = ["request", "failure", "access", "tag"].map((table) => {
-  const id = table === "tag" ? "(tag, key)" : "rowid";
-  const lonely = `NOT EXISTS (SELECT 1 FROM entry WHERE entry.key = ${table}.key)`;
-  return `DELETE FROM ${table} WHERE ${id} IN (SELECT ${id === "rowid" ? id : "tag, key"} FROM ${table} ` +
-    `WHERE ${lonely} LIMIT ?)`;
-});
+const REST: readonly string[] = ["request", "failure", "access", "tag"].map((table) =>
+  `SELECT key, NOT EXISTS (SELECT 1 FROM entry WHERE entry.key = ${table}.key) FROM ${table} WHERE key > ? ` +
+  "ORDER BY key LIMIT ?"
+);
 
 /** What one slice has found. */
 interface Slice {
@@ -69,6 +67,8 @@ export class Removal {
   #below = Number.MAX_SAFE_INTEGER;
   /** Which of {@link REST} is removed now; `undefined` while there are answers. */
   #rest: number | undefined;
+  /** The last key in it that was looked at. */
+  #restKey: Key = new Uint8Array(0);
 
   /**
    * Removes from one database what `selection` says; its `model` is for whoever chooses the database.
@@ -184,15 +184,30 @@ export class Removal {
     };
   }
 
+  /** Others may have put so much meanwhile that looking for what they have not put takes long. */
   #removeRest(remover: EntryRemover, rest: number): void {
     const { connection } = remover;
-    const statement = connection.statement(REST[rest]!);
-    const removed = connection.write(() => {
-      const rows = statement.run(remover.most);
-      remover.dropLateSketches();
-      return rows;
-    });
-    if (removed === remover.most) return;
+    const { clock } = connection;
+    connection.enterReading(clock.now());
+    const select = connection.statement(REST[rest]!);
+    const end = clock.monotonic() + LONGEST_LOOK;
+    const lonely: Key[] = [];
+    let [last, isEnd] = [this.#restKey, false];
+    do {
+      const rows = select.all(last, remover.most);
+      isEnd = rows.length < remover.most;
+      for (const [key, isLonely] of rows) if (isLonely === 1) lonely.push(key as Key);
+      last = rows.at(-1)?.[0] as Key ?? last;
+    } while (!isEnd && lonely.length === 0 && clock.monotonic() <= end);
+    if (lonely.length > 0) {
+      connection.write(() => {
+        for (const key of lonely) remover.forget(key);
+        remover.dropLateSketches();
+      });
+    }
+    this.#restKey = last;
+    if (!isEnd) return;
+    this.#restKey = new Uint8Array(0);
     if (rest + 1 < REST.length) this.#rest = rest + 1;
     else this.done = true;
   }

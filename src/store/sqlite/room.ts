@@ -24,6 +24,8 @@ const FULL = 0.94;
 const HIGH = 0.925;
 const MIDDLE = 0.915;
 const LOW = 0.9;
+/** No more than that is made at once: whoever waits waits for so many requests to be removed, however large the cache. */
+const BITE_BYTES = 8 * 1024 * 1024;
 /** A put writes its bytes into the log, from where they are moved into the database, … */
 const COPIES = 2;
 /** … and some pages of tables and indexes. */
@@ -180,7 +182,8 @@ export class Room {
   /** Makes room, for an answer that costs so much too; returns whether that helped. */
   #free(cost: number): Promise<boolean> {
     const wanted = this.#maxBytes * FULL - cost;
-    return this.#clearance.clear(Math.min(this.#maxBytes * MIDDLE, wanted), Math.min(this.#maxBytes * LOW, wanted));
+    const target = Math.max(this.#maxBytes * LOW, this.#use.taken - BITE_BYTES);
+    return this.#clearance.clear(Math.min(this.#maxBytes * MIDDLE, wanted), Math.min(target, wanted));
   }
 
   #startWaiting(): void {

@@ -33,6 +33,7 @@ import type {
   StoreSize,
   Want,
 } from "../store.ts";
+import type { VerifyOptions, VerifyReport } from "../verify.ts";
 import { AmountsByDay } from "./amounts_by_day.ts";
 import { bytesOnDisk } from "./bytes_on_disk.ts";
 import { SqliteClaims } from "./claims.ts";
@@ -45,7 +46,9 @@ import { toCacheError } from "./failure.ts";
 import { SqliteFailures } from "./failures.ts";
 import { SqliteLedger } from "./ledger.ts";
 import { measureSome } from "./measured.ts";
+import { modelsIn } from "./model_list.ts";
 import { Room } from "./room.ts";
+import { verifyDatabases } from "./verify.ts";
 
 /** Where and how to store. */
 export interface SqliteStoreOptions {
@@ -199,22 +202,25 @@ class SqliteStore implements Store {
     return this.#room ? this.#room.admit(put, write) : write();
   }
 
+  verify(options: VerifyOptions): Promise<VerifyReport> {
+    return verifyDatabases(this.#databases, this.#settings, options);
+  }
+
   async size(): Promise<StoreSize> {
     const total = { entries: 0, bodyBytes: 0, storedBytes: 0, totalBytes: 0 };
-    const { files } = this.#settings.runtime;
-    await this.#databases.readEach(async (path) => {
-      total.totalBytes += await bytesOnDisk(files, path);
-      let after = 0;
-      return (driver) => {
-        const { last, ...some } = measureSome(driver, after);
-        total.entries += some.entries;
-        total.bodyBytes += some.bodyBytes;
-        total.storedBytes += some.storedBytes;
-        after = last ?? after;
-        return last !== undefined;
-      };
-    });
+    for (const size of (await this.#sizes()).values()) {
+      total.entries += size.entries;
+      total.bodyBytes += size.bodyBytes;
+      total.storedBytes += size.storedBytes;
+      total.totalBytes += size.totalBytes;
+    }
     return total;
+  }
+
+  async modelSizes(): Promise<ReadonlyMap<string, StoreSize>> {
+    const { models } = await modelsIn(this.#databases, this.#settings);
+    const sizes = await this.#sizes();
+    return new Map([...models].flatMap(([path, model]) => sizes.has(path) ? [[model, sizes.get(path)!]] : []));
   }
 
   remove(selection: Selection): Promise<Removed> {
@@ -247,6 +253,26 @@ class SqliteStore implements Store {
   close(): Promise<void> {
     this.#room?.open();
     return this.#databases.close();
+  }
+
+  /** By the paths of the databases. */
+  async #sizes(): Promise<Map<string, StoreSize>> {
+    const sizes = new Map<string, StoreSize>();
+    const { files } = this.#settings.runtime;
+    await this.#databases.readEach(async (path) => {
+      const size = { entries: 0, bodyBytes: 0, storedBytes: 0, totalBytes: await bytesOnDisk(files, path) };
+      sizes.set(path, size);
+      let after = 0;
+      return (driver) => {
+        const { last, ...some } = measureSome(driver, after);
+        size.entries += some.entries;
+        size.bodyBytes += some.bodyBytes;
+        size.storedBytes += some.storedBytes;
+        after = last ?? after;
+        return last !== undefined;
+      };
+    });
+    return sizes;
   }
 }
 

@@ -27,6 +27,7 @@ import type {
   StoreSize,
   Want,
 } from "../store.ts";
+import { type VerifyOptions, type VerifyReport, verifyStore } from "../verify.ts";
 import { Copies, type Stamp } from "./copies.ts";
 import { isBorrowed } from "./borrowed.ts";
 import { placeOf } from "../place.ts";
@@ -60,6 +61,7 @@ export class FrontedStore implements Store {
   readonly ledger?: DailyLedger;
   readonly stamp?: (model: string, key: Key) => Stamp;
   readonly onFault?: (listener: (fault: StoreFault) => void) => void;
+  readonly modelSizes?: () => MaybePromise<ReadonlyMap<string, StoreSize>>;
   readonly #below: Store;
   readonly #copies: Copies;
   readonly #readings = new Readings();
@@ -74,6 +76,7 @@ export class FrontedStore implements Store {
     if (below.ledger !== undefined) this.ledger = below.ledger;
     if (below.stamp !== undefined) this.stamp = (model, key) => below.stamp!(model, key);
     if (below.onFault !== undefined) this.onFault = (listener) => below.onFault!(listener);
+    if (below.modelSizes !== undefined) this.modelSizes = () => below.modelSizes!();
   }
 
   lookup(model: string, wants: readonly Want[]): MaybePromise<readonly Found[]> {
@@ -119,6 +122,11 @@ export class FrontedStore implements Store {
 
   list(selection?: Pick<Selection, "model" | "namespace">): AsyncIterable<ListedRequest> {
     return this.#below.list(selection);
+  }
+
+  /** Of what lies below: the front only has copies of it. */
+  verify(options: VerifyOptions): Promise<VerifyReport> {
+    return verifyStore(this.#below, options);
   }
 
   size(): MaybePromise<StoreSize> {

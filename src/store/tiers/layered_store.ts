@@ -6,6 +6,7 @@
  * @module
  */
 
+import { messageOf } from "../../runtime/message.ts";
 import type { Clock } from "../../runtime/runtime.ts";
 import { CacheError } from "../error.ts";
 import { refuseOddSketch } from "../limits.ts";
@@ -29,6 +30,7 @@ import type {
   StoreSize,
   Want,
 } from "../store.ts";
+import { Findings, type VerifyOptions, type VerifyReport, verifyStore } from "../verify.ts";
 import { BackFill } from "./back_fill.ts";
 import { BACK_FILLED, type CopyUp, copyUp } from "./copy_up.ts";
 import type { Stamp } from "./copies.ts";
@@ -150,6 +152,7 @@ export class LayeredStore implements Store {
           if (placement === "replace_all") tier.outdated.delete(place);
         }, (error, tier) => {
           if (placement !== "append") tier.outdated.set(place, missed);
+          if (tier.store.isReadOnly) return;
           if (asked.has(tier)) return this.#report("write_failed", model, error);
           tier.offer((store) => store.put(model, own, added, placement, options), error).then(
             () => taken(tier),
@@ -212,6 +215,22 @@ export class LayeredStore implements Store {
     yield* listed(this.#tiers, { tried: "list requests", patience: PATIENCE }, selection);
   }
 
+  /** Of all tiers, one after the other, as long as it takes; of one that cannot be read it says so. */
+  async verify(options: VerifyOptions): Promise<VerifyReport> {
+    this.#refuseClosed("verify");
+    const findings = new Findings(this, options);
+    for (const { store } of this.#tiers) {
+      try {
+        findings.join(await verifyStore(store, options));
+      } catch (error) {
+        options.signal?.throwIfAborted();
+        const what = `${store.name} in ${store.location}: ${messageOf(error)}`;
+        findings.add({ kind: "skipped", model: null, key: null, sample: null, what });
+      }
+    }
+    return findings.report;
+  }
+
   /** Of the first tier that keeps its answers, or of another if it does not say: what all of them hold, none knows. */
   async size(): Promise<StoreSize> {
     this.#refuseClosed("measure");
@@ -256,7 +275,7 @@ export class LayeredStore implements Store {
 
   #keepCopy(copy: CopyUp): Promise<void> {
     // An answer may come so late that nobody can keep it any more.
-    if (this.#isOver) return Promise.resolve();
+    if (this.#isOver || copy.to.store.isReadOnly) return Promise.resolve();
     const mayBeKept = (): boolean => this.#removals === 0 && copy.mayBeKept();
     const bytes = copy.below.reduce((sum, { storedBytes }) => sum + storedBytes, 0);
     return this.#backFill.copy(copy.place, bytes, async () => {

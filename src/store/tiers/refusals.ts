@@ -6,7 +6,7 @@
 
 import { CacheError, type CacheErrorCode } from "../error.ts";
 
-const REFUSALS: ReadonlySet<CacheErrorCode> = new Set(["locked", "newer_schema", "foreign_file"]);
+const REFUSALS: ReadonlySet<CacheErrorCode> = new Set(["locked", "newer_schema", "foreign_file", "read_only"]);
 
 /** Whether a store refused one model's entries, for it is somebody else's. The store itself is well. */
 export function isRefusal(error: unknown): boolean {

@@ -32,6 +32,16 @@ export function testList({ describe, check }: StoreSuite): void {
       same(await listed(shelf), ["M 1", "m 1", "m/2 1"]);
     });
 
+    check("says which tags a request was given, each once, where it can tell", async (shelf) => {
+      await shelf.put(keyOf(1), [shelf.entry("a")], "append", MODEL, {}, { tags: ["run", "é"] });
+      await shelf.put(keyOf(1), [shelf.entry("b")], "append", MODEL, {}, { tags: ["later", "run"] });
+      await shelf.put(keyOf(2), [shelf.entry("x")]);
+      const tags = (await everything(shelf)).map(({ tags }) => tags);
+      if (tags.every((said) => said === undefined)) return;
+      same(tags.map((said) => present(said, "the tags of every request").length).toSorted(), [0, 3]);
+      same(tags.flatMap((said) => [...said!]).toSorted(), ["later", "run", "é"].toSorted());
+    });
+
     check("gives those of one model", async (shelf) => {
       for (const model of ["m", "M", "m2"]) await shelf.put(keyOf(1), [shelf.entry("x")], "append", model);
       same(await listed(shelf, { model: "m" }), ["m 1"]);

@@ -30,6 +30,16 @@ export function testSize({ describe, check }: StoreSuite): void {
       same({ entries, bodyBytes }, { entries: 1, bodyBytes: 1 });
     });
 
+    check("tells models apart, where it can", async (shelf) => {
+      await shelf.put(keyOf(1), [shelf.entry("12345"), shelf.entry("123")]);
+      await shelf.put(keyOf(2), [shelf.entry("12")], "append", "another");
+      const sizes = await shelf.store.modelSizes?.();
+      if (sizes === undefined) return;
+      const { entries, bodyBytes } = sizes.get("another")!;
+      same({ entries, bodyBytes }, { entries: 1, bodyBytes: 2 });
+      same([...sizes.values()].reduce((sum, size) => sum + size.entries, 0), (await shelf.store.size()).entries);
+    });
+
     check("takes in all of what is stored", async (shelf) => {
       await shelf.put(keyOf(1), [{ ...shelf.entry(""), body: noise(50_000) }]);
       const { storedBytes, totalBytes } = await shelf.store.size();

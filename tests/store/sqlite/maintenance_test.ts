@@ -53,6 +53,17 @@ describe("access counts", () => {
     assert.deepEqual(accessesIn(path), [[keyOf("a"), 1, NOW], [keyOf("b"), 3, NOW]]);
   });
 
+  it("are not of what is only looked at", async () => {
+    const directory = await temporaryFolder();
+    const store = await openStore(directory, { runtime: sleeper().runtime });
+    await store.put(MODEL, requestOf("a"), [entryOf("a")], "append");
+    const [found] = await store.lookup(MODEL, [{ key: keyOf("a"), samples: 1, peek: true }]);
+    assert.equal(found!.entries.length, 1);
+    const path = await databaseIn(directory);
+    await store.close();
+    assert.deepEqual(accessesIn(path), []);
+  });
+
   it("are written in a quiet moment", async () => {
     const directory = await temporaryFolder();
     const { runtime, gates } = sleeper();
