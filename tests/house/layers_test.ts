@@ -19,14 +19,15 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   probe: ["model!"],
   http: ["cache", "warm", "probe", "store!", "model!"],
   interop: ["cache"],
+  migration: ["cache", "store!", "codec", "sqlite"],
   testing: ["cache", "store!", "model!"],
-  compose: ["codec", "sqlite", "store", "cache", "model", "warm", "probe", "http", "interop"],
-  cli: ["codec", "sqlite", "store", "cache", "model", "warm", "probe", "http", "interop", "compose"],
+  compose: ["codec", "sqlite", "store", "cache", "model", "warm", "probe", "http", "interop", "migration"],
+  cli: ["codec", "sqlite", "store", "cache", "model", "warm", "probe", "http", "interop", "migration", "compose"],
 };
 
 /** The contract files of rooms whose implementations are none of their neighbours' business. */
 const CONTRACTS: Record<string, readonly string[]> = {
-  store: ["src/store/store.ts", "src/store/error.ts"],
+  store: ["src/store/store.ts", "src/store/error.ts", "src/store/verify.ts"],
   model: ["src/model/backend.ts", "src/model/error.ts"],
 };
 

@@ -23,6 +23,7 @@ const RUNTIME_FILES = new Set([
   "src/runtime/node.ts",
   "src/runtime/node_common.ts",
   "src/runtime/node_files.ts",
+  "src/runtime/node_terminal.ts",
 ]);
 
 const STAND_IN = `
