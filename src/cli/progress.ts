@@ -30,10 +30,20 @@ const WRITE_OVER = "\x1b[1A\x1b[2K";
 export function progressPrinter({ clock, isTerminal, print }: ProgressOptions): (
   files: readonly PullProgress[],
 ) => void {
-  return isTerminal ? bar(clock, print) : list(print);
+  return isTerminal ? live(clock, print) : list(print);
 }
 
-function bar(clock: ProgressOptions["clock"], print: (line: string) => void): (files: readonly PullProgress[]) => void {
+/** A bar, and how many percent it stands for. */
+export function bar(share: number): string {
+  const whole = Math.min(1, Math.max(0, share));
+  const filled = Math.floor(whole * WIDTH);
+  return `${"█".repeat(filled)}${"░".repeat(WIDTH - filled)} ${Math.floor(whole * 100)} %`;
+}
+
+function live(
+  clock: ProgressOptions["clock"],
+  print: (line: string) => void,
+): (files: readonly PullProgress[]) => void {
   const started = clock.monotonic();
   let shown: Milliseconds | undefined;
   let before: number | undefined;
@@ -45,11 +55,8 @@ function bar(clock: ProgressOptions["clock"], print: (line: string) => void): (f
     const now = clock.monotonic();
     if (shown !== undefined && now - shown < INTERVAL && received < total) return;
     const share = total === 0 ? 1 : received / total;
-    const filled = Math.floor(share * WIDTH);
     const speed = Math.max(0, received - before) / Math.max((now - started) / 1000, 0.001);
-    const line = `${"█".repeat(filled)}${"░".repeat(WIDTH - filled)} ${Math.floor(share * 100)} %  ${
-      size(received)
-    } of ${size(total)}  ${size(speed)}/s`;
+    const line = `${bar(share)}  ${size(received)} of ${size(total)}  ${size(speed)}/s`;
     print(shown === undefined ? line : `${WRITE_OVER}${line}`);
     shown = now;
   };

@@ -6,7 +6,8 @@
 
 import { KEY_HEADER, namedKey } from "../http/auth.ts";
 import type { Health } from "../http/health.ts";
-import type { Milliseconds, Runtime } from "../runtime/runtime.ts";
+import type { Milliseconds } from "../runtime/runtime.ts";
+import type { CommandParts } from "./command.ts";
 import { healthTable } from "./ps_table.ts";
 import type { Settings } from "./settings.ts";
 
@@ -16,18 +17,12 @@ const PATIENCE: Milliseconds = 10_000;
 /** Addresses that stand for all of a machine's, and where the machine itself is reached. */
 const REACHED_AT: Readonly<Record<string, string>> = { "0.0.0.0": "127.0.0.1", "::": "::1" };
 
-/** Runs the command; a server that is not there ends the process with status 1. */
-export async function ps(runtime: Runtime, settings: Settings, url: string = urlOf(settings)): Promise<void> {
-  let health: Health;
-  try {
-    health = await ask(url, keyOf(settings));
-  } catch (error) {
-    console.error(`warmcache: ${(error as Error).message}`);
-    return runtime.exit(1);
-  }
-  // https://no-color.org
-  const colours = runtime.printsToTerminal() && !runtime.environment("NO_COLOR");
-  console.log(healthTable(health, { now: runtime.clock.now(), colours }));
+/** Runs the command. @throws Error when the server is not there. */
+export async function ps({ console, runtime, settings }: CommandParts, url: string = urlOf(settings)): Promise<void> {
+  const health = await ask(url, keyOf(settings));
+  if (console.isJson) return await console.printJson(health);
+  const { width, paint } = console;
+  await console.print(healthTable(health, { now: runtime.clock.now(), width, paint }));
 }
 
 /** Where the server of these settings listens. */

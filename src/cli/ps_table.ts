@@ -7,19 +7,17 @@
 import type { Health } from "../http/health.ts";
 import type { Milliseconds } from "../runtime/runtime.ts";
 import type { LoadedModel } from "../warm/backend_cache.ts";
+import type { Console } from "./console.ts";
+import type { Style } from "./paint.ts";
 import { size } from "./size.ts";
+import { type Column, type Row, table } from "./table.ts";
+import { oneLine } from "./text_width.ts";
 
 /** How to print. */
-export interface TableOptions {
+export interface TableOptions extends Pick<Console, "width" | "paint"> {
   /** The time now, since 1970. */
   readonly now: Milliseconds;
-  /** Whether whoever reads understands ANSI colours. */
-  readonly colours: boolean;
 }
-
-/** Graphic renditions of ECMA-48, section 8.3.117. */
-const STYLES = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33 } as const;
-type Style = keyof typeof STYLES;
 
 const STATE_STYLES: Readonly<Record<LoadedModel["state"], Style>> = {
   loading: "yellow",
@@ -28,31 +26,34 @@ const STATE_STYLES: Readonly<Record<LoadedModel["state"], Style>> = {
   cooldown: "red",
 };
 
-const TITLES = ["NAME", "ADAPTERS", "DEVICE", "STATE", "LEASES", "MEMORY", "LOADED IN", "LAST USED", "UNTIL"];
-const STATE = TITLES.indexOf("STATE");
-/** Columns of numbers, which stand to the right. */
-const NUMBERS: ReadonlySet<number> = new Set(["LEASES", "MEMORY", "LOADED IN"].map((title) => TITLES.indexOf(title)));
+const COLUMNS: readonly Column[] = [
+  { title: "NAME", least: 16 },
+  { title: "ADAPTERS", least: 8, leaves: 5 },
+  { title: "DEVICE", leaves: 3 },
+  { title: "STATE" },
+  { title: "LEASES", side: "right", leaves: 4 },
+  { title: "MEMORY", side: "right" },
+  { title: "LOADED IN", side: "right", leaves: 1 },
+  { title: "LAST USED", leaves: 2 },
+  { title: "UNTIL" },
+];
 /** How many adapters of a base are named. */
 const MOST_ADAPTERS = 2;
 
 /** The whole text, without a line break at its end. */
-export function healthTable(health: Health, { now, colours }: TableOptions): string {
-  const paint = (text: string, style: Style): string => colours ? `\x1b[${STYLES[style]}m${text}\x1b[0m` : text;
+export function healthTable(health: Health, { now, width, paint }: TableOptions): string {
   const models = health.loaded_models;
-  const rows = models.map((model) => cellsOf(model, now).map(printable));
-  const widths = TITLES.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]!.length)));
-  const pad = (cell: string, column: number): string =>
-    NUMBERS.has(column) ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!);
-  const table = rows.length === 0 ? ["Nothing is loaded."] : [
-    paint(TITLES.map(pad).join("  ").trimEnd(), "bold"),
-    ...rows.map((row, index) => {
-      const style = STATE_STYLES[models[index]!.state];
-      const cells = row.map(pad);
-      return cells.with(STATE, paint(cells[STATE]!, style)).join("  ").trimEnd();
-    }),
-  ];
-  const reasons = models.flatMap(({ last_error }) => last_error === null ? [] : [paint(printable(last_error), "red")]);
-  return [...table, ...reasons, "", paint(summary(health), "dim")].join("\n");
+  const rows = models.map((model): Row => ({
+    cells: cellsOf(model, now),
+    styles: COLUMNS.map(({ title }) => title === "STATE" ? STATE_STYLES[model.state] : undefined),
+  }));
+  const reasons = models.flatMap(({ last_error }) => last_error === null ? [] : [paint(oneLine(last_error), "red")]);
+  return [
+    ...rows.length === 0 ? ["Nothing is loaded."] : table(COLUMNS, rows, width, paint),
+    ...reasons,
+    "",
+    paint(summary(health), "dim"),
+  ].join("\n");
 }
 
 function cellsOf(model: LoadedModel, now: Milliseconds): string[] {
@@ -122,10 +123,4 @@ function duration(milliseconds: Milliseconds): string {
   if (seconds < 7200) return `${(seconds / 60).toFixed(0)} min`;
   if (seconds < 172_800) return `${(seconds / 3600).toFixed(0)} h`;
   return `${(seconds / 86_400).toFixed(0)} days`;
-}
-
-/** A server could send what a terminal takes for an order. */
-function printable(text: string): string {
-  // deno-lint-ignore no-control-regex -- these are the ones that must not get through
-  return text.replace(/[\u0000-\u001f\u007f-\u009f]+/g, " ");
 }

@@ -5,41 +5,40 @@
  */
 
 import { automaticDevice } from "../model/device.ts";
-import type { Runtime } from "../runtime/runtime.ts";
 import { DEFAULT_REVISION, hubCacheFolder } from "../warm/hub/hub_cache.ts";
 import { pull as fetchModel, type Pulled } from "../warm/hub/pull.ts";
 import { formatModelName, isName } from "../warm/spec.ts";
+import type { CommandParts } from "./command.ts";
 import { progressPrinter } from "./progress.ts";
-import { type PullFlags, type Settings, USAGE_ERROR } from "./settings.ts";
+import type { PullFlags } from "./settings.ts";
 
-/** Runs the command; one that fails ends the process with status 1, one that cannot be followed with 2. */
-export async function pull(runtime: Runtime, settings: Settings, model: string, flags: PullFlags): Promise<void> {
+/** Runs the command. @throws TypeError when it cannot be followed; Error when it fails. */
+export async function pull(parts: CommandParts, model: string, flags: PullFlags): Promise<void> {
+  const { console, runtime, settings } = parts;
   const { revision = DEFAULT_REVISION, dtype, endpoint } = flags;
-  try {
-    const hub = settings.hub || hubCacheFolder(runtime);
-    if (hub === undefined) {
-      throw new TypeError("Cannot find the hub's cache without a home folder: say where, by --hub");
-    }
-    const pulled = await fetchModel({
-      runtime,
-      hub,
-      id: model,
-      revision,
-      dtype,
-      endpoint,
-      token: runtime.environment("HF_TOKEN")?.trim() || undefined,
-      facts: await automaticDevice(runtime),
-      onProgress: progressPrinter({
-        clock: runtime.clock,
-        isTerminal: runtime.printsToTerminal(),
-        print: (line) => console.log(line),
-      }),
-    });
-    console.log(`${describe(model, revision, pulled)}, in ${pulled.folder}`);
-  } catch (error) {
-    console.error(`warmcache: ${(error as Error).message}`);
-    return runtime.exit(error instanceof TypeError ? USAGE_ERROR : 1);
+  const hub = settings.hub || hubCacheFolder(runtime);
+  if (hub === undefined) {
+    throw new TypeError("Cannot find the hub's cache without a home folder: say where, by --hub");
   }
+  const { clock, terminal } = runtime;
+  const pulled = await fetchModel({
+    runtime,
+    hub,
+    id: model,
+    revision,
+    dtype,
+    endpoint,
+    token: runtime.environment("HF_TOKEN")?.trim() || undefined,
+    signal: parts.signal,
+    facts: await automaticDevice(runtime),
+    onProgress: progressPrinter({
+      clock,
+      isTerminal: terminal.output.isTerminal(),
+      print: (line) => void (console.isJson || terminal.output.write(`${line}\n`)),
+    }),
+  });
+  if (console.isJson) await console.printJson({ model, revision, ...pulled });
+  else await console.print(`${describe(model, revision, pulled)}, in ${pulled.folder}`);
 }
 
 /** What was fetched, by the name that requests ask for. */

@@ -69,6 +69,7 @@ function greet({ url, models, cachePlace, cacheProblem }: RunningServer, setting
     if (problem !== undefined) console.log(`          ${id} cannot be used: ${problem}`);
   }
   console.log(`  cache   ${cachePlace}`);
+  console.log(`  pages   ${url}/ (dashboard), ${url}/docs (API)`);
   if (cacheProblem !== undefined) console.log(`          no answer can be kept there: ${cacheProblem}`);
 }
 

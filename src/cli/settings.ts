@@ -5,15 +5,16 @@
  * @module
  */
 
-import { Command, CommanderError, Option } from "commander";
+import { Command, CommanderError, Help, Option } from "commander";
 import type { LogLevel } from "../compose/log.ts";
 import type { UpstreamTable } from "../compose/upstreams.ts";
 import { VERSION } from "../compose/version.ts";
 import type { ApiKeyOptions } from "../http/auth.ts";
 import type { LimitOptions } from "../http/limits/limits.ts";
 import type { Milliseconds, Runtime } from "../runtime/runtime.ts";
-import { type Dtype, DTYPES } from "../warm/dtype.ts";
+import type { Dtype } from "../warm/dtype.ts";
 import type { KeepAlive } from "../warm/keep_alive.ts";
+import { addCommands, CACHE_SETTINGS, type Run } from "./commands.ts";
 import { problemText } from "./settings_problem.ts";
 import { readSettingsFrom, type SettingsWithSources } from "./settings_sources.ts";
 import { GROUPS, type Setting, type SettingName, SETTINGS } from "./settings_table.ts";
@@ -67,10 +68,8 @@ export type Task =
   | { readonly command: "serve" }
   /** Reads settings, checks what can be checked without listening, and says it: to people, or as JSON. */
   | { readonly command: "check"; readonly json: boolean }
-  /** Prints what a running server has in memory: the one at `url`, else the one of these settings. */
-  | { readonly command: "ps"; readonly url: string | undefined }
-  /** Fetches a model into the hub's cache. */
-  | { readonly command: "pull"; readonly model: string; readonly options: PullFlags };
+  /** Any other command ({@link ./commands.ts}). */
+  | { readonly command: string; readonly json: boolean; readonly run: Run };
 
 /** What only `pull` is told. */
 export interface PullFlags {
@@ -84,44 +83,64 @@ export interface CommandLine extends SettingsWithSources {
   readonly task: Task;
 }
 
+/** A program that a command line is for. */
+export interface Program {
+  /** As it is called. */
+  readonly name: string;
+  readonly description: string;
+  /** Whether a command line without a command starts the server. */
+  readonly serves: boolean;
+}
+
+/** The server's own program. */
+export const SERVER_PROGRAM: Program = {
+  name: "server.ts",
+  description: "Keeps models warm behind a response cache and speaks OpenAI's API.",
+  serves: true,
+};
+
+/** The program that `./cli` is. */
+export const CACHE_PROGRAM: Program = {
+  name: "warmcache",
+  description: "Looks into a response cache, checks and mends it, moves it elsewhere, and starts the server.",
+  serves: false,
+};
+
 /**
  * Reads the command line. One that cannot be followed, or only asks for help, ends the process; so do settings that make
  * no sense, unless they are only to be checked. What is to be warned about is printed.
  */
-export async function readCommandLine(runtime: Runtime, args: readonly string[]): Promise<CommandLine> {
+export async function readCommandLine(
+  runtime: Runtime,
+  args: readonly string[],
+  kind: Program = SERVER_PROGRAM,
+): Promise<CommandLine> {
   let task: Task = { command: "serve" };
-  const program = serverProgram().action(() => {});
-  program.command("ps [url]").description("Prints what a running server has in memory.").action((url?: string) => {
-    task = { command: "ps", url };
+  let run: Run | undefined;
+  const program = programOf(kind);
+  if (args.includes("--json")) program.configureOutput({ outputError: asJson });
+  addCommands(program, (command, chosen) => {
+    task = { command, json: false, run: chosen };
+    run = chosen;
   });
-  program.command("pull <model>")
-    .description("Fetches a model, or an adapter, from Hugging Face into its cache on this machine.")
-    .addOption(new Option("--revision <name>", "branch, tag or commit (default: main)"))
-    .addOption(
-      new Option("--dtype <name>", "which export (default: what serves this machine best)").choices([
-        "auto",
-        ...DTYPES,
-      ]),
-    )
-    .addOption(
-      new Option("--endpoint <url>", "a mirror of the hub").env("HF_ENDPOINT").default("https://huggingface.co"),
-    )
-    .addHelpText("after", "\nHF_TOKEN, if set, is sent to the endpoint.")
-    .action((model: string, options: PullFlags) => {
-      task = { command: "pull", model, options };
-    });
+  program.command("serve", { isDefault: kind.serves }).helpGroup("The server:")
+    .description(`Starts the server${kind.serves ? ": what is done where no command is named" : ""}.`)
+    .allowExcessArguments(false)
+    .action(() => {});
   let given: Flags;
   try {
     program.parse(args, { from: "user" });
     given = program.opts<Flags>();
-    if (given.json && !given.check) program.error("error: option '--json' goes with '--check'");
     const { command } = task as Task;
+    if (given.json && !given.check && command === "serve") program.error("error: option '--json' goes with '--check'");
     if (given.check && command !== "serve") program.error(`error: option '--check' does not go with ${command}`);
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     return runtime.exit(error.exitCode === 0 ? 0 : USAGE_ERROR);
   }
-  if (given.check) task = { command: "check", json: given.json ?? false };
+  const { check = false, json = false } = given;
+  if (check) task = { command: "check", json };
+  else if (run !== undefined) task = { command: (task as Task).command, json, run };
   const read = await readSettingsFrom(runtime, flagsIn(program));
   if (task.command !== "check") {
     const isWrong = read.problems.some(({ level }) => level === "error");
@@ -137,16 +156,16 @@ interface Flags {
   readonly json?: boolean;
 }
 
-function serverProgram(): Command {
-  const program = new Command("server.ts")
-    .description("Keeps models warm behind a response cache and speaks OpenAI's API.")
+function programOf({ name, description, serves }: Program): Command {
+  const program = new Command(name)
+    .description(description)
     .version(VERSION)
     .exitOverride()
     .allowExcessArguments(false)
     .helpCommand(false)
-    .configureHelp({ showGlobalOptions: true })
+    .configureHelp({ showGlobalOptions: true, ...!serves && { visibleOptions: optionsOfCaches } })
     .option("--check", "read settings, check all that can be checked without listening, and end")
-    .option("--json", "say what --check finds as JSON");
+    .option("--json", "print JSON: what --check finds, and what commands do");
   for (const group of GROUPS) {
     for (const setting of SETTINGS) {
       if (setting.group !== group || setting.flag === undefined) continue;
@@ -178,4 +197,16 @@ function flagsIn(program: Command): ReadonlyMap<SettingName, readonly string[]> 
     flags.set(name, Array.isArray(value) ? value : [String(value)]);
   }
   return flags;
+}
+
+/** What a program that is no server's says of itself: the rest is in the help of `serve`. */
+function optionsOfCaches(command: Command): Option[] {
+  const options = new Help().visibleOptions(command);
+  if (command.parent !== null) return options;
+  return options.filter((option) => CACHE_SETTINGS.has(option.attributeName()) || option.short !== undefined);
+}
+
+/** What is wrong with a command line, for programs. */
+function asJson(text: string, write: (text: string) => void): void {
+  write(`${JSON.stringify({ error: { message: text.trim().replace(/^error: /, "") } })}\n`);
 }

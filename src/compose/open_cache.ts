@@ -197,12 +197,26 @@ export async function openCacheAndStoreOn(runtime: Runtime, options: OpenCacheOp
       report,
     }),
   });
+  stores.set(cache, store);
   return {
     cache,
     store,
     place: environment.isOff ? "off: NO_CACHE is set" : store.location,
     isOnDisk: keepsFiles(plan),
   };
+}
+
+const stores = new WeakMap<ResponseCache, Store>();
+
+/**
+ * The store behind a cache that was opened here.
+ *
+ * @throws TypeError for another.
+ */
+export function storeOf(cache: ResponseCache): Store {
+  const store = stores.get(cache);
+  if (store !== undefined) return store;
+  throw new TypeError("Cannot use a cache that was not opened with openCache: give its store");
 }
 
 /** Which stores. Where the cache is off, none of ours: nothing is made, and nobody is called. */

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { inColour, plain } from "../../src/cli/paint.ts";
 import { healthTable } from "../../src/cli/ps_table.ts";
 import type { Health, LoadedModelHealth } from "../../src/http/health.ts";
 
@@ -55,7 +56,7 @@ function at(offset: number): string {
 }
 
 function linesOf(models: LoadedModelHealth[], fields: Partial<Health> = {}): string[] {
-  return healthTable(health(models, fields), { now: NOW, colours: false }).split("\n");
+  return healthTable(health(models, fields), { now: NOW, width: 200, paint: plain }).split("\n");
 }
 
 /** The last cell of the only line. */
@@ -127,14 +128,23 @@ describe("healthTable", () => {
 
   it("paints states on a terminal only, without moving a column", () => {
     const answer = health([model("m"), model("n", { state: "cooldown", last_error: "no" })]);
-    const painted = healthTable(answer, { now: NOW, colours: true });
-    assert.ok(painted.includes("\x1b[32mwarm    \x1b[0m"), painted);
+    const painted = healthTable(answer, { now: NOW, width: 200, paint: inColour });
+    assert.ok(painted.includes("\x1b[32mwarm\x1b[0m    "), painted);
     assert.ok(painted.includes("\x1b[31mcooldown\x1b[0m"), painted);
-    const plain = healthTable(answer, { now: NOW, colours: false });
+    const unpainted = healthTable(answer, { now: NOW, width: 200, paint: plain });
     assert.equal(
       painted.split("\x1b[").map((part, index) => index === 0 ? part : part.replace(/^\d+m/, "")).join(""),
-      plain,
+      unpainted,
     );
+  });
+
+  it("fits a narrow terminal: columns shrink, then the least needed are left out", () => {
+    const models = [model("organisation/a-model-with-a-long-name", { adapters: ["one", "two"], leases: 2 })];
+    const text = healthTable(health(models), { now: NOW, width: 80, paint: plain });
+    assert.deepEqual(text.split("\n").slice(0, 2), [
+      "NAME                  ADAPTERS  DEVICE  STATE  LEASES  MEMORY  LAST USED  UNTIL",
+      "organisation/a-mode…  two, one  wasm    warm        2  60 MiB  3.0 s ago  in use",
+    ]);
   });
 
   it("lets nothing through that a terminal would obey", () => {
