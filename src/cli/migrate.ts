@@ -6,6 +6,7 @@
 
 import { decodeText } from "../cache/json.ts";
 import type { CacheBackend } from "../compose/backend.ts";
+import { readEnvironment } from "../compose/environment.ts";
 import {
   type ForeignFormat,
   type KnownRequest,
@@ -46,7 +47,9 @@ const COLUMNS: readonly Column[] = [
 /** Runs the command. */
 export async function migrate(parts: CommandParts, path: string, flags: MigrateFlags): Promise<void> {
   const { console, runtime, signal } = parts;
-  const { to: backend, dryRun = false, expired = false, namespace } = flags;
+  const { to: backend, dryRun = false, expired = false } = flags;
+  // The cache that it goes to would keep its own requests there.
+  const { namespace = readEnvironment(runtime).namespace } = flags;
   const from = await sourceOf(parts, path, flags);
   await withCache(parts, async ({ store: to }) => {
     const options: MigrateOptions = {

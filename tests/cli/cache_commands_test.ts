@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import process from "node:process";
 import { before, describe, it } from "node:test";
 import { widthOf } from "../../src/cli/text_width.ts";
@@ -324,6 +325,17 @@ describe("migrate", () => {
     assert.ok(dry.carried! > 0);
     assert.equal((await migrate()).carried, dry.carried);
     assert.deepEqual([(await migrate()).carried, (await migrate()).present], [0, dry.carried]);
+  });
+
+  it("files another program's answers where the cache's own requests are", async () => {
+    const foreign = fileURLToPath(new URL("../migration/fixtures/promptfoo", import.meta.url));
+    const cache = await temporaryFolder();
+    const variables = { WARMCACHE_NAMESPACE: "nightly" };
+    const { carried } = JSON.parse((await run(["migrate", foreign, "--json", "--cache", cache], { variables })).output);
+    assert.ok(carried > 0);
+    const listed = (await run(["ls", "--json", "--namespace", "nightly", "--cache", cache])).output;
+    assert.ok(listed.trim().split("\n").every((line) => JSON.parse(line).namespace === "nightly"));
+    assert.equal((await run(["ls", "--json", "--namespace", "", "--cache", cache])).output, "");
   });
 
   it("says that nothing is there", async () => {

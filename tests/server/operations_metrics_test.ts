@@ -182,7 +182,13 @@ describe("a model that comes and goes", () => {
     const models = await temporaryFolder();
     await copyModel(models, "one");
     await copyModelWithOtherWeights(models, "two");
-    await using server = await testServer({ cache: await temporaryFolder(), hub: false, models, maxLoadedModels: 1 });
+    await using server = await testServer({
+      cache: await temporaryFolder(),
+      hub: false,
+      models,
+      maxLoadedModels: 1,
+      loadTimeout: 300_000,
+    });
     const ask = async (model: string): Promise<void> => {
       await (await post(server, "/v1/completions", { ...PROMPT, model })).text();
     };
