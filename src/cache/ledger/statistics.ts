@@ -276,3 +276,6 @@ function counts(tally: Tally): Counts {
     spentMicrodollars,
   };
 }
+
+/** The counts of what nothing has happened to. */
+export const NO_COUNTS: Counts = counts(emptyTally());

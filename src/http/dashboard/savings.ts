@@ -4,7 +4,13 @@
  * @module
  */
 
-import type { AllTime, CacheStatistics, Counts, DayCounts } from "../../cache/ledger/statistics.ts";
+import {
+  type AllTime,
+  type CacheStatistics,
+  type Counts,
+  type DayCounts,
+  NO_COUNTS,
+} from "../../cache/ledger/statistics.ts";
 import type { Milliseconds } from "../../runtime/runtime.ts";
 import { type Bar, barChart } from "./chart.ts";
 import { clockTime, count, counted, dayOf, dollars, duration, percent, shortDay } from "./format.ts";
@@ -15,26 +21,6 @@ import { section } from "./page.ts";
 /** Days that the charts show. */
 const SHOWN_DAYS = 30;
 const DAY: Milliseconds = 86_400_000;
-
-const NO_COUNTS: Counts = {
-  lookups: 0,
-  hits: 0,
-  misses: 0,
-  stale: 0,
-  expired: 0,
-  corrupt: 0,
-  bypassed: 0,
-  shared: 0,
-  writes: 0,
-  failedWrites: 0,
-  failedLookups: 0,
-  expiredServed: 0,
-  failedCalls: 0,
-  unclaimed: 0,
-  hitRate: 0,
-  saved: { promptTokens: 0, completionTokens: 0, costMicrodollars: 0, latency: 0 },
-  spentMicrodollars: 0,
-};
 
 /** A line of the ledger. */
 type Line = readonly [name: string, figure: (counts: Counts) => string];
