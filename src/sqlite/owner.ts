@@ -154,7 +154,7 @@ function tryShared({ files, rangeLocks }: Runtime, path: string): HeldLock | und
   return lockFile(rangeLocks, files.open(ownerPath(path), "create"), "shared");
 }
 
-/** Locks a file for as long as it stays open; closes it when it cannot. */
+/** Locks a file until it is released, and then closes it; at once when it cannot. */
 function lockFile(locks: RangeLocks, file: OpenFile, mode: "shared" | "exclusive"): HeldLock | undefined {
   let locked = false;
   try {
@@ -163,7 +163,20 @@ function lockFile(locks: RangeLocks, file: OpenFile, mode: "shared" | "exclusive
     if (!locked) file.close();
   }
   if (!locked) return undefined;
-  return { isLast: () => !locks.isLocked(file.descriptor, LOCK_START, LOCK_LENGTH), release: () => file.close() };
+  return {
+    isLast: () => !locks.isLocked(file.descriptor, LOCK_START, LOCK_LENGTH),
+    release() {
+      // Once: its descriptor's number may be another file's by then.
+      if (!locked) return;
+      locked = false;
+      try {
+        // A process that is just being started has a copy of the descriptor, and with it the lock, until its program runs.
+        locks.unlock(file.descriptor, LOCK_START, LOCK_LENGTH);
+      } finally {
+        file.close();
+      }
+    },
+  };
 }
 
 function ownerPath(path: string): string {

@@ -101,15 +101,15 @@ export class WalIndexCopy implements WalIndex {
   /** Opens the file, made if missing; `undefined` when somebody is just setting it up. */
   static open(files: Files, path: string, locks: RangeLocks, memory: HeapMemory): WalIndexCopy | undefined {
     const file = files.open(path, "create");
+    const { descriptor } = file;
     let joined = false;
     try {
-      const { descriptor } = file;
       // Whoever comes first, or after all others were killed, cannot trust what is there.
       if (locks.tryLock(descriptor, LOCK_IN_USE, 1, "exclusive")) file.truncate(UNUSED_BYTES);
       joined = locks.tryLock(descriptor, LOCK_IN_USE, 1, "shared");
       return joined ? new WalIndexCopy(files, path, file, locks, memory) : undefined;
     } finally {
-      if (!joined) file.close();
+      if (!joined) leave(file, locks);
     }
   }
 
@@ -252,7 +252,7 @@ export class WalIndexCopy implements WalIndex {
     } finally {
       for (const region of this.#regions) if (region) this.#memory.free(region.pointer);
       this.#regions.length = 0;
-      this.#file.close();
+      leave(this.#file, this.#locks);
     }
   }
 
@@ -389,6 +389,15 @@ export class WalIndexCopy implements WalIndex {
     const bytes = this.#memory.heap.subarray(pointer + from, pointer + to);
     this.#file.write(bytes, index * REGION_BYTES + from);
     seen.set(bytes, from);
+  }
+}
+
+/** Closes the file; a process that is just being started has a copy of the descriptor, and must not stay in its place. */
+function leave(file: OpenFile, locks: RangeLocks): void {
+  try {
+    locks.unlock(file.descriptor, LOCK_IN_USE, 1);
+  } finally {
+    file.close();
   }
 }
 

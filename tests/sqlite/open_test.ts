@@ -12,6 +12,7 @@ import { FileError } from "../../src/runtime/runtime.ts";
 import type { SqlDriver } from "../../src/sqlite/driver.ts";
 import type { OpenDatabase } from "../../src/sqlite/open.ts";
 import { openDatabase, readDatabase } from "../../src/sqlite/open.ts";
+import { inheriting } from "../support/inherited.ts";
 import { requirePart, requireRangeLocks } from "../support/parts.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
@@ -297,5 +298,27 @@ describe("a foreign SQLite", () => {
     const again = await openDatabase({ ...options, lockTimeout: 0 });
     assert.equal(count(again.driver), 1);
     again.close();
+  });
+});
+
+describe("a database that is closed", () => {
+  it("is free at once, though a process that is just being started has its descriptors still", async (context) => {
+    if (!requireRangeLocks(context, machine)) return;
+    const path = join(await temporaryFolder(), "inherited.sqlite");
+    const options = { path, create: true, synchronous: "normal", lockTimeout: 0, schema: create } as const;
+    for (const locking of ["exclusive", "shared"] as const) {
+      const { runtime, inherit } = inheriting(machine);
+      const first = await openDatabase({ ...options, runtime, locking });
+      first.driver.exec("INSERT INTO t VALUES (1)");
+      const end = await inherit();
+      try {
+        first.close();
+        const next = await openDatabase({ ...options, runtime: machine, locking: "exclusive" });
+        assert.equal(count(next.driver), locking === "exclusive" ? 1 : 2);
+        next.close();
+      } finally {
+        await end();
+      }
+    }
   });
 });

@@ -85,14 +85,22 @@ async function tryLock(runtime: Runtime, folder: string): Promise<FolderLock | u
 
 function lockRange({ files, rangeLocks }: Runtime, path: string): FolderLock | undefined {
   const file = files.open(path, "create");
+  // A process that is just being started has a copy of the descriptor, and with it the lock, until its program runs.
+  const release = (): void => {
+    try {
+      rangeLocks!.unlock(file.descriptor, LOCK_START, LOCK_LENGTH);
+    } finally {
+      file.close();
+    }
+  };
   let locked = false;
   try {
     // Somebody may have removed it in between, and others lock the next one.
     locked = rangeLocks!.tryLock(file.descriptor, LOCK_START, LOCK_LENGTH, "exclusive") && file.isInPlace();
   } finally {
-    if (!locked) file.close();
+    if (!locked) release();
   }
-  return locked ? { isInPlace: () => file.isInPlace(), release: () => file.close() } : undefined;
+  return locked ? { isInPlace: () => file.isInPlace(), release } : undefined;
 }
 
 /** Which file was locked is not said: it is the one that was there before and after. */
