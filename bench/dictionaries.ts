@@ -18,6 +18,7 @@ import { join } from "node:path";
 import { buildDictionary, type BuiltDictionary } from "../src/codec/build_dictionary.ts";
 import { type CompressOptions, FAST, THOROUGH } from "../src/codec/codec.ts";
 import type { Dictionary } from "../src/codec/dictionary.ts";
+import "../src/runtime/load.ts";
 import { loadZstd } from "../src/codec/zstd.ts";
 import { Answers, type Kind } from "./answers.ts";
 import { median } from "./harness.ts";

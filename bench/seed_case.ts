@@ -21,6 +21,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { openCache } from "../mod.ts";
+import "../src/runtime/load.ts";
 import { declaredSize, loadZstd } from "../src/codec/zstd.ts";
 import { Answers, type Kind } from "./answers.ts";
 import { compare, namedSide, seededRandom, type SideReport } from "./harness.ts";

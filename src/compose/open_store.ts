@@ -1,6 +1,6 @@
 /**
- * Opens the store that a cache is asked for: one backend, a store of the caller's, or several behind one another. Each
- * backend is imported when it is chosen, so that a program pays for what it uses only.
+ * Opens the store that a cache is asked for: one backend, a store of the caller's, or several behind one another. Which
+ * backends there are is the machine's business ({@link ./every_store.ts}, {@link ./browser_stores.ts}).
  *
  * @module
  */
@@ -57,9 +57,21 @@ export interface StoreSettings {
   readonly lockTimeout?: Milliseconds;
 }
 
+/** Opens a store of ours; `isAlone` where it is the only one. */
+export type OpenTier = (
+  runtime: Runtime,
+  tier: TierOptions,
+  settings: StoreSettings,
+  isAlone: boolean,
+) => Promise<Store>;
+
+/** What runs a cache, and which of our stores there are on it. */
+export interface Machine {
+  readonly runtime: Runtime;
+  readonly stores: { readonly [backend in CacheBackend]?: OpenTier };
+}
+
 const FRONT_BYTES = 64 * 1024 * 1024;
-/** What a store in memory holds where nothing is said. */
-const MEMORY_BYTES = 256 * 1024 * 1024;
 
 /** What may be said of a tier, by its backend; `deadline` is said of the place that it has, not of the store. */
 const MAY_SAY: Readonly<Record<CacheBackend | "front", readonly (keyof TierOptions)[]>> = {
@@ -162,14 +174,14 @@ export function refuseOddPlace(
  *
  * @throws TypeError, RangeError for a wrong value; CacheError `unavailable` when a store cannot be used as asked.
  */
-export async function openStore(runtime: Runtime, plan: StorePlan, settings: StoreSettings): Promise<Store> {
+export async function openStore(machine: Machine, plan: StorePlan, settings: StoreSettings): Promise<Store> {
   const { front, tiers } = plan;
   const isAlone = front === undefined && tiers.length === 1;
-  if (isAlone && tiers[0]!.deadline === undefined) return await openTier(runtime, tiers[0]!, settings, isAlone);
+  if (isAlone && tiers[0]!.deadline === undefined) return await openTier(machine, tiers[0]!, settings, isAlone);
   refuseSamePlace(tiers, settings);
   const { openTieredStore } = await import("../store/tiers/tiered_store.ts");
   const opened = await Promise.allSettled(tiers.map(async (tier): Promise<TierSettings> => {
-    const store = await openTier(runtime, tier, settings, isAlone);
+    const store = await openTier(machine, tier, settings, isAlone);
     return { store, ...defined({ deadline: tier.deadline }) };
   }));
   try {
@@ -177,7 +189,7 @@ export async function openStore(runtime: Runtime, plan: StorePlan, settings: Sto
       if (result.status === "fulfilled") return result.value;
       throw result.reason;
     });
-    return openTieredStore({ clock: runtime.clock, tiers: stores, ...defined({ front }) });
+    return openTieredStore({ clock: machine.runtime.clock, tiers: stores, ...defined({ front }) });
   } catch (error) {
     // Those that were opened here; a store of the caller's is his to close. Why they cannot be used is what he hears.
     await Promise.allSettled(opened.map(async (result, level) => {
@@ -188,68 +200,17 @@ export async function openStore(runtime: Runtime, plan: StorePlan, settings: Sto
 }
 
 async function openTier(
-  runtime: Runtime,
+  { runtime, stores }: Machine,
   tier: TierOptions,
   settings: StoreSettings,
   isAlone: boolean,
 ): Promise<Store> {
-  const { backend, directory = settings.directory } = tier;
+  const { backend } = tier;
   if (typeof backend === "object") return backend;
-  const { synchronous, lockTimeout, locking, keepExpired } = settings;
-  const onDisk = { runtime, directory, keepExpired, ...defined({ synchronous, lockTimeout }) };
-  // Of several, a limit that is said of all is said of those that can keep to it.
-  const maxBytes = tier.maxBytes ?? settings.maxBytes;
-  const limit = defined({ maxBytes });
-  switch (backend) {
-    case "sqlite": {
-      const { openSqliteStore } = await import("../store/sqlite/sqlite_store.ts");
-      return await openSqliteStore({ ...onDisk, ...limit, ...defined({ locking }) });
-    }
-    case "file": {
-      const { openFileStore } = await import("../store/file/file_store.ts");
-      return await openFileStore({ ...onDisk, ...isAlone && limit });
-    }
-    case "redis": {
-      if (isAlone && maxBytes !== undefined) {
-        const advice = "the server has a limit of its own, maxmemory";
-        throw new RangeError(`Cannot open a Redis store: it takes no maxBytes; ${advice}: ${maxBytes}`);
-      }
-      return await openRedis(runtime, tier, settings);
-    }
-    case "remote": {
-      if (isAlone && maxBytes !== undefined) {
-        const advice = "the server has a limit of its own";
-        throw new RangeError(`Cannot open a remote store: it takes no maxBytes; ${advice}: ${maxBytes}`);
-      }
-      return await openRemote(runtime, tier, settings);
-    }
-    case "memory": {
-      const { openMemoryStore } = await import("../store/memory/memory_store.ts");
-      return openMemoryStore({ clock: runtime.clock, maxBytes: maxBytes ?? MEMORY_BYTES });
-    }
-  }
-}
-
-async function openRedis(runtime: Runtime, tier: TierOptions, settings: StoreSettings): Promise<Store> {
-  const { openRedisStore } = await import("../store/redis/redis_store.ts");
-  const { keepExpired, redisFrom } = settings;
-  try {
-    return await openRedisStore({ ...tier.redis ?? settings.redis, runtime, keepExpired });
-  } catch (error) {
-    if (!(error instanceof TypeError) || tier.redis !== undefined || redisFrom === undefined) throw error;
-    throw new TypeError(`Cannot use ${redisFrom}: ${error.message}`);
-  }
-}
-
-async function openRemote(runtime: Runtime, tier: TierOptions, settings: StoreSettings): Promise<Store> {
-  const { openRemoteStore } = await import("../store/remote/remote_store.ts");
-  const { remoteFrom } = settings;
-  try {
-    return await openRemoteStore({ ...tier.remote ?? settings.remote, runtime });
-  } catch (error) {
-    if (!(error instanceof TypeError) || tier.remote !== undefined || remoteFrom === undefined) throw error;
-    throw new TypeError(`Cannot use ${remoteFrom}: ${error.message}`);
-  }
+  const open = stores[backend];
+  if (open !== undefined) return await open(runtime, tier, settings, isAlone);
+  const known = Object.keys(stores).join(", ");
+  throw new TypeError(`Cannot open a cache in ${runtime.name}: it has no backend ${backend} (it has: ${known})`);
 }
 
 function tierOptions(tier: unknown): TierOptions {

@@ -1,9 +1,11 @@
 /**
- * Chooses the machine's implementation of {@link Runtime}, once. The only place that asks which runtime this is.
+ * Chooses the machine's implementation of {@link Runtime}, once, among those that have files and processes. The only
+ * place that asks which runtime this is.
  *
  * @module
  */
 
+import { provideRuntime } from "./current.ts";
 import type { Runtime } from "./runtime.ts";
 
 let loaded: Promise<Runtime> | undefined;
@@ -23,3 +25,5 @@ async function detect(): Promise<Runtime> {
   if ("process" in globalThis) return await (await import("./node.ts")).nodeRuntime();
   throw new TypeError("Cannot choose a runtime: no global named Deno, Bun or process found");
 }
+
+provideRuntime(loadRuntime);

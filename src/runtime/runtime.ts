@@ -148,9 +148,16 @@ export interface Files {
   /**
    * Opens a file for reading and writing at positions, synchronously (SQLite needs it so).
    *
-   * @throws FileError
+   * @throws FileError; `EAGAIN` where {@link prepare} should have been called first.
    */
   open(path: string, mode: OpenMode): OpenFile;
+  /**
+   * Has at hand what {@link open} will be asked for. Only where opening a file takes time it does not have (browsers):
+   * absent elsewhere. Whoever opens or creates files says which, shortly before.
+   *
+   * @throws FileError
+   */
+  prepare?(paths: readonly string[]): Promise<void>;
   /** Whether something is there. */
   exists(path: string): boolean;
   /** What is there now, or `undefined`. Follows symbolic links. */

@@ -5,8 +5,8 @@
  * @module
  */
 
+import { currentRuntime } from "./current.ts";
 import { messageOf } from "./message.ts";
-import { loadRuntime } from "./load.ts";
 import { refuseUnknownOptions } from "./options.ts";
 import { FileError } from "./runtime.ts";
 
@@ -57,7 +57,7 @@ export async function loadWasm(file: WasmFile, inPackage: () => string): Promise
   const places: (() => BufferSource | URL)[] = source
     ? [() => source]
     : [() => new URL(`./${file}`, import.meta.url), () => new URL(inPackage())];
-  const { readModule } = await loadRuntime();
+  const { readModule } = await currentRuntime();
   const failures: string[] = [];
   for (const place of places) {
     try {

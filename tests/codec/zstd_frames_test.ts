@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import "../../src/runtime/load.ts";
 import { loadZstd } from "../../src/codec/zstd.ts";
 import { frameLength } from "../../src/codec/zstd_frames.ts";
 

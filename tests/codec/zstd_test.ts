@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
+import "../../src/runtime/load.ts";
 import type { Codec } from "../../src/codec/codec.ts";
 import { FAST, THOROUGH } from "../../src/codec/codec.ts";
 import { CodecError } from "../../src/codec/error.ts";

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
+import "../../src/runtime/load.ts";
 import { loadWasm, provideWasm } from "../../src/runtime/wasm.ts";
 
 const BESIDE = fileURLToPath(new URL("../../src/runtime/zstd.wasm", import.meta.url));

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { loadRuntime } from "../../runtime/load.ts";
+import { currentRuntime } from "../../runtime/current.ts";
+import "../../runtime/load.ts";
 import type { Milliseconds } from "../../runtime/runtime.ts";
 import { workerPort } from "../../runtime/worker_port.ts";
 import { type LoadedModel, loadModel } from "./loaded_model.ts";
@@ -87,7 +88,7 @@ function values(task: Task, signal: AbortSignal): AsyncGenerator<unknown> {
 async function whyFailed(error: unknown): Promise<ModelError> {
   const failure = runFailure(error);
   if (failure.code !== "worker_failed" || onnx?.lost === undefined) return failure;
-  const { clock } = await loadRuntime();
+  const { clock } = await currentRuntime();
   return await Promise.race([onnx.lost.then(deviceLost), clock.sleep(LOSS_IS_KNOWN_AFTER).then(() => failure)]);
 }
 
@@ -119,6 +120,6 @@ async function* load({ base, knownAdapterWeights }: LoadTask): AsyncGenerator<Lo
   }
   // Of no call in particular: nothing more can be asked of this Worker.
   void onnx.lost?.then((reason) => send(0, { type: "error", error: errorToData(deviceLost(reason)) }));
-  model = await loadModel(await loadRuntime(), onnx, base, knownAdapterWeights);
+  model = await loadModel(await currentRuntime(), onnx, base, knownAdapterWeights);
   yield { contextLength: model.contextLength, abilities: model.abilities };
 }
