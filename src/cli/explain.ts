@@ -7,7 +7,7 @@
 import type { Difference } from "../cache/explain/differences.ts";
 import type { NearRequest } from "../cache/explain/explain.ts";
 import type { Explanation } from "../cache/explain/explanation.ts";
-import { counted, percent } from "../http/dashboard/format.ts";
+import { counted, percent } from "../runtime/readable.ts";
 import { shortAge } from "./ages.ts";
 import { type CommandParts, withCache } from "./command.ts";
 import type { Console } from "./console.ts";

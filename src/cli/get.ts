@@ -13,7 +13,7 @@ import type { ResponseCache } from "../cache/response_cache.ts";
 import { streamProtocol } from "../cache/stream/protocols.ts";
 import { readEnvironment } from "../compose/environment.ts";
 import type { OpenedCache } from "../compose/open_cache.ts";
-import { answerTexts } from "../http/dashboard/answer_text.ts";
+import { answerTexts } from "../cache/answer/answer_text.ts";
 import { toBase64 } from "../runtime/base64.ts";
 import type { StoredEntry } from "../store/store.ts";
 import { type CommandParts, FAILED, withCache } from "./command.ts";

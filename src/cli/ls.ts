@@ -5,9 +5,9 @@
  */
 
 import { decodeText } from "../cache/json.ts";
+import { lastWords } from "../cache/request/last_words.ts";
 import type { StoredRequest } from "../cache/request/stored_request.ts";
-import { lastWords } from "../http/dashboard/explorer.ts";
-import { dollars } from "../http/dashboard/format.ts";
+import { dollars } from "../runtime/readable.ts";
 import type { Milliseconds } from "../runtime/runtime.ts";
 import type { Found, ListedRequest, Outcome } from "../store/store.ts";
 import { shortAge } from "./ages.ts";

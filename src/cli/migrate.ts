@@ -14,7 +14,7 @@ import {
   type MigrateOptions,
   type MigrationReport,
 } from "../compose/migrate.ts";
-import { count } from "../http/dashboard/format.ts";
+import { count } from "../runtime/readable.ts";
 import { messageOf } from "../runtime/message.ts";
 import { type CommandParts, withCache } from "./command.ts";
 import type { Console } from "./console.ts";

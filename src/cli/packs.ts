@@ -12,7 +12,7 @@ import {
   mergePacks,
   type PackReport,
 } from "../compose/packs.ts";
-import { bytes, count, counted } from "../http/dashboard/format.ts";
+import { bytes, count, counted } from "../runtime/readable.ts";
 import { type CommandParts, withCache } from "./command.ts";
 import { oneLine } from "./text_width.ts";
 import { duringWork } from "./work_progress.ts";

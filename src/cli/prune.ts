@@ -5,7 +5,7 @@
  */
 
 import { pruned, type PruneOptions } from "../cache/removal.ts";
-import { bytes, count, counted } from "../http/dashboard/format.ts";
+import { bytes, count, counted } from "../runtime/readable.ts";
 import type { Milliseconds } from "../runtime/runtime.ts";
 import type { Removed, Selection } from "../store/store.ts";
 import { type CommandParts, FAILED, withCache } from "./command.ts";

@@ -5,7 +5,7 @@
  */
 
 import { repairCacheOn } from "../compose/repair.ts";
-import { count, counted } from "../http/dashboard/format.ts";
+import { count, counted } from "../runtime/readable.ts";
 import type { FileRepair, RepairReport, SalvageCounts } from "../store/repair.ts";
 import { type CommandParts, FAILED } from "./command.ts";
 import type { Console } from "./console.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { bytes, count, counted, dollars, duration, percent } from "../http/dashboard/format.ts";
+import { bytes, count, counted, dollars, duration, percent } from "../runtime/readable.ts";
 import { type CommandParts, withCache } from "./command.ts";
 import type { Console } from "./console.ts";
 import { sparkline } from "./sparkline.ts";

@@ -8,7 +8,7 @@
 import type { PackVerification } from "../compose/packs.ts";
 import type { ModelCheck, Problem, VerifyReport } from "../store/verify.ts";
 import { NOTES } from "../store/verify.ts";
-import { count, counted } from "../http/dashboard/format.ts";
+import { count, counted } from "../runtime/readable.ts";
 import { type CommandParts, FOUND_PROBLEMS, withCache } from "./command.ts";
 import type { Console } from "./console.ts";
 import { type Column, type Row, table } from "./table.ts";

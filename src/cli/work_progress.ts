@@ -5,7 +5,7 @@
  * @module
  */
 
-import { count } from "../http/dashboard/format.ts";
+import { count } from "../runtime/readable.ts";
 import type { Milliseconds } from "../runtime/runtime.ts";
 import type { CommandParts } from "./command.ts";
 import { bar } from "./progress.ts";

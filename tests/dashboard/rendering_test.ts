@@ -2,10 +2,11 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { answerTexts } from "../../src/http/dashboard/answer_text.ts";
+import { answerTexts } from "../../src/cache/answer/answer_text.ts";
+import { lastWords } from "../../src/cache/request/last_words.ts";
 import { barChart, gauge } from "../../src/http/dashboard/chart.ts";
 import { explainPage } from "../../src/http/dashboard/explain_page.ts";
-import { lastWords, requestList } from "../../src/http/dashboard/explorer.ts";
+import { requestList } from "../../src/http/dashboard/explorer.ts";
 import { happeningsSection } from "../../src/http/dashboard/happenings.ts";
 import { markup } from "../../src/http/dashboard/html.ts";
 import { jsonView, SHOWN_JSON } from "../../src/http/dashboard/json_view.ts";

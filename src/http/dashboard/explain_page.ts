@@ -11,7 +11,7 @@ import { wholeCharacter } from "../../cache/explain/excerpt.ts";
 import { commonEnds } from "../../cache/explain/likeness.ts";
 import type { Scope } from "../../cache/request/scope.ts";
 import { gauge } from "./chart.ts";
-import { count, counted, dateTime, percent } from "./format.ts";
+import { count, counted, dateTime, percent } from "../../runtime/readable.ts";
 import { type Html, markup, NOTHING } from "./html.ts";
 
 /** What stands in the form. */

@@ -6,18 +6,15 @@
 
 import type { Entry } from "../../cache/answer/entry.ts";
 import type { StoredRequest } from "../../cache/request/stored_request.ts";
-import { isJsonObject } from "../../cache/json.ts";
+import { lastWords } from "../../cache/request/last_words.ts";
 import type { Milliseconds } from "../../runtime/runtime.ts";
-import { answerTexts } from "./answer_text.ts";
-import { age, bytes, count, counted, dateTime, dollars, duration } from "./format.ts";
+import { answerTexts } from "../../cache/answer/answer_text.ts";
+import { age, bytes, count, counted, dateTime, dollars, duration } from "../../runtime/readable.ts";
 import { type Html, markup, NOTHING } from "./html.ts";
 import { jsonView, textView } from "./json_view.ts";
 import { type Fact, factList } from "./page.ts";
 import { MOST_READ, PAGE_SIZE, type RequestPage, type Wanted } from "./stored_requests.ts";
 import { addressOf, listAddress } from "./tables.ts";
-
-/** UTF-16 code units of a line of the list. */
-const EXCERPT = 160;
 
 /** The list. */
 export function requestList(
@@ -90,22 +87,6 @@ function listOf(requests: readonly StoredRequest[], namespace: string | undefine
 /** Where a stored request is shown: in a namespace as its reader calls it. */
 function entryAddress(key: string, place: Pick<Wanted, "model" | "namespace">): string {
   return addressOf(`/dashboard/requests/${key}`, { ...place });
-}
-
-/** What is asked last, in short, by which people know a request again. */
-export function lastWords(body: Readonly<Record<string, unknown>>): string {
-  const conversation = body.messages ?? body.contents ?? body.input ?? body.prompt;
-  const last = Array.isArray(conversation) && isJsonObject(conversation.at(-1)) ? conversation.at(-1) : conversation;
-  const said = isJsonObject(last) ? last.content ?? last.parts ?? last.text ?? last : last ?? body;
-  const text = typeof said === "string" ? said : textOf(said) ?? JSON.stringify(said);
-  const line = text.slice(0, 4 * EXCERPT).replace(/\s+/g, " ").trim();
-  return line.length > EXCERPT ? `${line.slice(0, EXCERPT - 1)}…` : line;
-}
-
-function textOf(parts: unknown): string | undefined {
-  if (!Array.isArray(parts)) return undefined;
-  const texts = parts.map((part) => isJsonObject(part) ? part.text : part).filter((text) => typeof text === "string");
-  return texts.length === 0 ? undefined : texts.join(" ");
 }
 
 /** One request, and what was answered; `undefined` where none may be served any more. */

@@ -7,7 +7,7 @@
 import type { WarmEvent } from "../../warm/backend_cache.ts";
 import { messageOf } from "../../runtime/message.ts";
 import type { Happening } from "./feed.ts";
-import { bytes, clockTime, counted, dateTime, duration } from "./format.ts";
+import { bytes, clockTime, counted, dateTime, duration } from "../../runtime/readable.ts";
 import { type Html, markup } from "./html.ts";
 import { section } from "./page.ts";
 

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { bytes } from "./format.ts";
+import { bytes } from "../../runtime/readable.ts";
 import { type Html, markup, NOTHING, type Piece } from "./html.ts";
 
 /** UTF-16 code units that are shown at most. */

@@ -9,7 +9,7 @@ import { curlCommand } from "../curl.ts";
 import type { ServerParts } from "../parts.ts";
 import { visibleModels } from "../statistics.ts";
 import { happeningsSection } from "./happenings.ts";
-import { age } from "./format.ts";
+import { age } from "../../runtime/readable.ts";
 import { type Html, markup, NOTHING } from "./html.ts";
 import type { Observer } from "./observer.ts";
 import { headline, overTime } from "./savings.ts";

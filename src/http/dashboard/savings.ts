@@ -13,7 +13,7 @@ import {
 } from "../../cache/ledger/statistics.ts";
 import type { Milliseconds } from "../../runtime/runtime.ts";
 import { type Bar, barChart } from "./chart.ts";
-import { clockTime, count, counted, dayOf, dollars, duration, percent, shortDay } from "./format.ts";
+import { clockTime, count, counted, dayOf, dollars, duration, percent, shortDay } from "../../runtime/readable.ts";
 import { type Html, markup, NOTHING } from "./html.ts";
 import type { Minute } from "./minutes.ts";
 import { section } from "./page.ts";

@@ -7,7 +7,7 @@
 import type { CacheStatistics, Counts } from "../../cache/ledger/statistics.ts";
 import type { RequestRecord } from "../operations/request_watch.ts";
 import { gauge } from "./chart.ts";
-import { bytes, clockTime, count, counted, dateTime, dollars, duration, percent } from "./format.ts";
+import { bytes, clockTime, count, counted, dateTime, dollars, duration, percent } from "../../runtime/readable.ts";
 import { type Html, markup, NOTHING } from "./html.ts";
 import { type Fact, factList, section } from "./page.ts";
 import { paidFor, type Ranked } from "./rankings.ts";

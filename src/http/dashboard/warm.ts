@@ -7,7 +7,7 @@
 import type { Milliseconds } from "../../runtime/runtime.ts";
 import type { LoadedModel } from "../../warm/backend_cache.ts";
 import { gauge } from "./chart.ts";
-import { age, bytes, clockTime, counted, duration } from "./format.ts";
+import { age, bytes, clockTime, counted, duration } from "../../runtime/readable.ts";
 import { type Html, markup, NOTHING, type Piece } from "./html.ts";
 import { type Fact, factList, section } from "./page.ts";
 

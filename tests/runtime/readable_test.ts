@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { age, bytes, count, counted, dollars, duration, percent, shortDay } from "../../src/http/dashboard/format.ts";
+import { age, bytes, count, counted, dollars, duration, percent, shortDay } from "../../src/runtime/readable.ts";
 
 /** With the blanks that one can type. */
 const plain = (text: string): string => text.replaceAll("\u00a0", " ");

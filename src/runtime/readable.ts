@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Milliseconds } from "../../runtime/runtime.ts";
+import type { Milliseconds } from "./runtime.ts";
 
 const BLANK = "\u00a0";
 const [SECOND, MINUTE, HOUR, DAY] = [1000, 60_000, 3_600_000, 86_400_000];

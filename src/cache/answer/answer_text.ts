@@ -4,8 +4,8 @@
  * @module
  */
 
-import { isJsonObject, type JsonObject } from "../../cache/json.ts";
-import { count } from "./format.ts";
+import { isJsonObject, type JsonObject } from "../json.ts";
+import { count } from "../../runtime/readable.ts";
 
 /** What of an answer is for people to read: one text for each of its choices; none where nothing is said in words. */
 export function answerTexts(answer: unknown): string[] {
