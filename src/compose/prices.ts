@@ -2,6 +2,15 @@
  * Prices from the table of `@pydantic/genai-prices`, which is kept up by its authors with the dates on which prices
  * changed. It is in the package: nothing is fetched. It is loaded (0.8 MB) when the first answer has been bought.
  *
+ * `openCache` uses it by itself where there are files; in browsers and at the edge it is given:
+ *
+ * ```ts ignore
+ * import { openCache } from "@warmcache/warmcache/browser";
+ * import { tablePrices } from "@warmcache/warmcache/prices";
+ *
+ * const cache = await openCache({ priceOf: tablePrices() });
+ * ```
+ *
  * A price that is a guess is worse than none. The table is asked only for what it has a rate for.
  *
  * @module
@@ -9,8 +18,13 @@
 
 import type { BilledUsage, PricedCall, PriceOf } from "../cache/ledger/prices.ts";
 
-type Table = typeof import("@pydantic/genai-prices");
-type Rates = NonNullable<ReturnType<Table["calcPrice"]>>["model_price"];
+export type { BilledUsage, PricedCall, PriceOf };
+export type { MaybePromise } from "../store/store.ts";
+
+/** The package that has the table. */
+export type PriceTable = typeof import("@pydantic/genai-prices");
+
+type Rates = NonNullable<ReturnType<PriceTable["calcPrice"]>>["model_price"];
 
 /** Providers that state the cost of a call in US dollars: https://openrouter.ai/docs/use-cases/usage-accounting, and
  * https://docs.perplexity.ai/api-reference/chat-completions-post */
@@ -36,9 +50,9 @@ const RATED_APART: readonly (readonly [used: keyof BilledUsage, rate: string])[]
  *
  * @param load gets the table; by default from the package.
  */
-export function tablePrices(load: () => Promise<Table> = () => import("@pydantic/genai-prices")): PriceOf {
-  let table: Table | undefined;
-  let loading: Promise<Table | undefined> | undefined;
+export function tablePrices(load: () => Promise<PriceTable> = () => import("@pydantic/genai-prices")): PriceOf {
+  let table: PriceTable | undefined;
+  let loading: Promise<PriceTable | undefined> | undefined;
   return (call) => {
     if (table !== undefined) return priceIn(table, call);
     loading ??= load().catch(() => undefined);
@@ -49,7 +63,7 @@ export function tablePrices(load: () => Promise<Table> = () => import("@pydantic
   };
 }
 
-function priceIn(table: Table, call: PricedCall): number | null {
+function priceIn(table: PriceTable, call: PricedCall): number | null {
   try {
     return microdollars(dollars(table, call));
   } catch {
@@ -58,7 +72,10 @@ function priceIn(table: Table, call: PricedCall): number | null {
   }
 }
 
-function dollars(table: Table, { provider, modelAsked, modelAnswered, usage, created }: PricedCall): number | null {
+function dollars(
+  table: PriceTable,
+  { provider, modelAsked, modelAnswered, usage, created }: PricedCall,
+): number | null {
   const seller = provider.includes("://")
     ? table.findProvider({ providerApiUrl: provider })
     : table.findProvider({ providerId: provider });
