@@ -247,6 +247,8 @@ export type OpenMode = "read" | "write" | "create";
 export interface OpenFile {
   /** The operating system's descriptor, for {@link RangeLocks}. */
   readonly descriptor: number;
+  /** Whether its bytes are always the same: once the file is written to, they can no longer be read. */
+  readonly neverChanges?: true;
   /** Fills `target` from `position`; returns how many bytes there were (fewer at the end of the file). */
   read(target: Uint8Array, position: number): number;
   /** Writes all of `source` at `position`. */

@@ -54,9 +54,11 @@ export function provideWasm(sources: { readonly [file in WasmFile]?: WasmSource 
 export async function loadWasm(file: WasmFile, inPackage: () => string): Promise<WebAssembly.Module> {
   const source = provided.get(file);
   if (source instanceof WebAssembly.Module) return source;
+  // Not said within the call: Vite would take every module beside this one for a file that is meant.
+  const beside = `./${file}`;
   const places: (() => BufferSource | URL)[] = source
     ? [() => source]
-    : [() => new URL(`./${file}`, import.meta.url), () => new URL(inPackage())];
+    : [() => new URL(beside, import.meta.url), () => new URL(inPackage())];
   const { readModule } = await currentRuntime();
   const failures: string[] = [];
   for (const place of places) {

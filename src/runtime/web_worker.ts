@@ -8,7 +8,11 @@ import type { WorkerHandle } from "./runtime.ts";
 
 /** Starts a module Worker. */
 export function spawnWebWorker(url: URL, name: string): WorkerHandle {
-  const worker = new Worker(url, { type: "module", name });
+  return webWorkerHandle(new Worker(url, { type: "module", name }));
+}
+
+/** A Worker that somebody else has started. */
+export function webWorkerHandle(worker: Worker): WorkerHandle {
   return {
     post: (message, transfer = []) => worker.postMessage(message, transfer),
     onMessage(handler) {
@@ -18,7 +22,8 @@ export function spawnWebWorker(url: URL, name: string): WorkerHandle {
       worker.onerror = (event) => {
         // Without this an uncaught error in the Worker ends the whole process.
         event.preventDefault();
-        handler(new Error(event.message));
+        // Where its module cannot be loaded, browsers say nothing.
+        handler(new Error(event.message || "its module cannot be loaded"));
       };
     },
     terminate: () => worker.terminate(),

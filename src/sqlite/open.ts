@@ -16,6 +16,7 @@ import { isBusy } from "./error.ts";
 import { ExclusiveFiles } from "./exclusive_files.ts";
 import type { OwnerLock } from "./owner.ts";
 import { acquireOwner, heldBy, heldByStranger, keepOwnersAway, retry } from "./owner.ts";
+import { prepareDatabase, prepareToRead } from "./prepare.ts";
 import { ReadOnlyFiles } from "./read_only_files.ts";
 import { SharedFiles } from "./shared_files.ts";
 import type { HeapMemory } from "./wal_index.ts";
@@ -104,6 +105,7 @@ export interface OpenDatabase {
 export async function openDatabase(options: OpenDatabaseOptions): Promise<OpenDatabase> {
   const { runtime, path, create, locking, lockTimeout } = options;
   const engine = await loadEngine();
+  await prepareDatabase(runtime.files, path);
   // Before anything is made beside it, the file must be there and be a file. Locks and logs belong beside what a
   // symbolic link points to, where every other process looks for them.
   runtime.files.open(path, create ? "create" : "write").close();
@@ -133,6 +135,7 @@ export async function readDatabase<T>(runtime: Runtime, path: string, use: (driv
   const engine = await loadEngine();
   const realPath = await resolve(runtime, path);
   const { files, rangeLocks } = runtime;
+  await prepareToRead(files, realPath);
   const isShared = (): boolean => rangeLocks !== undefined && files.exists(`${realPath}-shm`);
   const guard = keepOwnersAway(runtime, realPath);
   if (!guard) throw await heldBy(runtime, realPath);

@@ -14,6 +14,7 @@ import type { SqlDriver } from "../../sqlite/driver.ts";
 import { isBusy } from "../../sqlite/error.ts";
 import type { Locking, OpenDatabase } from "../../sqlite/open.ts";
 import { openDatabase, readDatabase } from "../../sqlite/open.ts";
+import { prepareToRead } from "../../sqlite/prepare.ts";
 import { CacheError } from "../error.ts";
 import type { MaybePromise } from "../store.ts";
 import type { AmountsByDay } from "./amounts_by_day.ts";
@@ -49,6 +50,8 @@ export interface DatabasesSettings {
   readonly maxBytes: number | undefined;
   /** From how many answers on a dictionary is built. */
   readonly dictionaryFrom: number;
+  /** Whether somebody takes the databases over in the middle of what this process does. */
+  readonly handsOver: boolean;
 }
 
 /** The calling thread moves a log that is no longer than this, and is not kept for longer than some milliseconds. */
@@ -185,7 +188,7 @@ export class Databases {
       const models = new Map([...this.#open.keys()].map((model) => [this.#fileName(model), model]));
       for (const { name, isFile } of await runtime.files.list(directory)) {
         const [model, path] = [models.get(name), `${directory}/${name}`];
-        if (!isFile || !isDatabaseName(name) || !this.#isOurs(path)) continue;
+        if (!isFile || !isDatabaseName(name) || !await this.#isOurs(path)) continue;
         const readSome = await begin(path);
         // It may be closed, and opened again, while others have their turn.
         const readOpen = () => model === undefined ? undefined : this.#open.peek(model)?.read(readSome);
@@ -324,9 +327,11 @@ export class Databases {
   }
 
   async #openDatabase(model: string, create: boolean): Promise<ModelDatabase | undefined> {
-    const { runtime, directory, tools, waitingAmounts, keepExpired, maxBytes, dictionaryFrom } = this.#settings;
+    const { runtime, directory, tools, waitingAmounts, keepExpired, maxBytes, dictionaryFrom, handsOver } =
+      this.#settings;
     const path = this.path(model);
     try {
+      await prepareToRead(runtime.files, path);
       if (inspectFile(runtime.files, path) !== "ours" && !create) return undefined;
       if (create) runtime.files.makeDirectory(directory);
       const opened = await this.#openFile(model, path, create);
@@ -334,7 +339,7 @@ export class Databases {
       let database: ModelDatabase;
       try {
         const logKeeper = this.#checkpointer;
-        const limits = { keepExpired, maxBytes, dictionaryFrom };
+        const limits = { keepExpired, maxBytes, dictionaryFrom, handsOver };
         database = new ModelDatabase(opened, {
           model,
           tools,
@@ -401,9 +406,11 @@ export class Databases {
     }
   }
 
-  #isOurs(path: string): boolean {
+  async #isOurs(path: string): Promise<boolean> {
+    const { files } = this.#settings.runtime;
     try {
-      return inspectFile(this.#settings.runtime.files, path) === "ours";
+      await prepareToRead(files, path);
+      return inspectFile(files, path) === "ours";
     } catch {
       return false;
     }

@@ -8,6 +8,7 @@ import type { Files, Runtime } from "../../runtime/runtime.ts";
 import type { SqlDriver } from "../../sqlite/driver.ts";
 import { SqliteError } from "../../sqlite/error.ts";
 import { readDatabase } from "../../sqlite/open.ts";
+import { prepareToRead } from "../../sqlite/prepare.ts";
 import type { CacheError } from "../error.ts";
 import type { Databases } from "./databases.ts";
 import { toCacheError } from "./failure.ts";
@@ -60,6 +61,7 @@ export async function modelsIn(databases: Databases, { runtime, directory }: Pla
     if (models.has(path)) continue;
     try {
       // What could not be read a moment ago, and can be now, is one of them.
+      await prepareToRead(runtime.files, path);
       if (inspectFile(runtime.files, path) === "ours") {
         await readDatabase(runtime, path, (driver) => readModel(path, driver));
       }

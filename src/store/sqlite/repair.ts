@@ -16,6 +16,7 @@ import { loadEngine } from "../../sqlite/engine.ts";
 import { SqliteError } from "../../sqlite/error.ts";
 import type { OpenDatabase } from "../../sqlite/open.ts";
 import { acquireOwner, heldByStranger, type OwnerLock } from "../../sqlite/owner.ts";
+import { prepareDatabase } from "../../sqlite/prepare.ts";
 import { ReadOnlyFiles } from "../../sqlite/read_only_files.ts";
 import { CacheError } from "../error.ts";
 import type { FileRepair, RepairReport, SalvageCounts } from "../repair.ts";
@@ -70,6 +71,7 @@ export async function repairDatabases(options: SqliteRepairOptions): Promise<Rep
     const paths = (await listDatabases(files, directory)).filter((path) => names?.has(nameOf(path)) ?? true);
     const steps = new Steps(options);
     for (const path of paths) {
+      await prepareDatabase(files, path);
       const refused = await refusalOf(options, path, tools, steps);
       if (refused) done.push(refused);
       else held.push({ path, lock: await lock(runtime, path, lockTimeout) });
