@@ -5,7 +5,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { getJson, post } from "../server/support.ts";
-import { requireBrowser } from "./browser.ts";
+import { requireChromium } from "../browser/support/chromium.ts";
+import { faintTexts, unnamedParts } from "../browser/support/legible.ts";
 import { type BusyServer, chatAnswer, startBusyServer } from "./busy_server.ts";
 
 const CHAT = { model: "gpt-4o-mini", messages: [{ role: "user", content: "Will it rain?" }] };
@@ -31,8 +32,8 @@ async function openPage(
 
 /** Has a browser and a server with some answers in its cache; both are gone afterwards. */
 function inBrowser(run: (browser: Browser, busy: BusyServer) => Promise<void>, options: object = {}) {
-  return async (context: Parameters<typeof requireBrowser>[0]): Promise<void> => {
-    const browser = await requireBrowser(context);
+  return async (context: Parameters<typeof requireChromium>[0]): Promise<void> => {
+    const browser = await requireChromium(context);
     if (browser === undefined) return;
     try {
       await using busy = await startBusyServer(options);
@@ -203,81 +204,6 @@ describe("the dashboard in a browser", () => {
   );
 });
 
-/** Of every text that is seen: what it says, and its contrast as WCAG 2 computes it, where that is too little. */
-function faintTexts(): string[] {
-  type Colour = [number, number, number, number];
-  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true })!;
-  const colourOf = (css: string): Colour => {
-    canvas.clearRect(0, 0, 1, 1);
-    canvas.fillStyle = css;
-    canvas.fillRect(0, 0, 1, 1);
-    const [red, green, blue, alpha] = canvas.getImageData(0, 0, 1, 1).data;
-    return [red!, green!, blue!, alpha! / 255];
-  };
-  const over = (top: Colour, under: Colour): Colour => {
-    const mix = (at: 0 | 1 | 2): number => top[at] * top[3] + under[at] * (1 - top[3]);
-    return [mix(0), mix(1), mix(2), 1];
-  };
-  const light = ([...channels]: Colour): number => {
-    const [red, green, blue] = channels.map((each) => {
-      const share = each / 255;
-      return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
-    });
-    return 0.2126 * red! + 0.7152 * green! + 0.0722 * blue!;
-  };
-  const groundOf = (element: Element | null): Colour => {
-    if (element === null) return colourOf("Canvas");
-    const own = colourOf(getComputedStyle(element).backgroundColor);
-    return own[3] === 1 ? own : over(own, groundOf(element.parentElement));
-  };
-  const found: string[] = [];
-  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  while (walker.nextNode()) {
-    const text = walker.currentNode.textContent!.trim();
-    const element = walker.currentNode.parentElement!;
-    if (text === "" || element.closest("svg, [hidden], [aria-hidden=true], script") || !element.checkVisibility()) {
-      continue;
-    }
-    const style = getComputedStyle(element);
-    const size = parseFloat(style.fontSize);
-    const isLarge = size >= 24 || (size >= 18.66 && Number(style.fontWeight) >= 700);
-    const ground = groundOf(element);
-    const [a, b] = [light(over(colourOf(style.color), ground)), light(ground)];
-    const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (contrast < (isLarge ? 3 : 4.5)) found.push(`${contrast.toFixed(2)}: ${text.slice(0, 40)}`);
-  }
-  return found;
-}
-
-/** What can be used but says not what for, ids that are there twice, and headings that leave out a level. */
-function unnamedParts(): string[] {
-  const found: string[] = [];
-  for (
-    const element of document.querySelectorAll<HTMLElement>("a, button, input:not([type=hidden]), select, textarea")
-  ) {
-    const labels = (element as HTMLInputElement).labels;
-    const name = element.getAttribute("aria-label") ?? (labels?.length ? labels[0]!.textContent : element.textContent);
-    if (name!.trim() === "") found.push(`no name: ${element.outerHTML.slice(0, 80)}`);
-  }
-  for (const element of document.querySelectorAll("svg:not([aria-hidden])")) {
-    if (!element.getAttribute("aria-label")) found.push(`no name: ${element.outerHTML.slice(0, 80)}`);
-  }
-  for (const element of document.querySelectorAll("[aria-labelledby], [aria-describedby]")) {
-    for (
-      const id of (element.getAttribute("aria-labelledby") ?? element.getAttribute("aria-describedby"))!.split(" ")
-    ) {
-      if (document.getElementById(id) === null) found.push(`no element has the id ${id}`);
-    }
-  }
-  const ids = [...document.querySelectorAll("[id]")].map(({ id }) => id);
-  for (const id of ids) if (ids.indexOf(id) !== ids.lastIndexOf(id)) found.push(`twice: #${id}`);
-  const levels = [...document.querySelectorAll("h1, h2, h3, h4")].map(({ tagName }) => Number(tagName[1]));
-  if (levels.filter((level) => level === 1).length !== 1) found.push(`h1 is not there once: ${levels}`);
-  levels.forEach((level, at) => at > 0 && level > levels[at - 1]! + 1 && found.push(`a level is left out: ${levels}`));
-  for (const name of ["main", "header", "nav"]) if (!document.querySelector(name)) found.push(`no ${name}`);
-  return found;
-}
-
 describe("every page", () => {
   for (const [colorScheme, width] of [["light", 1440], ["dark", 390]] as const) {
     it(
@@ -286,7 +212,7 @@ describe("every page", () => {
         const page = await openPage(browser, busy, { colorScheme, viewport: { width, height: 900 } });
         const check = async (name: string): Promise<void> => {
           assert.deepEqual(await page.evaluate(faintTexts), [], `${name}: contrast`);
-          assert.deepEqual(await page.evaluate(unnamedParts), [], `${name}: names`);
+          assert.deepEqual(await page.evaluate(unnamedParts, ["main", "header", "nav"]), [], `${name}: names`);
           assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), width, `${name}: width`);
         };
         await page.goto(busy.server.url);

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { seededRandom } from "../support/random.ts";
-import { startBrowser } from "./browser.ts";
+import { launchChromium } from "../browser/support/chromium.ts";
 import { type BusyServer, chatAnswer, messageAnswer, startBusyServer } from "./busy_server.ts";
 
 const DAY = 86_400_000;
@@ -50,7 +50,7 @@ async function work(busy: BusyServer, from: number, to: number, asks: number): P
   }));
 }
 
-const browser = await startBrowser();
+const browser = await launchChromium();
 if (browser === undefined) throw new Error("Cannot take pictures: Chromium is not installed");
 await mkdir(folder, { recursive: true });
 const fresh = await startBusyServer({ port: 8790 });

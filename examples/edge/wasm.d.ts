@@ -1,0 +1,2 @@
+/** zstd's module. */
+export const zstd: WebAssembly.Module;

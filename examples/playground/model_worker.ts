@@ -1,0 +1,3 @@
+/** The Worker in which the model is. */
+
+import "@warmcache/warmcache/browser/model-worker";
