@@ -2,26 +2,26 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { Logits, takeFloats } from "../../src/model/generation/logits.ts";
+import { Logits, takeFloats, wholeRows } from "../../src/model/generation/logits.ts";
 import type { Ort } from "../../src/model/worker/ort.ts";
 import { halfBits } from "../support/onnx_builder.ts";
 
 describe("Logits", () => {
   it("has a row after each token, and the last one by name", () => {
-    const logits = new Logits(Float32Array.of(1, 2, 3, 4, 5, 6), 2);
-    assert.deepEqual(logits.after(0), Float32Array.of(1, 2));
-    assert.deepEqual(logits.after(2), Float32Array.of(5, 6));
-    assert.deepEqual(logits.last(), Float32Array.of(5, 6));
+    const logits = new Logits(wholeRows(Float32Array.of(1, 2, 3, 4, 5, 6), 2));
+    assert.deepEqual(logits.after(0).whole(), Float32Array.of(1, 2));
+    assert.deepEqual(logits.after(2).whole(), Float32Array.of(5, 6));
+    assert.deepEqual(logits.last().whole(), Float32Array.of(5, 6));
   });
 
   it("counts tokens from the first, also where there are logits of the last ones alone", () => {
-    const logits = new Logits(Float32Array.of(1, 2, 3, 4), 2, 10);
-    assert.deepEqual(logits.after(8), Float32Array.of(1, 2));
-    assert.deepEqual(logits.last(), Float32Array.of(3, 4));
+    const logits = new Logits(wholeRows(Float32Array.of(1, 2, 3, 4), 2), 10);
+    assert.deepEqual(logits.after(8).whole(), Float32Array.of(1, 2));
+    assert.deepEqual(logits.last().whole(), Float32Array.of(3, 4));
   });
 
   it("refuses tokens that it has none of", () => {
-    const logits = new Logits(Float32Array.of(1, 2, 3, 4), 2, 10);
+    const logits = new Logits(wholeRows(Float32Array.of(1, 2, 3, 4), 2), 10);
     for (const index of [-1, 7, 10]) assert.throws(() => logits.after(index), /no logits after token -?\d+: of 10/);
   });
 });

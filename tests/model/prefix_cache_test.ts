@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Logits } from "../../src/model/generation/logits.ts";
 import { BLOCK_TOKENS, PrefixCache, SharedCache } from "../../src/model/generation/prefix_cache.ts";
+import { WholeRow } from "../../src/model/generation/row.ts";
 import { type Reader, Sequence } from "../../src/model/generation/sequence.ts";
 import type { KeyValueCache, StepOptions } from "../../src/model/graph/session.ts";
 
@@ -36,7 +37,7 @@ class RecordedSession {
     this.during();
     const cache = this.#make([...past?.ids ?? [], ...ids]);
     if (past !== undefined && !keepPast) this.release(past);
-    return Promise.resolve({ logits: new Logits(Float32Array.of(...cache.ids.slice(-2)), 2), cache });
+    return Promise.resolve({ logits: new Logits([new WholeRow(Float32Array.of(...cache.ids.slice(-2)))]), cache });
   }
 
   trim(cache: KeyValueCache, length: number): Promise<KeyValueCache> {
@@ -68,7 +69,7 @@ async function answer(
   const before = session.runs.length;
   const sequence = new Sequence({ ...reader, adapter: {} });
   let next = await sequence.read(prompt, undefined);
-  const afterPrompt = [...next];
+  const afterPrompt = [...next.whole()];
   assert.equal(sequence.length, prompt.length);
   for (const id of following) next = await sequence.append([id], undefined);
   sequence.release();

@@ -5,13 +5,14 @@ import { describe, it } from "node:test";
 import { Distribution } from "../../src/model/generation/distribution.ts";
 import { LogitsProcessor, type LogitsProcessorOptions } from "../../src/model/generation/logits_processor.ts";
 import { seededRandom } from "../../src/model/generation/random.ts";
+import { WholeRow } from "../../src/model/generation/row.ts";
 import { makeSampler, type SamplerOptions } from "../../src/model/generation/sampler.ts";
 import { resolveSampling } from "../../src/model/generation/sampling.ts";
 import { greedy } from "./requests.ts";
 
 /** Of probabilities 0.5, 0.25, 0.125, 0.125. */
 const logits = new Float32Array([0.5, 0.25, 0.125, 0.125].map(Math.log));
-const halves = new Distribution(logits);
+const halves = new Distribution(new WholeRow(logits));
 const PLAIN: SamplerOptions = { temperature: 1, topK: 0, topP: 1, minP: 0, seed: 7 };
 
 function shares(options: Partial<SamplerOptions>, from: Float32Array | Float64Array = logits): number[] {
@@ -33,7 +34,7 @@ describe("Distribution", () => {
   });
 
   it("is not thrown off by large logits", () => {
-    const distribution = new Distribution(new Float32Array([3e38, 3e38]));
+    const distribution = new Distribution(new WholeRow(new Float32Array([3e38, 3e38])));
     assert.ok(Math.abs(distribution.logprob(0) - Math.log(0.5)) < 1e-12);
   });
 
@@ -47,7 +48,7 @@ describe("Distribution", () => {
     const random = seededRandom(1);
     const logits = Float32Array.from({ length: 3_000 }, () => Math.round(random() * 500));
     const sorted = [...logits.keys()].sort((one, other) => logits[other]! - logits[one]! || one - other);
-    const distribution = new Distribution(logits);
+    const distribution = new Distribution(new WholeRow(logits));
     for (const count of [1, 2, 20, 500, 2_999, 3_000]) {
       assert.deepEqual(distribution.likeliest(count), sorted.slice(0, count));
     }
@@ -59,12 +60,12 @@ describe("Distribution", () => {
   });
 
   it("sums up a tail that is too small for a number other than 0", () => {
-    const distribution = new Distribution(new Float32Array([0, -2000, -2000]));
+    const distribution = new Distribution(new WholeRow(new Float32Array([0, -2000, -2000])));
     assert.ok(Math.abs(distribution.tailLogprob([0])! - (Math.log(2) - 2000)) < 1e-9);
   });
 
   it("leaves out tokens that cannot come, and gives nothing for a tail of such", () => {
-    const distribution = new Distribution(new Float32Array([1, -Infinity, 0]));
+    const distribution = new Distribution(new WholeRow(new Float32Array([1, -Infinity, 0])));
     assert.deepEqual(distribution.likeliest(3), [0, 2]);
     assert.equal(distribution.logprob(1), -Infinity);
     assert.equal(distribution.tailLogprob([0, 2]), null);
@@ -72,7 +73,7 @@ describe("Distribution", () => {
 
   for (const broken of [[NaN, 1], [Infinity, 1], [-Infinity, -Infinity]]) {
     it(`refuses logits that are not numbers: ${broken}`, () => {
-      assert.throws(() => new Distribution(new Float32Array(broken)), { code: "invalid_request" });
+      assert.throws(() => new Distribution(new WholeRow(new Float32Array(broken))), { code: "invalid_request" });
     });
   }
 });
@@ -166,12 +167,12 @@ describe("LogitsProcessor", () => {
   ): number[] => {
     const processor = new LogitsProcessor({ ...NEUTRAL, ...options }, prompt);
     for (const id of answer) processor.took(id);
-    return [...processor.process(new Float32Array([4, -4, 1, 0]), banned)];
+    return [...processor.process({ logits: new Float32Array([4, -4, 1, 0]) }, banned)];
   };
 
   it("leaves the model's logits alone when nothing is asked", () => {
     const logits = new Float32Array([1, 2]);
-    assert.equal(new LogitsProcessor(NEUTRAL, [0]).process(logits, NONE), logits);
+    assert.equal(new LogitsProcessor(NEUTRAL, [0]).process({ logits }, NONE), logits);
   });
 
   it("takes presence and frequency penalties from tokens of the answer alone, as OpenAI defines them", () => {

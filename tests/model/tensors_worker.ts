@@ -1,9 +1,14 @@
 /** Makes tensors on the device it is told, has onnxruntime read them, and reports what came back. */
 
-import { loadOnnxRuntime } from "../../src/model/worker/ort.ts";
+import { loadOnnxRuntime, type OnnxLibraries } from "../../src/model/worker/ort.ts";
 import type { FloatType } from "../../src/model/worker/tensors.ts";
 import { workerPort } from "../../src/runtime/worker_port.ts";
 import { GraphBuilder } from "../support/onnx_builder.ts";
+
+const LIBRARIES: OnnxLibraries = {
+  wasm: () => import("onnxruntime-web"),
+  webgpu: () => import("onnxruntime-web/webgpu"),
+};
 
 /** What to try. */
 export interface Trial {
@@ -48,7 +53,7 @@ port.onMessage(async (message) => {
 
 async function attempt({ device, type, dims, length, full = false }: Trial): Promise<Outcome> {
   if (full) refuseBuffers();
-  const onnx = await loadOnnxRuntime(device);
+  const onnx = await loadOnnxRuntime(device, LIBRARIES);
   const session = await onnx.ort.InferenceSession.create(negation(type), onnx.sessionOptions);
   const negated = async (tensor: typeof resident) => (await session.run({ x: tensor })).y!;
   const numbers = async (tensor: typeof resident): Promise<number[]> => {

@@ -13,15 +13,12 @@ import { loadRuntime } from "../../src/runtime/load.ts";
 import { type Clock, FileError, type WorkerHandle } from "../../src/runtime/runtime.ts";
 import { REFERENCE_MAX_TOKENS, referenceCases, resolveAdapter, resolveBase } from "../support/models.ts";
 import { HERE } from "../support/runtimes.ts";
-import type { Traffic } from "./counting_gpu_worker.ts";
 import { greedy } from "./requests.ts";
 import { skipWithoutGpu } from "./software_gpu.ts";
 
 const runtime = await loadRuntime();
 const cases = await referenceCases();
 const TOLERANCE = 1e-4;
-/** The example model tells 2048 tokens apart. */
-const LOGITS_BYTES = 2048 * 4;
 const PROMPT = { text: "In the beginning God" };
 
 const skip = skipWithoutGpu;
@@ -134,56 +131,6 @@ describe("a model on webgpu:software", { skip }, () => {
     controller.abort(new Error("client went away"));
     await assert.rejects(reader.next(), /client went away/);
     await backend.baseView().nextToken(PROMPT, { topK: 1 });
-  });
-});
-
-describe("what goes over to a GPU and back", { skip }, () => {
-  let backend: Backend;
-  let adapter: ResolvedAdapter;
-  let traffic: () => Promise<Traffic>;
-  before(async () => {
-    const counted: ((traffic: Traffic) => void)[] = [];
-    const spawnProcess = (_: URL, name: string): WorkerHandle => {
-      const handle = runtime.spawnProcess!(new URL("./counting_gpu_worker.ts", import.meta.url), name);
-      traffic = () =>
-        new Promise((resolve) => {
-          counted.push(resolve);
-          handle.post({ type: "count" });
-        });
-      const onMessage: WorkerHandle["onMessage"] = (handler) =>
-        handle.onMessage((message) => {
-          const { type, traffic } = message as { readonly type: string; readonly traffic: Traffic };
-          if (type === "counted") counted.shift()!(traffic);
-          else handler(message);
-        });
-      return { ...handle, onMessage };
-    };
-    adapter = await resolveAdapter();
-    const knownAdapterWeights = [adapter.files.weights.path];
-    const base = await baseOn("webgpu:software");
-    backend = await loadOnnxBackend({ ...runtime, spawnProcess }, base, { knownAdapterWeights });
-  });
-  after(() => backend?.close());
-
-  /** What an answer of so many tokens moves, after one that was asked for the same before. */
-  async function moved(view: View, maxTokens: number): Promise<Traffic> {
-    const answer = () => Array.fromAsync(view.generate(greedy({ maxTokens, minTokens: maxTokens })));
-    await answer();
-    const before = await traffic();
-    await answer();
-    const after = await traffic();
-    return { up: after.up - before.up, down: after.down - before.down };
-  }
-
-  it("is, of a step, the token and its logits: keys, values and adapters stay there", async () => {
-    const steps = 8;
-    for (const view of [backend.baseView(), backend.adapterView(adapter)]) {
-      const [few, more] = [await moved(view, 4), await moved(view, 4 + steps)];
-      assert.equal((more.down - few.down) / steps, LOGITS_BYTES);
-      assert.ok((more.up - few.up) / steps < 50_000, `${(more.up - few.up) / steps} bytes a step`);
-    }
-    const { bytes } = backend.adapters[0]!;
-    assert.ok(bytes > 300_000, `${bytes} bytes of an adapter would be seen`);
   });
 });
 

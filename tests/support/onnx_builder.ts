@@ -44,11 +44,18 @@ export interface BuiltModel {
   readonly externalData: readonly ExternalFile[];
 }
 
+/** Where in a file a tensor lies. */
+export interface Place {
+  readonly location: string;
+  readonly offset: number;
+  readonly length: number;
+}
+
 interface Stored {
   readonly name: string;
   readonly type: ElementType;
   readonly dimensions: readonly number[];
-  readonly bytes: Uint8Array;
+  readonly bytes: Uint8Array | Place;
 }
 
 /** A graph under construction. Parts of one (`branch()`) store their tensors with the whole. */
@@ -97,6 +104,12 @@ export class GraphBuilder {
     return name;
   }
 
+  /** Refers to a tensor in a file that the caller writes; returns its name. */
+  elsewhere(name: string, type: ElementType, dimensions: readonly number[], place: Place): string {
+    this.#stored.set(name, { name, type, dimensions, bytes: place });
+    return name;
+  }
+
   /** Stores numbers as float32 or float16. */
   floats(
     name: string,
@@ -140,6 +153,7 @@ export class GraphBuilder {
     let turn = 0;
     const tensors = [...this.#stored.values()].flatMap(({ name, type, dimensions, bytes }) => {
       const head = [...dimensions.flatMap((size) => varint(1, size)), ...varint(2, CODES[type]), ...delimited(8, name)];
+      if (!(bytes instanceof Uint8Array)) return delimited(5, [...head, ...elsewhere(bytes)]);
       if (files.length === 0 || bytes.length < from) return delimited(5, [...head, ...delimited(9, [bytes])]);
       const file = external[turn++ % files.length]!;
       // Exporters begin tensors at whole pages.
@@ -147,14 +161,7 @@ export class GraphBuilder {
       const offset = file.size + padding;
       file.parts.push(new Uint8Array(padding), bytes);
       file.size = offset + bytes.length;
-      const entry = (key: string, value: string): Pieces =>
-        delimited(13, [...delimited(1, key), ...delimited(2, value)]);
-      const where = [
-        ...entry("location", file.name),
-        ...entry("offset", String(offset)),
-        ...entry("length", String(bytes.length)),
-      ];
-      return delimited(5, [...head, ...where, ...varint(14, 1)]);
+      return delimited(5, [...head, ...elsewhere({ location: file.name, offset, length: bytes.length })]);
     });
     const opsets = [["", 17], ["com.microsoft", 1]] as const;
     const graph = join([
@@ -165,6 +172,14 @@ export class GraphBuilder {
     ]);
     return { graph, externalData: external.map(({ name, parts }) => ({ name, bytes: join(parts) })) };
   }
+}
+
+/** What a tensor says in place of its data. */
+function elsewhere(place: Place): Pieces {
+  const entries = Object.entries(place).flatMap(([key, value]) => {
+    return delimited(13, [...delimited(1, key), ...delimited(2, String(value))]);
+  });
+  return [...entries, ...varint(14, 1)];
 }
 
 /** The bits of the nearest float16, the even one of two (IEEE 754-2019, binary16). */

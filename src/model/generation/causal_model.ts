@@ -51,7 +51,7 @@ export async function loadCausalModel(
   const live = new LiveGraph(onnx, graph, load);
   const names = readTensorNames(genai);
   const session = madeOf(files.graph, () => new CausalSession(onnx, live, graph, names, config.cache));
-  const logits = await session.score([0, 0], {});
+  const logits = await session.score([0, 0], {}, { rows: 2, whole: "none" });
   if (!isDistribution(logits.last())) {
     throw new Error(`${files.graph.path}: its logits are not numbers: its weights are broken, or overflow their dtype`);
   }

@@ -6,7 +6,7 @@
  */
 
 import type { GenerateEvent, GenerateRequest, ScoredToken, Token } from "../backend.ts";
-import type { CausalSession } from "../graph/session.ts";
+import type { CausalSession, NextWanted } from "../graph/session.ts";
 import { checkLength, type EncodedPrompt, encodePrompt } from "../text/prompt.ts";
 import { TextStream } from "../text/text_stream.ts";
 import type { TextTokenizer } from "../text/tokenizer.ts";
@@ -16,6 +16,8 @@ import { pace } from "./pace.ts";
 import { makeSampler } from "./sampler.ts";
 import { refuseUnless, resolveSampling, type SamplingDefaults } from "./sampling.ts";
 import type { Scorer } from "./score.ts";
+import { MOST_OF_A_ROW, type Row } from "./row.ts";
+import type { Sampling } from "./sampling.ts";
 import { type Reader, Sequence } from "./sequence.ts";
 
 /** What generating needs of a loaded model and one of its views. */
@@ -42,6 +44,7 @@ export async function* generate(
   const limit = request.maxTokens ?? model.contextLength - prompt.ids.length;
   const processor = new LogitsProcessor(sampling, prompt.ids);
   const sample = makeSampler(sampling);
+  const wanted = wantedOf(sampling, processor, model.endOfText, topLogprobs);
   const stream = new TextStream(request.stop);
   const sequence = new Sequence(model);
   let finishReason: "stop" | "length" = "length";
@@ -53,7 +56,9 @@ export async function* generate(
       next ??= await sequence.read(prompt.ids, signal);
       const distribution = new Distribution(next);
       const mayEnd = completionTokens >= sampling.minTokens;
-      const id = sample(processor.process(next, mayEnd ? NONE : model.endOfText));
+      const candidates = next.candidates();
+      const index = sample(processor.process(candidates, mayEnd ? NONE : model.endOfText));
+      const id = candidates.ids?.[index] ?? index;
       if (mayEnd && model.endOfText.has(id)) {
         finishReason = "stop";
         break;
@@ -69,7 +74,7 @@ export async function* generate(
       }
       if (completionTokens < limit) {
         if (sequence.length === 0) await sequence.read(prompt.ids, signal);
-        next = await sequence.append([id], signal);
+        next = await sequence.append([id], signal, wanted);
       }
     }
     yield { type: "end", finishReason, completionTokens, text: stream.end() };
@@ -79,6 +84,23 @@ export async function* generate(
 }
 
 const NONE: ReadonlySet<number> = new Set();
+
+/** What has to be known of the logits in each step: a few of the highest, where nothing else can be chosen. */
+function wantedOf(
+  { temperature, topK, minTokens }: Sampling,
+  { isNeutral }: LogitsProcessor,
+  endOfText: ReadonlySet<number>,
+  topLogprobs: number = 0,
+): NextWanted {
+  const choices = temperature === 0 ? 1 : topK > 0 ? topK : Infinity;
+  const top = Math.max(choices + (minTokens > 0 ? endOfText.size : 0), topLogprobs);
+  return isNeutral && top <= MOST_OF_A_ROW ? { whole: "none", top } : { whole: "last", top: reportable(topLogprobs) };
+}
+
+/** How many of the highest to ask for; where more are reported, they are looked for in the whole row. */
+function reportable(topLogprobs: number = 1): number {
+  return Math.min(Math.max(topLogprobs, 1), MOST_OF_A_ROW);
+}
 
 function checkRequest({ maxTokens, stop, topLogprobs }: GenerateRequest, minTokens: number): void {
   const isCount = (value: number | undefined): boolean =>
@@ -98,18 +120,20 @@ async function begin(
   { ids, text }: EncodedPrompt,
   { echo, topLogprobs }: GenerateRequest,
   signal: AbortSignal | undefined,
-): Promise<{ readonly event: GenerateEvent; readonly next: Float32Array | undefined }> {
+): Promise<{ readonly event: GenerateEvent; readonly next: Row | undefined }> {
   const event = { type: "prompt", promptTokens: ids.length } as const;
   if (!echo) return { event: { ...event, tokens: [], text: "" }, next: undefined };
-  const scored = topLogprobs === undefined ? undefined : await session.score(ids, adapter, signal);
+  const whole = (topLogprobs ?? 0) > MOST_OF_A_ROW ? "all" : "last";
+  const wanted = { rows: ids.length, whole, top: reportable(topLogprobs), ids: ids.slice(1) } as const;
+  const scored = topLogprobs === undefined ? undefined : await session.score(ids, adapter, wanted, signal);
   const worked = pace(signal);
   const tokens: ScoredToken[] = [];
   for (const [index, id] of ids.entries()) {
     const row = index === 0 ? undefined : scored?.after(index - 1);
     tokens.push(describe(tokenizer, id, row && new Distribution(row), topLogprobs));
-    await worked(row?.length ?? 0);
+    await worked(row?.size ?? 0);
   }
-  return { event: { ...event, tokens, text }, next: scored?.last().slice() };
+  return { event: { ...event, tokens, text }, next: scored?.last().alone() };
 }
 
 function describe(

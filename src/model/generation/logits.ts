@@ -6,39 +6,46 @@
 
 import { widened } from "../adapter/float16.ts";
 import type { Ort } from "../worker/ort.ts";
+import { type Row, WholeRow } from "./row.ts";
 
 /** Logits of a run, of shape [tokens, vocabulary]: of all its tokens, or of the last ones. */
 export class Logits {
   /** How many tokens the model tells apart. */
   readonly vocabularySize: number;
-  readonly #data: Float32Array;
+  readonly #rows: readonly Row[];
   readonly #tokens: number;
 
-  /** @param tokens How many the run had, those among them that there are no logits of. */
-  constructor(data: Float32Array, vocabularySize: number, tokens: number = data.length / vocabularySize) {
-    this.#data = data;
-    this.vocabularySize = vocabularySize;
+  /**
+   * @param rows One at least.
+   * @param tokens How many the run had, those among them that there are no rows of.
+   */
+  constructor(rows: readonly Row[], tokens: number = rows.length) {
+    this.#rows = rows;
     this.#tokens = tokens;
+    this.vocabularySize = rows[0]!.size;
   }
 
   /**
-   * What may follow the run's token `index`: one number per token of the vocabulary. A window, not a copy.
+   * What may follow the run's token `index`.
    *
-   * @throws RangeError when there are none.
+   * @throws RangeError when there is no row of it.
    */
-  after(index: number): Float32Array {
-    const end = this.#data.length - (this.#tokens - 1 - index) * this.vocabularySize;
-    const start = end - this.vocabularySize;
-    if (start < 0 || end > this.#data.length) {
-      throw new RangeError(`There are no logits after token ${index}: of ${this.#tokens}`);
-    }
-    return this.#data.subarray(start, end);
+  after(index: number): Row {
+    const row = this.#rows[this.#rows.length - this.#tokens + index];
+    if (row === undefined) throw new RangeError(`There are no logits after token ${index}: of ${this.#tokens}`);
+    return row;
   }
 
   /** What may follow the run's last token. */
-  last(): Float32Array {
-    return this.#data.subarray(-this.vocabularySize);
+  last(): Row {
+    return this.#rows.at(-1)!;
   }
+}
+
+/** Rows that lie behind each other, as windows, not copies. */
+export function wholeRows(data: Float32Array, size: number): Row[] {
+  const count = data.length / size;
+  return Array.from({ length: count }, (_, row) => new WholeRow(data.subarray(row * size, (row + 1) * size)));
 }
 
 /**

@@ -5,6 +5,8 @@
  * @module
  */
 
+import type { Candidates } from "./row.ts";
+
 /** What to change, and by how much. */
 export interface LogitsProcessorOptions {
   /**
@@ -25,7 +27,8 @@ export interface LogitsProcessorOptions {
  */
 export class LogitsProcessor {
   readonly #options: LogitsProcessorOptions;
-  readonly #isNeutral: boolean;
+  /** Whether it changes no number, but for tokens that must not come now. */
+  readonly isNeutral: boolean;
   /** Tokens of prompt and answer. */
   readonly #seen: Set<number>;
   /** How often the answer has its tokens. */
@@ -35,7 +38,7 @@ export class LogitsProcessor {
   constructor(options: LogitsProcessorOptions, prompt: readonly number[]) {
     const { repetitionPenalty, presencePenalty, frequencyPenalty, logitBias } = options;
     this.#options = options;
-    this.#isNeutral = repetitionPenalty === 1 && presencePenalty === 0 && frequencyPenalty === 0 &&
+    this.isNeutral = repetitionPenalty === 1 && presencePenalty === 0 && frequencyPenalty === 0 &&
       logitBias.length === 0;
     this.#seen = new Set(prompt);
   }
@@ -49,10 +52,12 @@ export class LogitsProcessor {
   /**
    * The logits to choose the next token by: those of the model, untouched, or a copy.
    *
+   * @param candidates Of all tokens, unless it is neutral.
    * @param banned Ids of tokens that must not come now.
    */
-  process(logits: Float32Array, banned: ReadonlySet<number>): Float32Array | Float64Array {
-    if (this.#isNeutral && banned.size === 0) return logits;
+  process({ logits, ids }: Candidates, banned: ReadonlySet<number>): Float32Array | Float64Array {
+    if (this.isNeutral && banned.size === 0) return logits;
+    if (ids !== undefined) return logits.map((logit, index) => banned.has(ids[index]!) ? -Infinity : logit);
     const { repetitionPenalty, presencePenalty, frequencyPenalty, logitBias } = this.#options;
     const changed = new Float64Array(logits);
     for (const [id, bias] of logitBias) changed[id] = changed[id]! + bias;

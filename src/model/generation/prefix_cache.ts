@@ -9,6 +9,7 @@
 
 import { LRUCache } from "lru-cache";
 import type { CausalSession, KeyValueCache } from "../graph/session.ts";
+import type { Row } from "./row.ts";
 
 /** How many tokens of a prompt are read at once; a request that is given up ends with the block it is in. */
 export const BLOCK_TOKENS = 128;
@@ -50,7 +51,7 @@ export interface ReadPrompt {
   /** Of all its tokens. */
   readonly shared: SharedCache;
   /** The logits after its last token. */
-  readonly next: Float32Array;
+  readonly next: Row;
 }
 
 /** What is there of a prompt. */
@@ -122,7 +123,7 @@ function commonLength(one: readonly number[], other: readonly number[]): number 
 }
 
 function bytesOf({ ids, shared, next }: ReadPrompt): number {
-  return shared.cache.bytes + next.byteLength + ids.length * BYTES_PER_ID;
+  return shared.cache.bytes + next.bytes + ids.length * BYTES_PER_ID;
 }
 
 const BYTES_PER_ID = 8;

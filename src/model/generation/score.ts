@@ -17,7 +17,6 @@ import type {
 import { Distribution } from "./distribution.ts";
 import { ModelError } from "../error.ts";
 import type { Feeds } from "../graph/graph.ts";
-import type { Logits } from "./logits.ts";
 import { pace } from "./pace.ts";
 import { encodeCompletion } from "../text/completion.ts";
 import { checkLength, checkTokens, encodePrompt, encodeText, type PromptEncoder } from "../text/prompt.ts";
@@ -65,8 +64,7 @@ async function completionLogprobs(
   checkTokens(scorer, ids, "completion");
   checkLength(scorer, encoded.ids.length, ids.length, encoded.parameter);
   const all = [...encoded.ids, ...ids];
-  const logits = await scorer.session.score(all, adapter, signal, ids.length + 1);
-  return withTotal(ids, await tokenLogprobs(all, logits, encoded.ids.length, signal), "completion");
+  return withTotal(ids, await tokenLogprobs(scorer, adapter, all, encoded.ids.length, signal), "completion");
 }
 
 /** {@link ../backend.ts View.rollingLogprobs} */
@@ -79,8 +77,7 @@ async function rollingLogprobs(
   const ids = encodeText(scorer, text, true, "text");
   checkTokens(scorer, ids, "text");
   checkLength(scorer, ids.length, 0, "text");
-  const logits = await scorer.session.score(ids, adapter, signal);
-  return withTotal(ids, await tokenLogprobs(ids, logits, 1, signal), "text");
+  return withTotal(ids, await tokenLogprobs(scorer, adapter, ids, 1, signal), "text");
 }
 
 /** {@link ../backend.ts View.nextToken} */
@@ -96,7 +93,7 @@ async function nextToken(
   }
   const { ids: promptIds, parameter } = encodePrompt(scorer, prompt);
   checkLength(scorer, promptIds.length, 0, parameter);
-  const logits = await scorer.session.score(promptIds, adapter, signal, 1);
+  const logits = await scorer.session.score(promptIds, adapter, { whole: "last" }, signal);
   const distribution = new Distribution(logits.last());
   const ids = distribution.likeliest(topK);
   return {
@@ -107,12 +104,16 @@ async function nextToken(
   };
 }
 
+/** How likely each token from `from` on was. The last row, after which nothing comes, is read all the same. */
 async function tokenLogprobs(
+  { session }: Scorer,
+  adapter: Feeds,
   ids: readonly number[],
-  logits: Logits,
   from: number,
   signal: AbortSignal | undefined,
 ): Promise<number[]> {
+  const wanted = { rows: ids.length - from + 1, whole: "none", ids: ids.slice(from) } as const;
+  const logits = await session.score(ids, adapter, wanted, signal);
   const worked = pace(signal);
   const logprobs: number[] = [];
   for (let index = from; index < ids.length; index++) {

@@ -5,7 +5,8 @@
  */
 
 import type { Feeds } from "../graph/graph.ts";
-import type { CausalSession } from "../graph/session.ts";
+import type { CausalSession, NextWanted } from "../graph/session.ts";
+import type { Row } from "./row.ts";
 import { BLOCK_TOKENS, type PrefixCache, SharedCache } from "./prefix_cache.ts";
 
 /** One view of a loaded model, and what it has read before. */
@@ -16,6 +17,9 @@ export interface Reader {
   readonly view: string;
   readonly prefixes: PrefixCache;
 }
+
+/** Of a block whose logits nobody reads: the end of its run is waited for all the same. */
+const LEAST: NextWanted = { whole: "none" };
 
 /** Tokens that were read, and what may follow them. */
 export class Sequence {
@@ -37,7 +41,7 @@ export class Sequence {
    * @returns The logits of the token after it.
    * @throws The signal's reason, once the block it was aborted in has been read.
    */
-  async read(ids: readonly number[], signal: AbortSignal | undefined): Promise<Float32Array> {
+  async read(ids: readonly number[], signal: AbortSignal | undefined): Promise<Row> {
     const { session, view, prefixes } = this.#reader;
     if (!session.supportsCache) return await this.append(ids, signal);
     const known = prefixes.find(view, ids);
@@ -47,7 +51,10 @@ export class Sequence {
       if (length === ids.length) return next;
       if (length < this.length) await this.#forgetAfter(length);
     }
-    const block = (): Promise<Float32Array> => this.append(ids.slice(this.length, this.length + BLOCK_TOKENS), signal);
+    const block = (): Promise<Row> => {
+      const end = this.length + BLOCK_TOKENS;
+      return this.append(ids.slice(this.length, end), signal, end < ids.length ? LEAST : undefined);
+    };
     let next = await block();
     while (this.length < ids.length) next = await block();
     prefixes.keep({ view, ids, shared: this.#past!, next });
@@ -57,13 +64,18 @@ export class Sequence {
   /**
    * Reads tokens that follow.
    *
+   * @param wanted What of their last one's logits; all when left out.
    * @returns The logits of the token after them.
    */
-  async append(ids: readonly number[], signal: AbortSignal | undefined): Promise<Float32Array> {
+  async append(
+    ids: readonly number[],
+    signal: AbortSignal | undefined,
+    wanted: NextWanted = { whole: "last" },
+  ): Promise<Row> {
     const { session, adapter } = this.#reader;
     const past = this.#past;
     const keepPast = past?.isShared ?? false;
-    const { logits, cache } = await session.step(ids, past?.cache, adapter, { signal, keepPast });
+    const { logits, cache } = await session.step(ids, past?.cache, adapter, { signal, keepPast, wanted });
     this.#past = new SharedCache(session, cache);
     if (keepPast) past?.release();
     return logits.last();

@@ -95,22 +95,37 @@ export function tokenFeeds(
   past: number,
   rows: number,
 ): Feeds {
-  const values: Readonly<Record<TokenInput, () => readonly number[]>> = {
-    inputIds: () => ids,
-    attentionMask: () => new Array(past + ids.length).fill(1),
-    positionIds: () => ids.map((_, index) => past + index),
+  const values: Readonly<Record<TokenInput, (type: TokenTensor["type"]) => BigInt64Array | Int32Array>> = {
+    inputIds: (type) => integers(type, ids),
+    attentionMask: (type) => ones(type, past + ids.length),
+    positionIds: (type) => integers(type, ids.map((_, index) => past + index)),
   };
   const feeds: Record<string, Ort.Tensor> = {};
   for (const [use, { name, type }] of tokens) {
-    const integers = values[use]();
-    const data = type === "int64" ? BigInt64Array.from(integers, BigInt) : Int32Array.from(integers);
-    feeds[name] = new ort.Tensor(type, data, [1, integers.length]);
+    const data = values[use](type);
+    feeds[name] = new ort.Tensor(type, data, [1, data.length]);
   }
   if (cacheSwitch) feeds[CACHE_SWITCH] = new ort.Tensor("bool", [past > 0], [1]);
   if (window === LOGITS_FROM) feeds[window] = new ort.Tensor("int64", BigInt64Array.of(BigInt(-rows)), [1]);
   if (window === LOGITS_TO_KEEP) feeds[window] = new ort.Tensor("int64", BigInt64Array.of(BigInt(rows)), []);
   return feeds;
 }
+
+function integers(type: TokenTensor["type"], values: readonly number[]): BigInt64Array | Int32Array {
+  return type === "int64" ? BigInt64Array.from(values, BigInt) : Int32Array.from(values);
+}
+
+/** A window on ones: a text of thousands of tokens has as many, in every step. */
+function ones(type: TokenTensor["type"], length: number): BigInt64Array | Int32Array {
+  if (length > ONES[type].length) {
+    const size = 2 * length;
+    if (type === "int64") ONES.int64 = new BigInt64Array(size).fill(1n);
+    else ONES.int32 = new Int32Array(size).fill(1);
+  }
+  return ONES[type].subarray(0, length);
+}
+
+const ONES = { int64: new BigInt64Array(), int32: new Int32Array() };
 
 const TOKEN_INPUTS: readonly TokenInput[] = ["inputIds", "attentionMask", "positionIds"];
 

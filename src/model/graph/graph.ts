@@ -13,6 +13,7 @@ import { withLogitsWindow } from "./logits_window.ts";
 import { withLoraInputs } from "./lora_graph.ts";
 import { outline } from "./onnx_outline.ts";
 import type { OnnxRuntime, Ort } from "../worker/ort.ts";
+import { turn } from "../worker/turn.ts";
 import { WeightFiles } from "./weight_files.ts";
 
 /** Tensors by the graph input they go to. */
@@ -64,7 +65,11 @@ export async function loadGraph(
       throw error;
     }
   } catch (error) {
-    throw weights.failure ?? new Error(`${base.files.graph.path}: ${(error as Error).message}`, { cause: error });
+    // What a device has to say comes as an event.
+    await turn();
+    const complaint = onnx.complaint();
+    const gpu = complaint === undefined ? "" : `; the GPU says: ${complaint}`;
+    throw weights.failure ?? new Error(`${base.files.graph.path}: ${(error as Error).message}${gpu}`, { cause: error });
   } finally {
     weights.close();
   }

@@ -88,6 +88,8 @@ export class LiveGraph {
       try {
         const taken = await take(await session.run({ ...noAdapter, ...adapter, ...feeds }, outputs));
         await turn();
+        const refusal = this.#onnx.refusal();
+        if (refusal !== undefined) throw new Error(`the GPU has refused what a run needs: ${refusal}`);
         return taken;
       } catch (error) {
         this.#failure = { error };

@@ -7,7 +7,8 @@
 
 import type { TensorNames } from "../files/genai_config.ts";
 import type { CacheShape } from "../files/model_config.ts";
-import { Logits, takeFloats } from "../generation/logits.ts";
+import { Logits } from "../generation/logits.ts";
+import type { RowsWanted } from "../generation/row.ts";
 import type { OnnxRuntime, Ort } from "../worker/ort.ts";
 import { type CausalLayout, emptyCache, readLayout, tokenFeeds } from "./causal_layout.ts";
 import type { Feeds, LoadedGraph } from "./graph.ts";
@@ -29,7 +30,14 @@ export interface StepOptions {
   readonly signal?: AbortSignal | undefined;
   /** The cache that goes in stays usable afterwards; else the run consumes it. */
   readonly keepPast?: boolean;
+  /** What is wanted of the last token's logits; all of them when left out. */
+  readonly wanted?: NextWanted;
 }
+
+/** What is wanted of one row. */
+export type NextWanted = Pick<RowsWanted, "whole" | "top">;
+
+const EVERYTHING: NextWanted = { whole: "last" };
 
 /** What a step leads to. */
 export interface Step {
@@ -65,16 +73,12 @@ export class CausalSession {
     return this.#layout.cache.length > 0 && !this.#layout.cacheSwitch;
   }
 
-  /**
-   * Runs a whole text at once, with no cache in or out: equal bits whatever runs beside it.
-   *
-   * @param rows Of how many last tokens logits are wanted.
-   */
-  score(ids: readonly number[], adapter: Feeds, signal?: AbortSignal, rows: number = ids.length): Promise<Logits> {
+  /** Runs a whole text at once, with no cache in or out: equal bits whatever runs beside it. */
+  score(ids: readonly number[], adapter: Feeds, wanted: RowsWanted, signal?: AbortSignal): Promise<Logits> {
     return this.#run(ids, this.#noTokens, adapter, {
       outputs: [],
-      rows,
-      take: (results) => this.#takeLogits(results, ids.length, rows),
+      rows: wanted.rows ?? 1,
+      take: (results) => this.#takeLogits(results, ids.length, wanted),
       signal,
     });
   }
@@ -87,17 +91,17 @@ export class CausalSession {
     ids: readonly number[],
     cache: KeyValueCache | undefined,
     adapter: Feeds,
-    { signal, keepPast = false }: StepOptions = {},
+    { signal, keepPast = false, wanted = EVERYTHING }: StepOptions = {},
   ): Promise<Step> {
     const past = cache ?? this.#noTokens;
     if (this.#layout.cache.length === 0) {
       const all = [...past.ids, ...ids];
-      return { logits: await this.score(all, adapter, signal, 1), cache: rememberedIds(all) };
+      return { logits: await this.score(all, adapter, wanted, signal), cache: rememberedIds(all) };
     }
     if (past.length > 0 && ids.length > 1 && !this.supportsCache) {
       throw new RangeError(`Cannot run several tokens after a cache of this graph: ${ids.length} after ${past.length}`);
     }
-    const step = await this.#advance(ids, past, adapter, signal);
+    const step = await this.#advance(ids, past, adapter, wanted, signal);
     if (!keepPast) this.release(past);
     return step;
   }
@@ -124,6 +128,7 @@ export class CausalSession {
     ids: readonly number[],
     past: KeyValueCache,
     adapter: Feeds,
+    wanted: NextWanted,
     signal: AbortSignal | undefined,
   ): Promise<Step> {
     const { cache } = this.#layout;
@@ -132,7 +137,7 @@ export class CausalSession {
       rows: 1,
       signal,
       take: async (results) => {
-        const logits = await this.#takeLogits(results, ids.length, 1);
+        const logits = await this.#takeLogits(results, ids.length, wanted);
         const feeds = cache.map(({ input, output }) => [input, results[output]!] as const);
         return { logits, cache: cacheOf(past.length + ids.length, Object.fromEntries(feeds)) };
       },
@@ -160,13 +165,14 @@ export class CausalSession {
     });
   }
 
-  async #takeLogits(results: Feeds, tokens: number, rows: number): Promise<Logits> {
+  async #takeLogits(results: Feeds, tokens: number, wanted: RowsWanted): Promise<Logits> {
+    const { rows = 1 } = wanted;
     const tensor = results[this.#layout.logits]!;
     const [batch, given, vocabularySize = 0] = tensor.dims;
     if (batch !== 1 || given! < rows || vocabularySize === 0) {
       throw new Error(`${this.#layout.logits} has not a row for each token: [${tensor.dims}] for ${rows}`);
     }
-    return new Logits(await takeFloats(tensor, rows * vocabularySize), vocabularySize, tokens);
+    return new Logits(await this.#onnx.takeRows(tensor, wanted), tokens);
   }
 }
 

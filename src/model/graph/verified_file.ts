@@ -20,14 +20,20 @@ export class VerifiedFile {
   readonly size: number;
   readonly #runtime: Runtime;
   readonly #file: OpenFile;
-  /** Digests of its blocks, taken when the digest of the whole was. */
-  readonly #digests: readonly string[];
+  /** Digests of its blocks, taken when the digest of the whole was; none of a file that cannot change. */
+  readonly #digests: readonly string[] | undefined;
   readonly #block = new Uint8Array(BLOCK_BYTES);
   /** Which block is in `#block`. */
   #inMemory = -1;
   #failure: ModelError | undefined;
 
-  private constructor(runtime: Runtime, path: string, file: OpenFile, size: number, digests: readonly string[]) {
+  private constructor(
+    runtime: Runtime,
+    path: string,
+    file: OpenFile,
+    size: number,
+    digests: readonly string[] | undefined,
+  ) {
     this.#runtime = runtime;
     this.path = path;
     this.#file = file;
@@ -41,16 +47,17 @@ export class VerifiedFile {
    * @throws ModelError `identity_changed` when it holds something else by now; FileError when it cannot be read.
    */
   static async open(runtime: Runtime, { path, sha256: promised }: ContentFile): Promise<VerifiedFile> {
+    await runtime.files.prepare?.([path]);
     const file = runtime.files.open(path, "read");
     try {
       const whole = runtime.sha256InParts();
-      const digests: string[] = [];
+      const digests: string[] | undefined = file.neverChanges ? undefined : [];
       const block = new Uint8Array(BLOCK_BYTES);
       let size = 0;
       for (let count; (count = file.read(block, size)) > 0; size += count) {
         const bytes = block.subarray(0, count);
         whole.update(bytes);
-        digests.push(hexOf(runtime.sha256(bytes)));
+        digests?.push(hexOf(runtime.sha256(bytes)));
         // A Worker that reads for minutes still answers who asks whether it is alive.
         await new Promise<void>((resolve) => runtime.clock.afterTurn(resolve));
       }
@@ -97,11 +104,15 @@ export class VerifiedFile {
     if (index === this.#inMemory) return block;
     this.#inMemory = -1;
     const count = this.#file.read(block, start);
-    if (count < block.length || hexOf(this.#runtime.sha256(block)) !== this.#digests[index]) {
+    if (count < block.length || !this.#isAsItWas(block, index)) {
       this.#failure ??= new ModelError("identity_changed", `${this.path} changed while it was read: at byte ${start}`);
       throw this.#failure;
     }
     this.#inMemory = index;
     return block;
+  }
+
+  #isAsItWas(block: Uint8Array, index: number): boolean {
+    return this.#digests === undefined || hexOf(this.#runtime.sha256(block)) === this.#digests[index];
   }
 }

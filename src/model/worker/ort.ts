@@ -28,11 +28,16 @@ export interface OnnxRuntime extends Tensors {
   readonly lost?: Promise<string>;
 }
 
-/** Each device has a build of the library of its own, and only one may be loaded in a Worker. */
-const ENTRANCES: Readonly<Record<ModelDevice, () => Promise<OnnxRuntime>>> = {
+/** The builds of the library: each device has one of its own, and only one may be loaded in a Worker. */
+export interface OnnxLibraries {
+  readonly wasm: () => Promise<typeof Ort>;
+  readonly webgpu: () => Promise<typeof Ort>;
+}
+
+const ENTRANCES: Readonly<Record<ModelDevice, (libraries: OnnxLibraries) => Promise<OnnxRuntime>>> = {
   wasm: enterWasm,
-  webgpu: () => enterWebGpu("hardware"),
-  "webgpu:software": () => enterWebGpu("software"),
+  webgpu: (libraries) => enterWebGpu(libraries, "hardware"),
+  "webgpu:software": (libraries) => enterWebGpu(libraries, "software"),
 };
 
 /**
@@ -40,16 +45,16 @@ const ENTRANCES: Readonly<Record<ModelDevice, () => Promise<OnnxRuntime>>> = {
  *
  * @throws Error when the device is not known, or not there.
  */
-export async function loadOnnxRuntime(device: string): Promise<OnnxRuntime> {
+export async function loadOnnxRuntime(device: string, libraries: OnnxLibraries): Promise<OnnxRuntime> {
   if (!Object.hasOwn(ENTRANCES, device)) {
     throw new Error(`device is not one of ${Object.keys(ENTRANCES).join(", ")}: ${JSON.stringify(device)}`);
   }
-  return await ENTRANCES[device as ModelDevice]();
+  return await ENTRANCES[device as ModelDevice](libraries);
 }
 
-async function enterWasm(): Promise<OnnxRuntime> {
+async function enterWasm(libraries: OnnxLibraries): Promise<OnnxRuntime> {
   const wasmBytes = watchMemories();
-  const ort = await import("onnxruntime-web");
+  const ort = await libraries.wasm();
   useOneThread(ort);
   return {
     ...hostTensors(ort),
@@ -61,10 +66,10 @@ async function enterWasm(): Promise<OnnxRuntime> {
   };
 }
 
-async function enterWebGpu(kind: GpuKind): Promise<OnnxRuntime> {
+async function enterWebGpu(libraries: OnnxLibraries, kind: GpuKind): Promise<OnnxRuntime> {
   const { device, bytes, lost } = await openGpu(kind);
   const wasmBytes = watchMemories();
-  const ort = await import("onnxruntime-web/webgpu");
+  const ort = await libraries.webgpu();
   useOneThread(ort);
   return {
     ...gpuTensors(ort, device),

@@ -5,11 +5,14 @@
  */
 
 import type * as Ort from "onnxruntime-web";
+import { takeFloats, wholeRows } from "../generation/logits.ts";
+import type { Row, RowsWanted } from "../generation/row.ts";
+import { GpuRows } from "./gpu_rows.ts";
 
 /** Element types of activations: what adapters and caches are made of. */
 export type FloatType = "float32" | "float16";
 
-/** Makes tensors on one device. Neither method calls into the library, so neither needs a turn of its lock. */
+/** Makes tensors on one device, and looks into them. To make them takes no call into the library, and no turn of its lock. */
 export interface Tensors {
   /**
    * A tensor that stays on the device until its owner disposes it.
@@ -25,6 +28,20 @@ export interface Tensors {
    * @throws RangeError when it has another shape, or fewer positions; Error when the device has no room.
    */
   trimmed(tensor: Ort.Tensor, length: number): Promise<Ort.Tensor>;
+  /**
+   * What is wanted of the last rows of logits of shape [1, tokens, vocabulary], or more; lets go of them. To be called
+   * in the library's turn.
+   *
+   * @throws Error when they are no floating-point numbers, or the device has no room.
+   */
+  takeRows(logits: Ort.Tensor, wanted: RowsWanted): Promise<Row[]>;
+  /**
+   * What the device has refused and nobody was told, if anything: a buffer that there was no room for is one that can be
+   * computed with all the same, and gives numbers.
+   */
+  refusal(): string | undefined;
+  /** What the device has said last of anything that went wrong; the library keeps that to itself. */
+  complaint(): string | undefined;
 }
 
 /** Tensors in WASM's reach: plain arrays. */
@@ -38,12 +55,41 @@ export function hostTensors(ort: typeof Ort): Tensors {
     async trimmed(tensor, length) {
       return trimOnHost(ort, tensor, length);
     },
+    takeRows: takeWholeRows,
+    refusal: () => undefined,
+    complaint: () => undefined,
   };
+}
+
+async function takeWholeRows(logits: Ort.Tensor, { rows = 1 }: RowsWanted): Promise<Row[]> {
+  const size = logits.dims.at(-1)!;
+  return wholeRows(await takeFloats(logits, rows * size), size);
 }
 
 /** Tensors in buffers of a GPU; one that lies on the host, as the library gives some, is trimmed there. */
 export function gpuTensors(ort: typeof Ort, device: GPUDevice): Tensors {
+  const found = new GpuRows(device);
+  let refusal: string | undefined;
+  let complaint: string | undefined;
+  device.addEventListener("uncapturederror", (event) => {
+    refusal ??= complaint = saidBy((event as GPUUncapturedErrorEvent).error);
+  });
+  const pop = device.popErrorScope.bind(device);
+  device.popErrorScope = async () => {
+    const error = await pop();
+    if (error !== null) complaint = saidBy(error);
+    return error;
+  };
   return {
+    refusal: () => refusal,
+    complaint: () => complaint,
+    async takeRows(logits, wanted) {
+      const isThere = logits.location === "gpu-buffer" && (logits.type === "float32" || logits.type === "float16");
+      if (!isThere) return await takeWholeRows(logits, wanted);
+      const rows = await found.find(logits, wanted);
+      logits.dispose();
+      return rows;
+    },
     async resident(type, data, dims) {
       const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
       const buffer = await filledBuffer(device, bytes.length, (upload) => {
@@ -75,6 +121,10 @@ export function gpuTensors(ort: typeof Ort, device: GPUDevice): Tensors {
       return ofBuffer(ort, buffer, type, dims);
     },
   };
+}
+
+function saidBy(error: GPUError): string {
+  return error instanceof GPUOutOfMemoryError ? `it is out of memory: ${error.message}` : error.message;
 }
 
 const BYTES: Readonly<Record<FloatType, number>> = { float32: 4, float16: 2 };
