@@ -24,8 +24,8 @@ export interface ModelsOptions {
   readonly models?: string;
   /** Hugging Face's cache on this machine, whose models are used too, or `false`. Default: where the hub keeps it. */
   readonly hub?: string | false;
-  /** Folder in which digests of model files are remembered. Default: `.warmcache`. */
-  readonly cache?: string;
+  /** Folder in which digests of model files are remembered, or `false`. Default: `.warmcache`. */
+  readonly cache?: string | false;
   /** How many base models stay loaded at most. Default: 2. */
   readonly maxLoadedModels?: number;
   /** How many bytes of this machine's memory they may take together. Default: any. */
@@ -100,7 +100,7 @@ export function warmModels(
   const identifier = new Identifier({
     runtime,
     catalogue,
-    memoPath: `${cache}/digests.json`,
+    memoPath: cache === false ? undefined : `${cache}/digests.json`,
     deviceFacts: async (device) => {
       if (device !== "auto") return await deviceFacts(runtime, device);
       return autoDevice = await automaticDevice(runtime);

@@ -13,16 +13,25 @@ import type { ResolvedModel } from "../warm/identity.ts";
 import { type ModelSpec, parseModelName } from "../warm/spec.ts";
 import type { CacheDirectives } from "./cache_directives.ts";
 import { begunStatus, cacheHeaders } from "./cache_headers.ts";
-import type { AnswerHead, TextEndpoint } from "./endpoint.ts";
-import { isAbort } from "./errors.ts";
-import { ChoiceCollector, type ChoiceEvent, generateChoices } from "./generation.ts";
+import type { TextEndpoint } from "./endpoint.ts";
+import { isAbort } from "./api_error.ts";
 import { inWords, unlessCold, unlessLoading } from "./loading.ts";
-import { askModel, underIdentity } from "./local_model.ts";
+import { underIdentity } from "./local_model.ts";
 import { type LocalRequest, readLocalRequest } from "./local_request.ts";
 import { errorCodeOf } from "./operations/watch_requests.ts";
 import type { ServerParts } from "./parts.ts";
 import type { TextRequest } from "./request_fields.ts";
 import { eventStream } from "./sse.ts";
+import {
+  type Asking,
+  type Chunk,
+  generateAnswer,
+  generateChunks,
+  localScope,
+  readAgain,
+  streamedBody,
+  wishedChunk,
+} from "./text_answer.ts";
 
 /** For how long what goes wrong with a stream still is a status, and not an event in it. */
 export const GRACE: Milliseconds = 1500;
@@ -50,7 +59,7 @@ async function wholeAnswer(endpoint: TextEndpoint, parts: ServerParts, asked: As
     asked.watched.facts.baseIdentity = model.base.identity;
     asked.watched.fared(status);
     const produce = (missing: object, { signal }: { readonly signal: AbortSignal }): Promise<object> =>
-      generateAnswer(endpoint, parts, { ...asked, request: readAgain(endpoint, missing), signal }, model);
+      generateAnswer(endpoint, parts, asking(asked, endpoint, missing, signal), model);
     const entry = await unlessLoading(
       parts,
       model,
@@ -69,25 +78,11 @@ async function wholeAnswer(endpoint: TextEndpoint, parts: ServerParts, asked: As
   });
 }
 
-async function generateAnswer(
-  endpoint: TextEndpoint,
-  parts: ServerParts,
-  asked: Asked,
-  model: ResolvedModel,
-): Promise<object> {
-  const collector = new ChoiceCollector(asked.request.n);
-  for await (const event of generate(parts, asked, model)) collector.add(event);
-  return endpoint.answer(newHead(endpoint, parts, asked, model), asked.request, collector.choices, collector.usage);
-}
-
 /** A stream that has begun. */
 interface Opened {
   readonly items: AsyncIterator<Chunk>;
   readonly first: IteratorResult<Chunk>;
 }
-
-/** A chunk, as far as it is read here. */
-type Chunk = { readonly choices?: unknown; readonly usage?: unknown };
 
 /** What becomes known of a stream before it has begun. */
 interface Known {
@@ -137,15 +132,13 @@ async function openStream(
   asked: Asked,
   known: Known,
 ): Promise<Opened> {
-  // Everybody has his stream from the cache with its usage, since the one who leads may not wish for it.
-  const body = { ...asked.body, stream_options: { include_usage: true } };
+  const body = streamedBody(asked.body);
   return await underIdentity(parts, asked.spec, asked.signal, async (model) => {
     known.model = model;
     asked.watched.facts.baseIdentity = model.base.identity;
     const produce = (missing: object, { signal }: { readonly signal: AbortSignal }): Promise<AsyncIterable<object>> => {
       known.isAsked = true;
-      const request = readAgain(endpoint, missing);
-      return Promise.resolve(generateChunks(endpoint, parts, { ...asked, request, signal }, model));
+      return Promise.resolve(generateChunks(endpoint, parts, asking(asked, endpoint, missing, signal), model));
     };
     return await unlessCold(parts, model, asked, async (directives) => {
       const options = { ...optionsOf(endpoint, asked, model, directives), signal: asked.signal, status: known.status };
@@ -159,7 +152,7 @@ async function openStream(
 /** The chunks of a stream as one caller wishes for them. */
 async function* asWished(
   opening: Promise<Opened>,
-  { request: { includeUsage }, watched }: Asked,
+  { request, watched }: Asked,
 ): AsyncGenerator<object> {
   let items: Opened["items"] | undefined;
   try {
@@ -167,11 +160,8 @@ async function* asWished(
     const { first } = opened;
     items = opened.items;
     for (let next = first; !next.done; next = await items.next()) {
-      const { usage, ...chunk } = next.value;
-      const isLast = Boolean(usage);
-      // Where the usage comes at the end, OpenAI's other chunks have none by name.
-      if (includeUsage) yield isLast ? next.value : { ...chunk, usage: null };
-      else if (!isLast) yield chunk;
+      const chunk = wishedChunk(next.value, request);
+      if (chunk !== undefined) yield chunk;
     }
   } catch (error) {
     if (!isAbort(error)) watched.facts.errorCode = errorCodeOf(error);
@@ -181,51 +171,24 @@ async function* asWished(
   }
 }
 
-async function* generateChunks(
+/** What a model is asked for somebody, of whose samples some may be stored. */
+function asking(
+  { residency, watched }: Asked,
   endpoint: TextEndpoint,
-  parts: ServerParts,
-  asked: Asked,
-  model: ResolvedModel,
-): AsyncGenerator<object> {
-  const { request } = asked;
-  const head = newHead(endpoint, parts, asked, model);
-  const collector = new ChoiceCollector(request.n);
-  const toChunks = endpoint.chunker(head, request);
-  for await (const event of generate(parts, asked, model)) {
-    collector.add(event);
-    yield* toChunks(event);
-  }
-  yield endpoint.usageChunk(head, collector.usage);
-}
-
-function generate(parts: ServerParts, asked: Asked, model: ResolvedModel): AsyncGenerator<ChoiceEvent> {
-  const { signal, watched, residency: { lease }, request: { prompts, n, sampling, seed = parts.randomSeed() } } = asked;
-  const plan = { prompts, n, sampling, seed };
+  missing: object,
+  signal: AbortSignal,
+): Asking {
   const queued = (time: Milliseconds): void => void (watched.facts.queueTime = time);
-  return askModel(parts, model, { ...lease, signal, queued }, (view) => generateChoices(view, plan, signal));
-}
-
-/** What is missing of a request whose other samples are stored. */
-function readAgain(endpoint: TextEndpoint, missing: object): TextRequest {
-  return endpoint.read(missing as Record<string, unknown>);
-}
-
-function newHead(endpoint: TextEndpoint, parts: ServerParts, { request }: Asked, model: ResolvedModel): AnswerHead {
-  return {
-    id: `${endpoint.idPrefix}-${crypto.randomUUID().replaceAll("-", "")}`,
-    created: Math.floor(parts.clock.now() / 1000),
-    model: request.model,
-    system_fingerprint: `wc_${model.identity.slice(0, 16)}`,
-  };
+  return { request: readAgain(endpoint, missing), residency, signal, queued };
 }
 
 function optionsOf(
   endpoint: TextEndpoint,
   { bypass }: Asked,
-  { identity }: ResolvedModel,
+  model: ResolvedModel,
   directives: CacheDirectives,
 ): CacheCallOptions {
-  return { ...directives, provider: "local", endpoint: endpoint.path, identity, bypass };
+  return { ...directives, ...localScope(endpoint, model), bypass };
 }
 
 function headersOf(

@@ -11,7 +11,7 @@ import type { Context, MiddlewareHandler } from "hono";
 import { hexOf } from "../runtime/hex.ts";
 import { refuseUnknownOptions } from "../runtime/options.ts";
 import type { Runtime } from "../runtime/runtime.ts";
-import { ApiError } from "./errors.ts";
+import { ApiError } from "./api_error.ts";
 import type { ServerParts } from "./parts.ts";
 
 /** The header of our own in which a key comes. */

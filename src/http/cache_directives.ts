@@ -20,7 +20,7 @@ import type { CacheCallOptions } from "../cache/call_options.ts";
 import { checkMode, type Mode } from "../cache/mode.ts";
 import { parseDuration } from "../runtime/duration.ts";
 import type { Milliseconds } from "../runtime/runtime.ts";
-import { invalidRequest } from "./errors.ts";
+import { invalidRequest } from "./api_error.ts";
 
 /** How headers of our own begin. They are the server's, and go no further. */
 export const OWN_HEADERS = "x-warmcache-";

@@ -4,10 +4,10 @@
  * @module
  */
 
-import { z } from "zod";
+import * as z from "zod";
 import type { ChatMessage, ScoredToken, TemplateOptions } from "../model/backend.ts";
 import { type AnswerHead, finiteLogprob, type TextEndpoint } from "./endpoint.ts";
-import { invalidRequest } from "./errors.ts";
+import { invalidRequest } from "./api_error.ts";
 import type { ChoiceEvent, Usage } from "./generation.ts";
 import {
   COMMON_FIELDS,

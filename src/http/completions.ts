@@ -4,7 +4,7 @@
  * @module
  */
 
-import { z } from "zod";
+import * as z from "zod";
 import type { Prompt, ScoredToken, Token } from "../model/backend.ts";
 import { type AnswerHead, finiteLogprob, type TextEndpoint } from "./endpoint.ts";
 import type { Choice, ChoiceEvent, Usage } from "./generation.ts";

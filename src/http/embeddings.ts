@@ -7,7 +7,7 @@
  */
 
 import type { Context } from "hono";
-import { z } from "zod";
+import * as z from "zod";
 import type { CacheCallOptions, CacheStatus } from "../cache/call_options.ts";
 import type { Embedding, EmbedInput, View } from "../model/backend.ts";
 import { fromBase64, toBase64 } from "../runtime/base64.ts";
@@ -16,7 +16,7 @@ import type { ResolvedModel } from "../warm/identity.ts";
 import { formatModelName, parseModelName } from "../warm/spec.ts";
 import type { CacheDirectives } from "./cache_directives.ts";
 import { cacheHeaders } from "./cache_headers.ts";
-import { invalidRequest } from "./errors.ts";
+import { invalidRequest } from "./api_error.ts";
 import { unlessCold, unlessLoading } from "./loading.ts";
 import { askModel, underIdentity } from "./local_model.ts";
 import { readLocalRequest } from "./local_request.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { z } from "zod";
+import type * as z from "zod";
 import type { Choice, ChoiceEvent, Usage } from "./generation.ts";
 import type { TextRequest } from "./request_fields.ts";
 

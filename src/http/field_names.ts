@@ -8,7 +8,7 @@
  */
 
 import { editDistance } from "../probe/nearest_name.ts";
-import { invalidRequest } from "./errors.ts";
+import { invalidRequest } from "./api_error.ts";
 
 /** The header by which a request wants unknown fields refused. */
 export const STRICT_HEADER = "X-Warmcache-Strict";

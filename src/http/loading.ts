@@ -14,7 +14,7 @@ import type { BackendCache } from "../warm/backend_cache.ts";
 import type { ResolvedModel } from "../warm/identity.ts";
 import { notWarm } from "../warm/refusals.ts";
 import { CacheError } from "../store/error.ts";
-import { ApiError, LONGEST_RETRY_AFTER_SECONDS } from "./errors.ts";
+import { ApiError, LONGEST_RETRY_AFTER_SECONDS } from "./api_error.ts";
 import type { LocalRequest } from "./local_request.ts";
 
 /** How far a model is that is not warm. */

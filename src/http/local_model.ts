@@ -14,11 +14,16 @@ import type { ResolvedModel } from "../warm/identity.ts";
 import type { Lease } from "../warm/lease.ts";
 import type { ModelSpec } from "../warm/spec.ts";
 import type { Activity } from "./activity.ts";
-import { isAbort } from "./errors.ts";
+import { isAbort } from "./api_error.ts";
 import type { ServerParts } from "./parts.ts";
 
 /** How often a request starts over because model files changed under it, before it gives up. */
 const MOST_ATTEMPTS = 3;
+
+/** What asking takes. */
+export interface AskingParts extends Pick<ServerParts, "backends" | "clock"> {
+  readonly activity: Pick<Activity, "run">;
+}
 
 /** A signal for the client's going away; the reasons that runtimes give differ, and not all are errors. */
 export function departure({ signal }: Request): AbortSignal {
@@ -57,7 +62,7 @@ export async function underIdentity<T>(
  * @throws ModelError `identity_changed` when the model is another one by now.
  */
 export async function* askModel<T>(
-  parts: Pick<ServerParts, "backends" | "clock"> & { readonly activity: Pick<Activity, "run"> },
+  parts: AskingParts,
   model: ResolvedModel,
   { queued, ...options }: Pick<LeaseOptions, "signal" | "keepAlive"> & {
     /** Is told how long the lease was waited for. */

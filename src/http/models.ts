@@ -8,7 +8,7 @@
 import type { Hono } from "hono";
 import type { Listing } from "../warm/catalogue.ts";
 import { formatModelName, type ModelSpec, parseModelName } from "../warm/spec.ts";
-import { ApiError } from "./errors.ts";
+import { ApiError } from "./api_error.ts";
 import type { ServerParts } from "./parts.ts";
 
 /** Adds the routes. */

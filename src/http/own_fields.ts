@@ -6,7 +6,7 @@
  * @module
  */
 
-import { z } from "zod";
+import * as z from "zod";
 import type { LeaseOptions } from "../warm/backend_cache.ts";
 import { type KeepAlive, parseKeepAlive } from "../warm/keep_alive.ts";
 import { readBody } from "./request_fields.ts";

@@ -7,7 +7,7 @@
 import type { Context } from "hono";
 import { MAX_DEPTH } from "../cache/request/canonical.ts";
 import { parseRequest } from "../cache/request/raw_json.ts";
-import { invalidRequest } from "./errors.ts";
+import { invalidRequest } from "./api_error.ts";
 import type { Limits } from "./limits/limits.ts";
 import { readBytes } from "./proxy/request_bytes.ts";
 

@@ -6,8 +6,8 @@
  * @module
  */
 
-import { z } from "zod";
-import { invalidRequest } from "./errors.ts";
+import * as z from "zod";
+import { invalidRequest } from "./api_error.ts";
 import type { Sampling } from "./generation.ts";
 import type { Prompt } from "../model/backend.ts";
 

@@ -7,7 +7,8 @@
  */
 
 import type { Clock, Milliseconds } from "../runtime/runtime.ts";
-import { errorBody, isFault, toApiError } from "./errors.ts";
+import { errorBody } from "./api_error.ts";
+import { isFault, toApiError } from "./errors.ts";
 
 /** How long a stream is silent at most: proxies give up after 30 s and more. */
 export const HEARTBEAT: Milliseconds = 5000;

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { z } from "zod";
+import * as z from "zod";
 import { readSpec, SpecError } from "../probe/spec_error.ts";
 import { readSuite, type Suite, withProbes } from "../probe/suite.ts";
 import type { ResolvedModel } from "../warm/identity.ts";

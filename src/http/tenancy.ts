@@ -7,7 +7,7 @@
 
 import type { Context } from "hono";
 import { keyIdOf } from "./auth.ts";
-import { invalidRequest } from "./errors.ts";
+import { invalidRequest } from "./api_error.ts";
 import type { ServerParts } from "./parts.ts";
 
 const OWNED = "key:";

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { invalidRequest } from "./errors.ts";
+import { invalidRequest } from "./api_error.ts";
 
 /**
  * A list of token ids.

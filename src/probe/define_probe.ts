@@ -5,7 +5,7 @@
  * @module
  */
 
-import { z } from "zod";
+import * as z from "zod";
 import type { Category, Finding, ProbeContext, ProbeKind } from "./probe.ts";
 import { MOST_WEIGHT } from "./score.ts";
 import { readSpec, SpecError } from "./spec_error.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { z } from "zod";
+import * as z from "zod";
 import type { NextToken } from "../model/backend.ts";
 import { type Divergence, divergence } from "./divergence.ts";
 import type { ProbeContext } from "./probe.ts";

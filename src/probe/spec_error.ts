@@ -4,7 +4,7 @@
  * @module
  */
 
-import { z } from "zod";
+import * as z from "zod";
 import { nearestName } from "./nearest_name.ts";
 
 /** A suite that means nothing. */

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { z } from "zod";
+import * as z from "zod";
 import type { Probe } from "./probe.ts";
 import { PROBE_KINDS } from "./registry.ts";
 import { DEFAULT_WEIGHTS, MOST_WEIGHT, type Weights } from "./score.ts";

@@ -17,8 +17,8 @@ export type DigestingRuntime = Pick<Runtime, "clock" | "digestFile" | "files">;
 /** Where to remember digests, and who hears when that fails. */
 export interface FileDigestsOptions {
   readonly runtime: DigestingRuntime;
-  /** The file that remembers; its folder is created. */
-  readonly memoPath: string;
+  /** The file that remembers; its folder is created. Without it, they are remembered as long as this is. */
+  readonly memoPath?: string | undefined;
   /** Hears why digests could not be remembered. */
   readonly log?: (message: string) => void;
 }
@@ -50,7 +50,7 @@ const MEMO_VERSION = 1;
 /** Digests of files, each computed once per state of its file. */
 export class FileDigests {
   readonly #runtime: DigestingRuntime;
-  readonly #memoPath: string;
+  readonly #memoPath: string | undefined;
   readonly #log: (message: string) => void;
   /** By path. `state` is the file's when it was hashed. */
   readonly #memo = new Map<string, { readonly state: string; readonly sha256: string }>();
@@ -129,6 +129,7 @@ export class FileDigests {
   }
 
   async #load(): Promise<void> {
+    if (this.#memoPath === undefined) return;
     try {
       if (!this.#runtime.files.exists(this.#memoPath)) return;
       const { version, files } = JSON.parse(new TextDecoder().decode(await this.#runtime.files.read(this.#memoPath)));
@@ -144,7 +145,7 @@ export class FileDigests {
   }
 
   async #write(): Promise<void> {
-    if (!this.#unsaved) return;
+    if (!this.#unsaved || this.#memoPath === undefined) return;
     this.#unsaved = false;
     const files = [...this.#memo].map(([path, { state, sha256 }]) => [path, state, sha256]);
     try {

@@ -56,8 +56,8 @@ export interface ResolvedModel {
 export interface IdentifierOptions {
   readonly runtime: DigestingRuntime & Pick<Runtime, "sha256">;
   readonly catalogue: Pick<Catalogue, "locate">;
-  /** The file in which digests are remembered between runs; its folder is created. */
-  readonly memoPath: string;
+  /** The file in which digests are remembered between runs; its folder is created. None when left out. */
+  readonly memoPath?: string | undefined;
   /** What a device can do, and which one `auto` is; asked once for each. Without it, `auto` is `wasm`. */
   readonly deviceFacts?: (device: ModelSpec["device"]) => Promise<DeviceFacts>;
   /** Hears why digests could not be remembered. */

@@ -6,9 +6,9 @@
  */
 
 import type { Context } from "hono";
-import { z } from "zod";
+import * as z from "zod";
 import type { KeepAlive } from "../../warm/keep_alive.ts";
-import { ApiError } from "../errors.ts";
+import { ApiError } from "../api_error.ts";
 import { keepAliveSchema } from "../own_fields.ts";
 import type { ServerParts } from "../parts.ts";
 import { readRequestBody } from "../request_body.ts";

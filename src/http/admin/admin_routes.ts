@@ -9,7 +9,7 @@ import type { Context, Hono } from "hono";
 import type { KeepAlive } from "../../warm/keep_alive.ts";
 import { type ModelSpec, parseModelName } from "../../warm/spec.ts";
 import { authorize } from "../auth.ts";
-import { ApiError } from "../errors.ts";
+import { ApiError } from "../api_error.ts";
 import { departure } from "../local_model.ts";
 import { watchOn } from "../operations/watch_requests.ts";
 import type { ServerParts } from "../parts.ts";

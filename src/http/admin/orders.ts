@@ -7,7 +7,7 @@
 
 import type { Clock, Milliseconds } from "../../runtime/runtime.ts";
 import { formatModelName, type ModelSpec } from "../../warm/spec.ts";
-import { ApiError } from "../errors.ts";
+import { ApiError } from "../api_error.ts";
 import { type AdminError, adminError } from "./admin_event.ts";
 
 /** What can be ordered. */

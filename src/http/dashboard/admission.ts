@@ -8,7 +8,7 @@
 import type { Context, MiddlewareHandler } from "hono";
 import { getCookie, setCookie } from "hono/cookie";
 import { authorize, presentedKey, setCaller, unauthenticated } from "../auth.ts";
-import { ApiError } from "../errors.ts";
+import { ApiError } from "../api_error.ts";
 import type { ServerParts } from "../parts.ts";
 import { readBytes } from "../proxy/request_bytes.ts";
 import { type Html, markup, NOTHING } from "./html.ts";

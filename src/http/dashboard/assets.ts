@@ -12,7 +12,8 @@ import type { AssetAddresses } from "./page.ts";
 import { SCRIPT } from "./script.ts";
 import { STYLE } from "./style.ts";
 
-const ICON =
+/** The mark, as an icon. */
+export const ICON: string =
   `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" fill="none"><path d="M3.2 13.5a8.8 8.8 0 1 0 17.6 0" stroke="#8a8178" stroke-width="2.2" stroke-linecap="round"/><path d="M12 2.6c.6 3.2 4.9 5 4.9 9.4a4.9 4.9 0 0 1-9.8 0c0-2 1-3.2 1.9-4.3.4 1.2 1 1.8 1.7 2.1-.3-2.6.2-5.2 1.3-7.2z" fill="#e0622a"/></svg>`;
 
 /** Adds the routes, which answer anybody: the page to log in at needs them. */

@@ -12,7 +12,7 @@ import type { StoredRequest } from "../../cache/request/stored_request.ts";
 import { messageOf } from "../../runtime/message.ts";
 import { CacheError } from "../../store/error.ts";
 import { callerOf, requireScope } from "../auth.ts";
-import { ApiError } from "../errors.ts";
+import { ApiError } from "../api_error.ts";
 import type { ServerParts } from "../parts.ts";
 import { visibleModels } from "../statistics.ts";
 import { namespaceOf, ownerOf, seenBy } from "../tenancy.ts";

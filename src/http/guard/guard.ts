@@ -10,7 +10,7 @@
  */
 
 import type { Context, MiddlewareHandler } from "hono";
-import { ApiError } from "../errors.ts";
+import { ApiError } from "../api_error.ts";
 import { type HostRules, OwnHosts } from "./hosts.ts";
 import { ListedOrigins } from "./origins.ts";
 

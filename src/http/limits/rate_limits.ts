@@ -8,7 +8,8 @@
  */
 
 import type { Clock, Milliseconds } from "../../runtime/runtime.ts";
-import { ApiError, retryHeaders } from "../errors.ts";
+import { ApiError } from "../api_error.ts";
+import { retryHeaders } from "../errors.ts";
 
 /** Whose requests are counted, as the keys know them. */
 export interface Caller {

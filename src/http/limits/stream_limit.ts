@@ -5,7 +5,7 @@
  * @module
  */
 
-import { ApiError } from "../errors.ts";
+import { ApiError } from "../api_error.ts";
 import type { WatchedRequest } from "../operations/request_watch.ts";
 
 /** Counts the streams that are open. */

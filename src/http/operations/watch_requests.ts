@@ -8,7 +8,8 @@
 import type { Context, MiddlewareHandler } from "hono";
 import { routePath } from "hono/route";
 import { callerOf } from "../auth.ts";
-import { isAbort, toApiError } from "../errors.ts";
+import { isAbort } from "../api_error.ts";
+import { toApiError } from "../errors.ts";
 import type { Lifecycle } from "./lifecycle.ts";
 import type { RequestFacts, RequestWatch, WatchedRequest } from "./request_watch.ts";
 

@@ -6,7 +6,7 @@
  */
 
 import type { Clock, Milliseconds } from "../../runtime/runtime.ts";
-import { ApiError } from "../errors.ts";
+import { ApiError } from "../api_error.ts";
 import type { ServerParts } from "../parts.ts";
 import { answerHeaders } from "./headers.ts";
 import type { Upstream } from "./upstream.ts";

@@ -8,7 +8,8 @@
  */
 
 import { CacheError } from "../../store/error.ts";
-import { ApiError, errorBody, toApiError } from "../errors.ts";
+import { ApiError, errorBody } from "../api_error.ts";
+import { toApiError } from "../errors.ts";
 import type { Dialect } from "./upstream.ts";
 
 const ANTHROPIC: Readonly<Record<number, string>> = {

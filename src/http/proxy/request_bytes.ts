@@ -4,7 +4,7 @@
  * @module
  */
 
-import { ApiError, invalidRequest } from "../errors.ts";
+import { ApiError, invalidRequest } from "../api_error.ts";
 import type { Limits } from "../limits/limits.ts";
 
 /**

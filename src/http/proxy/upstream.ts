@@ -5,7 +5,7 @@
  */
 
 import type { Milliseconds } from "../../runtime/runtime.ts";
-import { ApiError } from "../errors.ts";
+import { ApiError } from "../api_error.ts";
 
 /** A provider that is reached through the proxy. */
 export interface Upstream {

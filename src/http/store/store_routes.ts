@@ -6,12 +6,12 @@
  */
 
 import type { Hono } from "hono";
-import { z } from "zod";
+import * as z from "zod";
 import type { Explanation } from "../../cache/explain/explanation.ts";
 import type { Scope } from "../../cache/request/scope.ts";
 import { CacheError } from "../../store/error.ts";
 import { authorize, callerOf } from "../auth.ts";
-import { ApiError, invalidRequest } from "../errors.ts";
+import { ApiError, invalidRequest } from "../api_error.ts";
 import type { ServerParts } from "../parts.ts";
 import { readBytes } from "../proxy/request_bytes.ts";
 import { readRequestBody } from "../request_body.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { z } from "zod";
+import * as z from "zod";
 import { meanOf } from "../baseline.ts";
 import { bootstrapInterval } from "../bootstrap.ts";
 import { defineProbe } from "../define_probe.ts";

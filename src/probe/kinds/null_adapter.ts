@@ -6,7 +6,7 @@
  * @module
  */
 
-import { z } from "zod";
+import * as z from "zod";
 import { type Baseline, baselineOf, baselinesBody } from "../baseline.ts";
 import { defineProbe } from "../define_probe.ts";
 import type { Probe, ProbeContext, ProbeKind } from "../probe.ts";

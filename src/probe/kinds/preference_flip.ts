@@ -5,7 +5,7 @@
  * @module
  */
 
-import { z } from "zod";
+import * as z from "zod";
 import { ModelError } from "../../model/error.ts";
 import { meanOf } from "../baseline.ts";
 import { bootstrapInterval } from "../bootstrap.ts";

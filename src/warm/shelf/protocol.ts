@@ -1,0 +1,44 @@
+/**
+ * What a page and its Workers say to each other about files of models: the page has them fetched, and lends them.
+ *
+ * @module
+ */
+
+import type { PullErrorCode } from "../hub/pull_error.ts";
+
+/** A file to fetch. */
+export interface FetchJob {
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly size: number | undefined;
+  readonly sha256: string | undefined;
+  readonly gitSha1: string | undefined;
+  /** The folder in the page's own file system (OPFS) that it goes to; memory when left out. */
+  readonly folder: string | undefined;
+}
+
+/** A file that was fetched. */
+export interface Fetched {
+  readonly sha256: string;
+  readonly size: number;
+  /** Its bytes, where they are in memory alone. */
+  readonly blob?: Blob;
+}
+
+/** To a Worker that fetches, and to one that borrows. */
+export type ToWorker =
+  | { readonly type: "fetch"; readonly id: number; readonly job: FetchJob }
+  | { readonly type: "stop"; readonly id: number }
+  | { readonly type: "lent"; readonly id: number; readonly blobs: readonly Blob[] }
+  | { readonly type: "not lent"; readonly id: number; readonly message: string }
+  | { readonly type: "onnxruntime"; readonly folder: string };
+
+/** From a Worker. */
+export type FromWorker =
+  | { readonly type: "came"; readonly id: number; readonly received: number; readonly size: number | undefined }
+  | { readonly type: "fetched"; readonly id: number; readonly file: Fetched }
+  | { readonly type: "failed"; readonly id: number; readonly code: PullErrorCode; readonly message: string }
+  | { readonly type: "borrow"; readonly id: number; readonly paths: readonly string[] };
+
+/** In the folder: whole files by their SHA-256, what came so far of others, and what models consist of. */
+export const FOLDERS = { whole: "blobs", partial: "partial", models: "models" } as const;
