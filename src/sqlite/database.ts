@@ -6,9 +6,10 @@
 
 import type { DatabaseFiles } from "./database_files.ts";
 import type { SqlDriver } from "./driver.ts";
-import type { Engine, Pointer } from "./engine.ts";
-import { SQLITE_OK } from "./engine.ts";
+import type { Engine } from "./engine.ts";
 import { SqliteError } from "./error.ts";
+import type { Pointer } from "./heap.ts";
+import { SQLITE_OK } from "./heap.ts";
 import { chooseCells } from "./result_cells.ts";
 import type { ResultCells } from "./result_cells.ts";
 import type { StatementHost } from "./statement.ts";

@@ -1,6 +1,6 @@
 /**
  * The small part of SQLite that a store needs, so that another SQLite can stand in for the WASM one: a Durable
- * Object's SQL, `node:sqlite`, `bun:sqlite`. Synchronous throughout.
+ * Object's SQL, `node:sqlite`, `bun:sqlite`, or SQLite in memory. Synchronous throughout.
  *
  * @module
  */
@@ -29,6 +29,13 @@ export interface SqlDriver {
   exec(sql: string): void;
   /** Prepares one statement; the caller finalizes it, or closing the database does. */
   prepare(sql: string): SqlStatement;
+  /**
+   * Runs `action` in a write transaction: all of it happens, or nothing, and what `action` throws is thrown. Absent where
+   * `BEGIN IMMEDIATE`, `COMMIT` and `ROLLBACK` do that.
+   */
+  transaction?<T>(action: () => T): T;
+  /** Bytes that the whole database takes. Absent where `PRAGMA page_count` and `page_size` say it. */
+  size?(): number;
   /** Closes the database and frees its statements. Closing twice is no error. */
   close(): void;
 }

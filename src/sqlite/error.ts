@@ -10,8 +10,11 @@
  * operation, where there was one.
  */
 export class SqliteError extends Error {
+  /** `SqliteError`. */
   override readonly name = "SqliteError";
+  /** SQLite's name for what it was, as a word a program can test. */
   readonly code: string;
+  /** An error with a reason for programs and a message for people. */
   constructor(message: string, code: string, options?: ErrorOptions) {
     super(message, options);
     this.code = code;

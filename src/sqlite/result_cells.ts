@@ -10,7 +10,7 @@
  */
 
 import type { SqlValue } from "./driver.ts";
-import type { Engine, Pointer, RawSqlite } from "./engine.ts";
+import type { Pointer, RawSqlite, SqliteHeap } from "./heap.ts";
 import type { PackingStatement } from "./packed_row.ts";
 import { decodeText, PACKED_BLOB, PACKED_INTEGER, PACKED_NULL, PACKED_REAL, PACKED_TEXT } from "./packed_row.ts";
 
@@ -45,13 +45,13 @@ let poolUsed = 0;
 
 /** The cells of any statement's current row. */
 export class ResultCells {
-  readonly #engine: Engine;
+  readonly #engine: SqliteHeap;
   readonly #raw: RawSqlite;
   #heap: Uint8Array<ArrayBuffer>;
   #words: Int32Array<ArrayBuffer>;
   #reals: Float64Array<ArrayBuffer>;
 
-  constructor(engine: Engine) {
+  constructor(engine: SqliteHeap) {
     this.#engine = engine;
     this.#raw = engine.raw;
     this.#heap = engine.heap;
@@ -171,12 +171,12 @@ const PROOFS: readonly string[] = [
 
 /** What may read its rows by cells. */
 export interface CellHost {
-  readonly engine: Engine;
+  readonly engine: SqliteHeap;
   cells: ResultCells | undefined;
   prepare(sql: string): PackingStatement;
 }
 
-const proven = new WeakMap<Engine, ResultCells | undefined>();
+const proven = new WeakMap<SqliteHeap, ResultCells | undefined>();
 
 /**
  * Has a database read its rows by cells if rows of all kinds read the same with them as with the API. That is found out

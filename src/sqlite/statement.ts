@@ -8,23 +8,15 @@
  */
 
 import type { SqlRow, SqlValue } from "./driver.ts";
-import type { Engine, Pointer, RawSqlite } from "./engine.ts";
-import {
-  SQLITE_BLOB,
-  SQLITE_DONE,
-  SQLITE_FLOAT,
-  SQLITE_INTEGER,
-  SQLITE_OK,
-  SQLITE_ROW,
-  SQLITE_TEXT,
-} from "./engine.ts";
+import type { Pointer, RawSqlite, SqliteHeap } from "./heap.ts";
+import { SQLITE_BLOB, SQLITE_DONE, SQLITE_FLOAT, SQLITE_INTEGER, SQLITE_OK, SQLITE_ROW, SQLITE_TEXT } from "./heap.ts";
 import type { PackingStatement } from "./packed_row.ts";
 import { packRow, writeText } from "./packed_row.ts";
 import type { ResultCells } from "./result_cells.ts";
 
 /** What a statement needs of its database. */
 export interface StatementHost {
-  readonly engine: Engine;
+  readonly engine: SqliteHeap;
   /** Reads rows faster than the API, where that is possible. */
   readonly cells: ResultCells | undefined;
   /** Rows changed by the last statement that changed any. */

@@ -90,11 +90,13 @@ export function isOf(mediaType: string, headers: Headers): boolean {
   return said.trim().toLowerCase() === mediaType;
 }
 
-const SALT = crypto.getRandomValues(new Int32Array(1))[0]!;
+/** Made when it is first asked for: at the edge, a program that is starting gets no random numbers. */
+let salt: number | undefined;
 
 /** So that whoever asked is known again, and nothing of what he asked with is stored. */
 function markOf({ id }: Asker): number {
-  return featureOf(SALT, id);
+  salt ??= crypto.getRandomValues(new Int32Array(1))[0]!;
+  return featureOf(salt, id);
 }
 
 /** Whether a call that is remembered to have failed may have failed for who made it, and that was another. */

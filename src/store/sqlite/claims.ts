@@ -24,7 +24,7 @@ export class SqliteClaims implements Claims {
   claim(model: string, key: Key, holder: string, duration: Milliseconds): MaybePromise<ClaimReply> {
     refuseLongClaim(duration);
     this.#databases.refuseClosed();
-    if (this.#databases.peek(model)?.isExclusive) return { granted: true };
+    if (this.#databases.peek(model)?.keepsClaims === false) return { granted: true };
     const claimed = key.slice();
     return this.#databases.write(model, {
       purpose: "claim a request",
@@ -38,7 +38,7 @@ export class SqliteClaims implements Claims {
     const claimed = key.slice();
     try {
       // Who has cleared the folder has cleared the claim, too.
-      if (this.#databases.peek(model)?.isExclusive || !this.#databases.has(model)) return;
+      if (this.#databases.peek(model)?.keepsClaims === false || !this.#databases.has(model)) return;
       await this.#databases.write(model, {
         purpose: "give up a claim",
         bytes: CLAIM_BYTES,

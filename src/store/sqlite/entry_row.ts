@@ -18,9 +18,13 @@ import type { EntryFields, Key, NewEntry, Outcome, RequestRecord, StoredEntry } 
 import { ROW_VERSION } from "./schema.ts";
 
 /** What rows are written and read with. */
-export interface RowTools {
+export interface RowCodecs {
   readonly zstd: Codec;
   readonly checksum: Checksum;
+}
+
+/** The same, and what names dictionaries. */
+export interface RowTools extends RowCodecs {
   readonly sha256: Sha256;
 }
 
@@ -88,12 +92,12 @@ export interface CompressedEntry {
 }
 
 /** Compresses an answer, while somebody waits. */
-export function compressEntry(entry: NewEntry, tools: RowTools): CompressedEntry {
+export function compressEntry(entry: NewEntry, tools: RowCodecs): CompressedEntry {
   return { entry, size: entry.body.byteLength, dictionary: null, ...shorter(entry.body, tools.zstd) };
 }
 
 /** The values of {@link ENTRY_COLUMNS}. */
-export function entryRow(key: Key, sample: number, compressed: CompressedEntry, tools: RowTools): SqlValue[] {
+export function entryRow(key: Key, sample: number, compressed: CompressedEntry, tools: RowCodecs): SqlValue[] {
   const { entry, size, codec, dictionary, body } = compressed;
   return withChecksum([
     ROW_VERSION,
@@ -118,7 +122,7 @@ export function entryRow(key: Key, sample: number, compressed: CompressedEntry, 
 }
 
 /** The values of {@link REQUEST_COLUMNS}. */
-export function requestRow(request: RequestRecord, created: number, tools: RowTools): SqlValue[] {
+export function requestRow(request: RequestRecord, created: number, tools: RowCodecs): SqlValue[] {
   const { key, namespace, provider, endpoint, identity } = request;
   const { codec, body } = shorter(request.body, tools.zstd);
   const size = request.body.byteLength;
@@ -133,7 +137,7 @@ export function readEntry(
   packed: Uint8Array,
   key: Key,
   now: number,
-  tools: RowTools,
+  tools: RowCodecs,
   findDictionary: FindDictionary,
 ): StoredRow | Unusable {
   const row = new PackedRow(packed);

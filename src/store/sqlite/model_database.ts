@@ -71,6 +71,8 @@ export interface DatabaseParts {
   readonly maxBytes: number | undefined;
   /** From how many answers on a dictionary is built. */
   readonly dictionaryFrom: number;
+  /** As in the store's options. */
+  readonly handsOver: boolean;
 }
 
 /** A model's database, open. Methods throw {@link ../../sqlite/error.ts SqliteError}. */
@@ -80,6 +82,8 @@ export class ModelDatabase {
   /** What is done in quiet moments, the log last: it grows with the rest. */
   readonly upkeep: readonly Upkeep[];
   readonly connection: Connection;
+  /** Whether claims are written down: somebody else reads them, now or once he has the database. */
+  readonly keepsClaims: boolean;
   /** What takes answers out of it, and what that leaves to be done. */
   readonly remover: EntryRemover;
   readonly vacuum: Vacuum;
@@ -92,10 +96,11 @@ export class ModelDatabase {
 
   constructor(
     owned: OpenDatabase,
-    { model, tools, clock, logKeeper, waitingAmounts, keepExpired, maxBytes, dictionaryFrom }: DatabaseParts,
+    { model, tools, clock, logKeeper, waitingAmounts, keepExpired, maxBytes, dictionaryFrom, handsOver }: DatabaseParts,
   ) {
     const connection = new Connection(owned, tools, clock);
     this.connection = connection;
+    this.keepsClaims = handsOver || owned.locking === "shared";
     const long = longLog(maxBytes);
     this.log = new Log(connection, logKeeper, maxBytes);
     this.vacuum = new Vacuum(connection, long, () => this.log.shorten());
@@ -113,7 +118,7 @@ export class ModelDatabase {
         requestAdded: () => this.sketches.added(),
         expires: (time) => expiry.expect(time),
       }),
-      claims: new ClaimTable(connection),
+      claims: new ClaimTable(connection, this.keepsClaims),
       failures: new FailureTable(connection),
     };
     this.accesses = new AccessTable(connection);

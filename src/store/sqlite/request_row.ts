@@ -8,7 +8,7 @@ import { CodecError } from "../../codec/error.ts";
 import { plain } from "../../codec/plain.ts";
 import { PackedRow } from "../../sqlite/packed_row.ts";
 import type { RequestRecord } from "../store.ts";
-import type { RowTools } from "./entry_row.ts";
+import type { RowCodecs } from "./entry_row.ts";
 import { isIntact, REQUEST_COLUMNS } from "./entry_row.ts";
 
 /**
@@ -28,7 +28,7 @@ const SIZE = 7;
 const BODY = 9;
 
 /** The request in a packed row of {@link SELECT_REQUEST}; `undefined` when it is broken. */
-export function readRequest(packed: Uint8Array, sketch: Uint8Array, tools: RowTools): RequestRecord | undefined {
+export function readRequest(packed: Uint8Array, sketch: Uint8Array, tools: RowCodecs): RequestRecord | undefined {
   if (!isIntact(packed, tools.checksum)) return undefined;
   const row = new PackedRow(packed);
   const codec = row.text(CODEC) === tools.zstd.name ? tools.zstd : plain;

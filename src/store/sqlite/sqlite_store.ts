@@ -80,6 +80,11 @@ export interface SqliteStoreOptions {
   readonly keepExpired?: Milliseconds;
   /** From how many answers on a dictionary is built of what those of a database have in common; 200 by default. */
   readonly dictionaryFrom?: number;
+  /**
+   * Whether another process takes the databases over when this one ends, in the middle of what their clients do: it is to
+   * know of their claims, though it could not see them before. Default: no.
+   */
+  readonly handsOver?: boolean;
 }
 
 const OPTIONS: readonly string[] = [
@@ -92,6 +97,7 @@ const OPTIONS: readonly string[] = [
   "maxBytes",
   "keepExpired",
   "dictionaryFrom",
+  "handsOver",
 ];
 
 /** A model has some twenty a day, and they are written within seconds once it has a database. */
@@ -106,7 +112,7 @@ const MOST_WAITING_AMOUNTS = 16_384;
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<Store> {
   refuseUnknownOptions("open a SQLite store", options, OPTIONS);
   const { runtime, directory, synchronous = "normal", locking, lockTimeout = 1000, maxOpenDatabases = 16 } = options;
-  const { maxBytes, keepExpired = 0, dictionaryFrom = FEWEST_ANSWERS } = options;
+  const { maxBytes, keepExpired = 0, dictionaryFrom = FEWEST_ANSWERS, handsOver = false } = options;
   if (synchronous !== "normal" && synchronous !== "full") {
     throw new TypeError(`Cannot open a SQLite store: synchronous must be "normal" or "full": ${synchronous}`);
   }
@@ -142,7 +148,7 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
     const [zstd, checksum] = await Promise.all([loadZstd(), loadChecksum(), loadEngine()]);
     const tools = { zstd, checksum, sha256: (bytes: Uint8Array) => runtime.sha256(bytes) };
     const waitingAmounts = new AmountsByDay(MOST_WAITING_AMOUNTS);
-    const limits = { lockTimeout, maxOpenDatabases, keepExpired, maxBytes, dictionaryFrom };
+    const limits = { lockTimeout, maxOpenDatabases, keepExpired, maxBytes, dictionaryFrom, handsOver };
     const store = new SqliteStore({ runtime, directory, synchronous, locking, ...limits, tools, waitingAmounts });
     await store.checkRoom();
     return store;
@@ -170,7 +176,7 @@ class SqliteStore implements Store {
     const { maxBytes } = settings;
     if (maxBytes !== undefined) this.#room = new Room(this.#databases, settings, maxBytes);
     this.location = settings.directory;
-    if (settings.locking !== "exclusive") this.claims = new SqliteClaims(this.#databases);
+    if (settings.locking !== "exclusive" || settings.handsOver) this.claims = new SqliteClaims(this.#databases);
     this.failures = new SqliteFailures(this.#databases);
     this.ledger = new SqliteLedger(this.#databases, settings.waitingAmounts);
   }

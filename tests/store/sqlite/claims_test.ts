@@ -64,6 +64,21 @@ describe("claims", () => {
     assert.deepEqual(rowsIn(await databaseIn(directory)), []);
   });
 
+  it("are found by whoever takes over databases that are handed over", async () => {
+    const directory = join(folder, "handed over");
+    const runtime = { ...machine, rangeLocks: undefined };
+    const before = await openStore(directory, { runtime, locking: "exclusive", handsOver: true });
+    assert.equal(await claim(before, "a", "one"), true);
+    assert.equal(await claim(before, "b", "one"), true);
+    await before.claims!.release(MODEL, keyOf("b"), "one");
+    await before.close();
+    const after = await openStore(directory, { runtime, locking: "exclusive", handsOver: true });
+    assert.equal(await claim(after, "a", "two"), false);
+    assert.equal(await claim(after, "a", "one"), true, "who has it renews it");
+    assert.equal(await claim(after, "b", "two"), true);
+    await after.close();
+  });
+
   it("are seen by whoever shares the database", async (context) => {
     if (!requireRangeLocks(context, machine)) return;
     const directory = join(folder, "shared");

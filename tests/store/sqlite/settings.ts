@@ -26,5 +26,6 @@ export function settingsOf(directory: string): DatabasesSettings {
     keepExpired: 0,
     maxBytes: undefined,
     dictionaryFrom: 200,
+    handsOver: false,
   };
 }
