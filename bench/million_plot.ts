@@ -159,11 +159,11 @@ function draw({ title, description, unit, factor, curves }: Picture): string {
 <title id="title">${title}</title>
 <desc id="description">${description}</desc>
 <style>
-.paper { fill: #fff } .grid { stroke: #e2e5ea; fill: none } text { fill: #333a45 } .title { font-size: 15px; font-weight: 600 }
+.paper { fill: #fff } .grid { stroke: #e4dfd9; fill: none } text { fill: #1d1a17 } .title { font-size: 15px; font-weight: 600 }
 .curve { fill: none; stroke-width: 2 } .lead { fill: none; stroke-width: 1; opacity: .5 } .dot { stroke-width: 0 }
 ${palette(45)}
 @media (prefers-color-scheme: dark) {
-.paper { fill: #14181f } .grid { stroke: #2c333e } text { fill: #d5dae2 }
+.paper { fill: #1c1917 } .grid { stroke: #302b27 } text { fill: #efeae4 }
 ${palette(65)}
 }
 </style>

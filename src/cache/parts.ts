@@ -9,7 +9,6 @@ import type { Clock } from "../runtime/runtime.ts";
 import type { Store } from "../store/store.ts";
 import type { CacheSettings } from "./cache_options.ts";
 import type { KeepDefaults } from "./call_options.ts";
-import { explainRequest } from "./explain/explanation.ts";
 import { Answering, type Stations } from "./flow/answering.ts";
 import { Claimant } from "./flow/claimant.ts";
 import { FailureMemory } from "./flow/failures.ts";
@@ -47,7 +46,10 @@ export function cacheParts(settings: CacheSettings): CacheParts {
     claimant: new Claimant(store.claims, failures, clock, journal, claimDuration),
     productions: new Productions(callContext),
     price: (request, answer, plan) => priceSamples(priceOf, request, answer, plan),
-    nearest: async (request) => (await explainRequest(store, failures, request)).text,
+    nearest: async (request) => {
+      const { explainRequest } = await import("./explain/explanation.ts");
+      return (await explainRequest(store, failures, request)).text;
+    },
   };
   return {
     ...stations,

@@ -27,7 +27,6 @@ import {
   planCall,
   type PutCallOptions,
 } from "./call_options.ts";
-import { explainBody } from "./explain/explain_body.ts";
 import type { Explanation } from "./explain/explanation.ts";
 import { deposit } from "./flow/deposit.ts";
 import { findMany, findOne } from "./flow/find.ts";
@@ -364,7 +363,11 @@ export class ResponseCache implements AsyncDisposable {
     refuseUnknownOptions("explain a request", scope, SCOPE_OPTIONS);
     refuseUnknownOptions("explain a request", options, ["sees"]);
     this.#assertOpen();
-    return await this.#calls.run(() => explainBody(this.#parts, body, scope, options.sees));
+    return await this.#calls.run(async () => {
+      // Loaded by those who ask: a page need not wait for it.
+      const { explainBody } = await import("./explain/explain_body.ts");
+      return await explainBody(this.#parts, body, scope, options.sees);
+    });
   }
 
   /**

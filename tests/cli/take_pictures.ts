@@ -11,7 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { widthOf } from "../../src/cli/text_width.ts";
-import { startBrowser } from "../dashboard/browser.ts";
+import { launchChromium } from "../browser/support/chromium.ts";
 import { fillCache, question } from "./busy_cache.ts";
 import { run } from "./cache_support.ts";
 
@@ -70,7 +70,7 @@ async function session(cache: string, columns: number): Promise<string> {
   return seen.trimEnd();
 }
 
-const browser = await startBrowser();
+const browser = await launchChromium();
 if (browser === undefined) throw new Error("Cannot take pictures: Chromium is not installed");
 const work = await mkdtemp(join(tmpdir(), "warmcache-"));
 try {

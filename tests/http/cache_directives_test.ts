@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { readCacheDirectives } from "../../src/http/cache_directives.ts";
-import { ApiError } from "../../src/http/errors.ts";
+import { ApiError } from "../../src/http/api_error.ts";
 
 describe("readCacheDirectives", () => {
   const read = (headers: Record<string, string>) => readCacheDirectives(new Headers(headers));

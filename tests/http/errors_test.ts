@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { errorResponse, invalidRequest, toApiError } from "../../src/http/errors.ts";
+import { invalidRequest } from "../../src/http/api_error.ts";
+import { errorResponse, toApiError } from "../../src/http/errors.ts";
 import { ModelError } from "../../src/model/error.ts";
 import { CacheError } from "../../src/store/error.ts";
 

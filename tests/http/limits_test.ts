@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { ApiError } from "../../src/http/errors.ts";
+import type { ApiError } from "../../src/http/api_error.ts";
 import { checkLimits, type LimitOptions } from "../../src/http/limits/limits.ts";
 import { RateLimits } from "../../src/http/limits/rate_limits.ts";
 import { StreamLimit } from "../../src/http/limits/stream_limit.ts";

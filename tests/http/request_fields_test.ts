@@ -5,7 +5,7 @@ import { describe, it } from "node:test";
 import { chatCompletions } from "../../src/http/chat_completions.ts";
 import { completions } from "../../src/http/completions.ts";
 import type { Prompt } from "../../src/model/backend.ts";
-import { ApiError } from "../../src/http/errors.ts";
+import { ApiError } from "../../src/http/api_error.ts";
 
 const COMPLETION = { model: "m", prompt: "p" };
 const CHAT = { model: "m", messages: [{ role: "user", content: "p" }] };

@@ -7,7 +7,7 @@ import { after, before, describe, it } from "node:test";
 import type { BrowserContextOptions, Page } from "playwright-core";
 import type { RunningServer } from "../../src/compose/server.ts";
 import { quoted } from "../../src/http/curl.ts";
-import { requireBrowser } from "../dashboard/browser.ts";
+import { requireChromium } from "../browser/support/chromium.ts";
 import type { OpenApi } from "../support/openapi.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 import { testServer } from "./support.ts";
@@ -103,8 +103,8 @@ describe("quoted", () => {
 describe("/docs in a browser", () => {
   /** Opens it with an eye on what the browser complains of and whom it asks. */
   function inBrowser(options: BrowserContextOptions, run: (page: Page) => Promise<void>) {
-    return async (context: Parameters<typeof requireBrowser>[0]): Promise<void> => {
-      const browser = await requireBrowser(context);
+    return async (context: Parameters<typeof requireChromium>[0]): Promise<void> => {
+      const browser = await requireChromium(context);
       if (browser === undefined) return;
       try {
         const page = await (await browser.newContext({ reducedMotion: "reduce", ...options })).newPage();

@@ -1,0 +1,10 @@
+/**
+ * Text as HTML.
+ *
+ * @module
+ */
+
+/** A text, to stand between tags or in an attribute. */
+export function escaped(text: string): string {
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
+}

@@ -1,0 +1,5 @@
+/** The contract of stores and of caches, kept inside a real Chromium: in a page, in a Worker, by several tabs, at a server. */
+
+import { conformanceIn } from "./conformance/in_browser.ts";
+
+conformanceIn("chromium");
