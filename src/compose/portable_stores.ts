@@ -7,7 +7,7 @@
 import type { OpenTier } from "./open_store.ts";
 
 /** What a store in memory holds where nothing is said. */
-const MEMORY_BYTES = 256 * 1024 * 1024;
+export const MEMORY_BYTES: number = 256 * 1024 * 1024;
 
 const openMemory: OpenTier = async ({ clock }, tier, settings) => {
   const { openMemoryStore } = await import("../store/memory/memory_store.ts");

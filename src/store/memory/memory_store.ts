@@ -36,6 +36,8 @@ export interface MemoryStoreOptions {
   readonly clock: Clock;
   /** Bytes of answers and requests to hold at most. Failures take a sixteenth of that besides. */
   readonly maxBytes: number;
+  /** Where it is, for people, where there is more to be said than that. Default: `memory`. */
+  readonly location?: string;
 }
 
 /**
@@ -43,11 +45,11 @@ export interface MemoryStoreOptions {
  *
  * @throws RangeError when `maxBytes` is no positive integer.
  */
-export function openMemoryStore({ clock, maxBytes }: MemoryStoreOptions): Store {
+export function openMemoryStore({ clock, maxBytes, location = "memory" }: MemoryStoreOptions): Store {
   if (!Number.isSafeInteger(maxBytes) || maxBytes <= 0) {
     throw new RangeError(`Cannot open a memory store (maxBytes has to be a positive integer): ${maxBytes}`);
   }
-  return new MemoryStore(clock, maxBytes);
+  return new MemoryStore(clock, maxBytes, location);
 }
 
 /** One answer. The bytes are the store's own. */
@@ -66,7 +68,7 @@ interface Shelved {
 
 class MemoryStore implements Store {
   readonly name = "memory";
-  readonly location = "memory";
+  readonly location: string;
   readonly failures: Failures = {
     record: (model, key, failure) => {
       this.#assertOpen("record a failure");
@@ -82,7 +84,8 @@ class MemoryStore implements Store {
   readonly #failures: FailuresInMemory;
   #closed = false;
 
-  constructor(clock: Clock, maxBytes: number) {
+  constructor(clock: Clock, maxBytes: number, location: string) {
+    this.location = location;
     this.#clock = clock;
     this.#shelved = new LRUCache({ maxSize: maxBytes, sizeCalculation: sizeOf });
     this.#failures = new FailuresInMemory(Math.ceil(maxBytes / 16));

@@ -31,7 +31,7 @@ const LONG: Milliseconds = 60_000;
 /** What became of a call. */
 export type Outcome =
   | { readonly type: "done"; readonly reader: ByteReader }
-  | { readonly type: "failed"; readonly code: CacheErrorCode }
+  | { readonly type: "failed"; readonly code: CacheErrorCode; readonly why: string | undefined }
   | { readonly type: "refused"; readonly message: string }
   | { readonly type: "damaged" }
   | { readonly type: "later" };
@@ -46,6 +46,8 @@ interface Waiting {
 export class Link {
   /** Hears that calls can be made again. */
   onUp: () => void = () => {};
+  /** Hears that nobody waits for the server any longer. */
+  onAway: () => void = () => {};
   readonly #settings: Settings;
   readonly #clock: Clock;
   readonly #checksum: Checksum;
@@ -53,6 +55,9 @@ export class Link {
   #waiting: Waiting[] = [];
   #isUp = false;
   #renewing = false;
+  /** Stands for an absence for as long as calls wait for its end. */
+  #absence: object | undefined;
+  readonly #expecting = new Set<() => void>();
   #reason = "not reached yet";
 
   constructor(settings: Settings, clock: Clock, checksum: Checksum) {
@@ -69,6 +74,11 @@ export class Link {
   /** Whether calls can be made. */
   get isUp(): boolean {
     return this.#isUp;
+  }
+
+  /** Whether it is away, and its return is being waited for. */
+  get isExpected(): boolean {
+    return this.#absence !== undefined;
   }
 
   /**
@@ -92,11 +102,11 @@ export class Link {
   /**
    * Makes a call, together with what else is called in this turn.
    *
-   * @throws CacheError `unavailable`, at once, while the server is away, or when nobody knows what became of it; with the
-   * code that the server's store failed with; RangeError when it was refused.
+   * @throws CacheError `unavailable` while the server is away and not expected back, or when nobody knows what became of
+   * it; with the code that the server's store failed with; RangeError when it was refused.
    */
   async call(tried: string, payload: Uint8Array): Promise<ByteReader> {
-    this.#refuseAway(tried);
+    if (!this.#isUp) await this.#wait(tried);
     const { promise, resolve, reject } = Promise.withResolvers<Outcome>();
     if (this.#waiting.push({ payload, resolve, reject }) === 1) this.#clock.afterTurn(() => this.#sendWaiting());
     try {
@@ -112,7 +122,7 @@ export class Link {
    * @throws as {@link call} does.
    */
   async longCall(tried: string, payload: Uint8Array): Promise<ByteReader> {
-    this.#refuseAway(tried);
+    if (!this.#isUp) await this.#wait(tried);
     const patience = Math.max(LONG, this.#settings.timeout);
     try {
       const [outcome] = await this.#exchange([payload], patience);
@@ -146,7 +156,7 @@ export class Link {
     readonly sum: bigint;
     readonly patience: Milliseconds;
   }> {
-    this.#refuseAway(tried);
+    if (!this.#isUp) await this.#wait(tried);
     const { bytes, sums } = writeMessage([payload], byPlace, this.#checksum);
     const patience = Math.max(LONG, this.#settings.timeout);
     try {
@@ -166,7 +176,7 @@ export class Link {
       case "done":
         return outcome.reader;
       case "failed":
-        throw this.failure(tried, outcome.code);
+        throw this.failure(tried, outcome.code, outcome.why);
       case "refused":
         throw new RangeError(`Cannot ${tried} at ${this.location}: ${this.#settings.withoutKey(outcome.message)}`);
       case "damaged":
@@ -176,12 +186,11 @@ export class Link {
     }
   }
 
-  /** The server's store failed. */
-  failure(tried: string, code: CacheErrorCode): CacheError {
+  /** The server's store failed; `why`, where it says so. */
+  failure(tried: string, code: CacheErrorCode, why = `its store says ${code}; see the server's log`): CacheError {
     // A server that is stopping is as good as gone; we are not closed.
     const said = code === "closed" ? "unavailable" : code;
-    const message = `Cannot ${tried} at ${this.location}: its store says ${code}; see the server's log`;
-    return new CacheError(said, message);
+    return new CacheError(said, `Cannot ${tried} at ${this.location}: ${why}`);
   }
 
   /** It cannot be done, at least now. */
@@ -200,10 +209,30 @@ export class Link {
     this.#isUp = false;
     this.#reason = "the store was closed";
     this.#end.abort();
+    this.#wake();
   }
 
-  #refuseAway(tried: string): void {
+  /** Waits until the server is back, or no longer expected. */
+  async whileExpected(): Promise<void> {
+    while (this.isExpected) await new Promise<void>((resolve) => this.#expecting.add(resolve));
+  }
+
+  /**
+   * Waits for the server, where it is expected back.
+   *
+   * @throws CacheError `unavailable`
+   */
+  async #wait(tried: string): Promise<void> {
+    await this.whileExpected();
     if (!this.#isUp) throw this.unavailable(tried, `the server is away: ${this.#reason}`);
+  }
+
+  /** Has those who wait for the server go on. */
+  #wake(): void {
+    this.#absence = undefined;
+    const expecting = [...this.#expecting];
+    this.#expecting.clear();
+    for (const goOn of expecting) goOn();
   }
 
   #sendWaiting(): void {
@@ -301,9 +330,22 @@ export class Link {
   }
 
   #lose(error: unknown): void {
-    this.#isUp = false;
     this.#reason = messageOf(error);
+    if (this.#isUp) void this.#expect();
+    this.#isUp = false;
     if (!this.#renewing) void this.#renew();
+  }
+
+  /** Has calls wait for the server for a while. Never rejects. */
+  async #expect(): Promise<void> {
+    const { patience } = this.#settings;
+    if (patience === 0) return;
+    const absence = this.#absence = {};
+    await this.#clock.sleep(patience, { signal: this.#end.signal }).catch(() => {});
+    // It may have come back, and have gone away once more.
+    if (this.#absence !== absence) return;
+    this.#wake();
+    this.onAway();
   }
 
   /** Tries until the server is there again. Never rejects. */
@@ -320,7 +362,9 @@ export class Link {
       }
     }
     this.#renewing = false;
-    if (this.#isUp) this.onUp();
+    if (!this.#isUp) return;
+    this.#wake();
+    this.onUp();
   }
 
   #asCacheError(tried: string, error: unknown): unknown {
@@ -335,7 +379,7 @@ function outcomeOf(payload: Uint8Array): Outcome {
     case Reply.DONE:
       return { type: "done", reader };
     case Reply.FAILED:
-      return { type: "failed", code: readCode(reader) };
+      return { type: "failed", code: readCode(reader), why: reader.isAtEnd ? undefined : reader.text() };
     case Reply.REFUSED:
       return { type: "refused", message: reader.text() };
     case Reply.DAMAGED:

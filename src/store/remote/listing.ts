@@ -41,7 +41,9 @@ export async function* listRequests(
       if (!isIntact) throw new BadBytes("what arrived is not what was sent");
       const reader = new ByteReader(payload);
       const reply = reader.byte();
-      if (reply === Reply.FAILED) throw link.failure(TRIED, readCode(reader));
+      if (reply === Reply.FAILED) {
+        throw link.failure(TRIED, readCode(reader), reader.isAtEnd ? undefined : reader.text());
+      }
       if (reply !== Reply.DONE) throw new BadBytes(`the reply ${reply} is no page`);
       const page = new ByteReader(reader.blob());
       while (!page.isAtEnd && !isEnded) {

@@ -34,6 +34,8 @@ export interface RemoteStoreOptions extends RemoteConnection {
 
 /** {@link RemoteStoreOptions}, checked and with nothing left open. */
 export interface Settings {
+  /** What the store is called: `remote`, but for one that is reached otherwise than over HTTP. */
+  readonly name: string;
   /** Where it is, for people. */
   readonly location: string;
   readonly callsUrl: string;
@@ -44,6 +46,11 @@ export interface Settings {
   readonly timeout: Milliseconds;
   readonly queueBytes: number;
   readonly flushTimeout: Milliseconds;
+  /**
+   * For how long calls wait for a server that has gone away before they fail: 0 where an outage is an outage, more where
+   * another one takes its place at once.
+   */
+  readonly patience: Milliseconds;
   readonly fetch: (url: string, init: RequestInit) => Promise<Response>;
 }
 
@@ -83,6 +90,7 @@ export function settingsOf(options: RemoteStoreOptions): Settings {
   if (!(queueBytes >= 0)) throw outOfRange("queueBytes must be 0 or more", queueBytes);
   if (typeof fetch !== "function") throw refused("fetch has to be a function", typeof fetch);
   return {
+    name: "remote",
     location: base,
     callsUrl: `${base}/${CALLS_PATH}`,
     listUrl: `${base}/${LIST_PATH}`,
@@ -91,6 +99,7 @@ export function settingsOf(options: RemoteStoreOptions): Settings {
     timeout,
     queueBytes,
     flushTimeout,
+    patience: 0,
     fetch,
   };
 }

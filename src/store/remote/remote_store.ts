@@ -60,16 +60,23 @@ export type { RemoteConnection, RemoteStoreOptions } from "./options.ts";
  * @throws CacheError `unavailable` when the server refuses the API key, or is none of this version.
  */
 export async function openRemoteStore(options: RemoteStoreOptions): Promise<Store> {
-  const settings = settingsOf(options);
+  return await openStoreOver(settingsOf(options), options.runtime.clock);
+}
+
+/**
+ * Opens a store that is reached with a `fetch` that need not be HTTP.
+ *
+ * @throws CacheError as {@link openRemoteStore} does.
+ */
+export async function openStoreOver(settings: Settings, clock: Clock): Promise<Store> {
   const checksum = await loadChecksum();
-  const { clock } = options.runtime;
   const link = new Link(settings, clock, checksum);
   await link.open();
   return new RemoteStore(settings, clock, link, checksum);
 }
 
 class RemoteStore implements Store {
-  readonly name = "remote";
+  readonly name: string;
   readonly location: string;
   readonly claims: Claims;
   readonly failures: Failures;
@@ -83,6 +90,7 @@ class RemoteStore implements Store {
   #closing: Promise<void> | undefined;
 
   constructor(settings: Settings, clock: Clock, link: Link, checksum: Checksum) {
+    this.name = settings.name;
     this.location = settings.location;
     this.#settings = settings;
     this.#clock = clock;
@@ -99,6 +107,7 @@ class RemoteStore implements Store {
       last: (...request) => this.#lastFailure(...request),
     };
     link.onUp = () => void this.#writes.flush();
+    link.onAway = () => this.#writes.keepAll();
   }
 
   onFault(listener: (fault: StoreFault) => void): void {
@@ -248,6 +257,6 @@ class RemoteStore implements Store {
   }
 
   #assertOpen(tried: string): void {
-    if (this.#closing) throw new CacheError("closed", `Cannot ${tried} in a remote store: it was closed`);
+    if (this.#closing) throw new CacheError("closed", `Cannot ${tried} at ${this.location}: the store was closed`);
   }
 }

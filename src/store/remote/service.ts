@@ -6,6 +6,7 @@
  */
 
 import { type Checksum, loadChecksum } from "../../codec/checksum.ts";
+import { messageOf } from "../../runtime/message.ts";
 import type { Clock, Milliseconds } from "../../runtime/runtime.ts";
 import { CacheError } from "../error.ts";
 import { refuseLongError, refuseOddSketch } from "../limits.ts";
@@ -47,8 +48,10 @@ export interface StoreServiceOptions {
   /** Not closed here. */
   readonly store: Store;
   readonly clock: Clock;
-  /** Hears why a call failed; clients are told no more than what kind of failure it is. */
+  /** Hears why a call failed. */
   readonly report: (error: unknown) => void;
+  /** Whether clients hear that too, as the user's own pages may. Default: they are told what kind of failure it is. */
+  readonly tellsWhy?: boolean;
 }
 
 /** Makes a service on a store. */
@@ -62,14 +65,16 @@ export class StoreService {
   readonly #clock: Clock;
   readonly #checksum: Checksum;
   readonly #report: (error: unknown) => void;
+  readonly #tellsWhy: boolean;
   readonly #once = new Once();
   readonly #failed = new Set<string>();
 
-  constructor({ store, clock, report }: StoreServiceOptions, checksum: Checksum) {
+  constructor({ store, clock, report, tellsWhy = false }: StoreServiceOptions, checksum: Checksum) {
     this.#store = arbitrated(store, clock);
     this.#clock = clock;
     this.#checksum = checksum;
     this.#report = report;
+    this.#tellsWhy = tellsWhy;
   }
 
   /**
@@ -239,6 +244,7 @@ export class StoreService {
     this.#report(error);
     const failure = error instanceof CacheError ? error : new CacheError("unavailable", "");
     writeCode(reply.byte(Reply.FAILED), failure);
+    if (this.#tellsWhy) reply.text(messageOf(error));
     return reply.done();
   }
 }

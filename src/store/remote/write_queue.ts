@@ -24,6 +24,7 @@ const LONG = 1024 * 1024;
 const MOST_ATTEMPTS = 5;
 
 const TRIED = "store an answer";
+const AWAY = "the server is away";
 
 /** Something to be written. */
 export interface Write {
@@ -82,7 +83,7 @@ export class WriteQueue {
     const waiting = { ...write, isKept: false, isLate: false, attempts: 0, why: "", resolve, reject };
     this.#waiting.add(waiting);
     if (this.#link.isUp) void this.flush();
-    else this.#keep(waiting, "the server is away");
+    else this.#keep(waiting, AWAY);
     return promise;
   }
 
@@ -103,11 +104,17 @@ export class WriteQueue {
   async settle(tried: string, matters: (write: Write) => boolean): Promise<void> {
     const before = [...this.#waiting].filter(matters);
     if (before.length === 0) return;
+    await this.#link.whileExpected();
     await this.flush();
     const left = before.filter((waiting) => this.#waiting.has(waiting));
     if (left.length === 0) return;
     const reason = `${left.length} answers that were put before wait to be stored: ${left[0]!.why}`;
     throw this.#link.unavailable(tried, reason);
+  }
+
+  /** Has the callers of all that waits go on: the server is not expected back. */
+  keepAll(): void {
+    for (const waiting of [...this.#waiting]) this.#keep(waiting, waiting.why || AWAY);
   }
 
   /** Ends: what still waits after `patience` is given up, and reported, each. */
@@ -128,11 +135,11 @@ export class WriteQueue {
     }
   }
 
-  /** Has a write wait, and its caller go on. */
+  /** Has a write wait, and its caller go on, unless the server will be back before he minds. */
   #keep(waiting: Waiting, why: string): void {
     waiting.why = why;
     waiting.isLate = true;
-    if (waiting.isKept) return;
+    if (waiting.isKept || this.#link.isExpected) return;
     const { byteLength } = waiting.payload;
     if (this.#bytes + byteLength > this.#most) {
       const reason = `${why}, and there is no room for it to wait: it takes ${byteLength} bytes, and ${this.#bytes} ` +
@@ -153,7 +160,7 @@ export class WriteQueue {
       await this.#send(batch);
     }
     // Whoever brings the line up calls again.
-    for (const waiting of [...this.#waiting]) this.#keep(waiting, waiting.why || "the server is away");
+    this.keepAll();
   }
 
   #nextBatch(): Waiting[] {
@@ -231,5 +238,5 @@ function marked({ payload, attempts, isLate }: Waiting): Uint8Array {
 }
 
 function closed(): CacheError {
-  return new CacheError("closed", `Cannot ${TRIED} in a remote store: the store was closed`);
+  return new CacheError("closed", `Cannot ${TRIED}: the store was closed`);
 }
