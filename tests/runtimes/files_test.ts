@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { requireRuntime, type RuntimeName, RUNTIMES } from "../support/runtimes.ts";
+import { HERE, requireRuntime, type RuntimeName, RUNTIMES } from "../support/runtimes.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
 const PROGRAM = fileURLToPath(new URL("./program.ts", import.meta.url));
@@ -48,7 +48,10 @@ const pairs: (readonly [RuntimeName, RuntimeName])[] = [
   ["node22", "deno"],
 ];
 
-describe("a cache written", () => {
+/** It starts every runtime itself. */
+const skip = HERE !== "deno" && "once is enough";
+
+describe("a cache written", { skip }, () => {
   for (const [writer, reader] of pairs) {
     it(`on ${writer} is read on ${reader}`, async (context) => {
       const write = requireRuntime(context, writer);
@@ -61,7 +64,7 @@ describe("a cache written", () => {
   }
 });
 
-describe("a cache held", () => {
+describe("a cache held", { skip }, () => {
   const holders: [title: string, runtime: RuntimeName, flags?: string[]][] = [
     ["deno", "deno"],
     ["deno without --allow-ffi", "deno", WITHOUT_FFI],

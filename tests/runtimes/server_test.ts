@@ -8,13 +8,13 @@ import { createInterface } from "node:readline";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { MODELS } from "../support/models.ts";
-import { requireRuntime, type RuntimeName, RUNTIMES } from "../support/runtimes.ts";
+import { HERE, requireRuntime, type RuntimeName, RUNTIMES } from "../support/runtimes.ts";
 import { temporaryFolder } from "../support/temporary.ts";
 
 const SERVER = fileURLToPath(new URL("../../server.ts", import.meta.url));
 const REQUEST = JSON.stringify({ model: "kjv-tiny+fortunes", prompt: "Computers are", max_tokens: 8, temperature: 0 });
 
-describe("server.ts", () => {
+describe("server.ts", { skip: HERE !== "deno" && "once is enough: it starts every runtime itself" }, () => {
   const answers = new Set<string>();
   for (const runtime of [...RUNTIMES, "node22"] satisfies RuntimeName[]) {
     it(`serves on ${runtime}`, async (context) => {
