@@ -40,7 +40,7 @@ function start(...flags: string[]): ServerProcess {
 async function listening({ child, ended, output }: ServerProcess): Promise<{ url: string }> {
   for (;;) {
     const url = /listens on (\S+)/.exec(output())?.[1];
-    if (url !== undefined && output().includes("cache  ")) return { url };
+    if (url !== undefined && output().includes("pages  ")) return { url };
     const failed = ended.then(() => Promise.reject(new Error(`the server ended: ${output()}`)));
     await Promise.race([once(child.stdout!, "data"), failed]);
   }
