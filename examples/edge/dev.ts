@@ -31,7 +31,13 @@ const worker = new Miniflare({
   modules: modulesOf(await bundleForEdge("examples/edge/worker.ts")),
   compatibilityDate: "2026-07-01",
   durableObjects: { ANSWERS: { className: "Answers", useSQLite: true } },
-  bindings: { UPSTREAM: options.upstream ?? provider!.url, UPSTREAM_KEY: options.key, CALLER_KEY: "local" },
+  bindings: {
+    UPSTREAM: options.upstream ?? provider!.url,
+    UPSTREAM_KEY: options.key,
+    CALLER_KEY: "local",
+    // It has another port each time.
+    ...options.upstream === undefined && { PROVIDER: "example" },
+  },
   ...options.directory !== undefined && { durableObjectsPersist: options.directory },
 });
 const { origin } = await worker.ready;

@@ -6,8 +6,15 @@
  *     wrangler deploy                        # there: see docs/edge.md
  */
 
-import { type DurableObjectStorage, openCache, provideWasm, type ResponseCache } from "@warmcache/warmcache/edge";
+import {
+  CacheError,
+  type DurableObjectStorage,
+  openCache,
+  provideWasm,
+  type ResponseCache,
+} from "@warmcache/warmcache/edge";
 import { cachedFetch } from "@warmcache/warmcache/fetch";
+import { forCaller, forProvider, isAdmitted, refusal } from "./passage.ts";
 import { zstd } from "./wasm.js";
 
 provideWasm({ "zstd.wasm": zstd });
@@ -15,8 +22,10 @@ provideWasm({ "zstd.wasm": zstd });
 /** What the Worker is configured with. */
 export interface Environment {
   readonly ANSWERS: DurableObjectNamespace;
-  /** Whom to ask: `https://api.openai.com`. */
+  /** Whom to ask: `https://api.openai.com`, or an address with a path of its own. */
   readonly UPSTREAM: string;
+  /** What answers are filed under, for a provider whose address changes; where it is by default. */
+  readonly PROVIDER?: string;
   /** The provider's key. Callers never see it. */
   readonly UPSTREAM_KEY: string;
   /** What callers send as their key, so that not everybody reads and spends. */
@@ -30,11 +39,19 @@ interface DurableObjectNamespace {
 
 export default {
   async fetch(request: Request, environment: Environment): Promise<Response> {
-    if (request.headers.get("Authorization") !== `Bearer ${environment.CALLER_KEY}`) {
-      return Response.json({ error: { message: "No such key.", type: "invalid_request_error" } }, { status: 401 });
+    for (const name of ["CALLER_KEY", "UPSTREAM_KEY"] as const) {
+      // Whoever guesses "undefined" must not be let in.
+      if (!environment[name]) return refusal(500, `${name} is not set: npx wrangler secret put ${name}`);
     }
+    if (!await isAdmitted(request, environment.CALLER_KEY)) return refusal(401, "No such key.");
     // One object answers for all, so nothing is bought twice. Whoever has tenants gives each one of its own.
-    return await environment.ANSWERS.getByName("all").fetch(request);
+    try {
+      return await environment.ANSWERS.getByName("all").fetch(request);
+    } catch (error) {
+      // It was put away in the middle of it: a new version, too much at once. What it has said to anybody is safe.
+      console.error(error);
+      return refusal(503, "The cache has gone away for a moment.");
+    }
   },
 };
 
@@ -51,14 +68,19 @@ export class Answers {
 
   /** Answers one request. */
   async fetch(request: Request): Promise<Response> {
-    const { pathname, search } = new URL(request.url);
     const cache = await this.#cache;
-    if (pathname === "/stats") return Response.json(await cache.stats());
+    if (new URL(request.url).pathname === "/stats") return Response.json(await cache.stats());
 
-    const { UPSTREAM, UPSTREAM_KEY } = this.#environment;
-    const asked = new Request(new URL(pathname + search, UPSTREAM), request);
-    asked.headers.set("Authorization", `Bearer ${UPSTREAM_KEY}`);
-    // By its name an entry is found wherever the provider is reached.
-    return await cachedFetch(cache, { upstreams: { [new URL(UPSTREAM).origin]: "openai" } })(asked);
+    const { UPSTREAM, UPSTREAM_KEY, PROVIDER } = this.#environment;
+    const asked = forProvider(request, UPSTREAM, UPSTREAM_KEY);
+    const upstreams = PROVIDER ? { [new URL(UPSTREAM).origin]: PROVIDER } : {};
+    try {
+      return await forCaller(await cachedFetch(cache, { upstreams })(asked), UPSTREAM_KEY);
+    } catch (error) {
+      // Workers' logs are the place for why: it may name what callers need not know.
+      console.error(error);
+      if (error instanceof CacheError) return refusal(500, "The cache cannot be used.");
+      return refusal(502, "The provider cannot be reached.");
+    }
   }
 }

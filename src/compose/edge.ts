@@ -24,7 +24,8 @@ import { provideRuntime } from "../runtime/current.ts";
 import { edgeRuntime } from "../runtime/edge.ts";
 import { durableObjectDriver, type DurableObjectStorage } from "../sqlite/durable_object_driver.ts";
 import type { SqlDriver } from "../sqlite/driver.ts";
-import { openSqlStore } from "../store/sql/sql_store.ts";
+import type { SqlStoreOptions } from "../store/sql/sql_store.ts";
+import type { Store } from "../store/store.ts";
 import { defined } from "./environment.ts";
 import { joinCache, type OpenCacheOptions } from "./join_cache.ts";
 import type { OpenTier } from "./open_store.ts";
@@ -36,7 +37,7 @@ export type { SqlDriver, SqlRow, SqlStatement, SqlValue } from "../sqlite/driver
 export { SqliteError } from "../sqlite/error.ts";
 export { type MemorySqlDriver, openMemoryDatabase } from "../sqlite/memory_database.ts";
 export { type BunStatement, type NativeDatabase, nativeDriver, type NodeStatement } from "../sqlite/native_driver.ts";
-export { openSqlStore, type SqlStoreOptions } from "../store/sql/sql_store.ts";
+export type { SqlStoreOptions } from "../store/sql/sql_store.ts";
 export { type Codec, type CompressOptions, FAST, THOROUGH } from "../codec/codec.ts";
 export type { Dictionary } from "../codec/dictionary.ts";
 
@@ -68,6 +69,17 @@ export async function openCache(options: OpenEdgeCacheOptions = {}): Promise<Res
   if (odd !== undefined) throw new TypeError(`Cannot open a cache: ${odd} means nothing at the edge`);
   const stores = { ...PORTABLE_STORES, sqlite: openOn(storage) };
   return (await joinCache({ runtime: machine, stores }, common)).cache;
+}
+
+/**
+ * Opens a store on a database, for a cache of which it is the `backend` or one of the `tiers`. Nothing is created until
+ * something is written. It is loaded when it is asked for: whoever keeps answers elsewhere goes without.
+ *
+ * @throws TypeError, RangeError when an option is wrong.
+ */
+export async function openSqlStore(options: SqlStoreOptions): Promise<Store> {
+  const { openSqlStore: open } = await import("../store/sql/sql_store.ts");
+  return await open(options);
 }
 
 function openOn(storage: unknown): OpenTier {

@@ -33,6 +33,14 @@ describe("headersDigest", () => {
       "X-Client-Request-Id": "1",
       "x-datadog-trace-id": "1",
       "X-Forwarded-For": "::1",
+      "CF-Ray": "8f0000000000000-FRA",
+      "CF-Connecting-IP": "::1",
+      "CF-IPCountry": "DE",
+      "CF-Access-Jwt-Assertion": "one",
+      "CDN-Loop": "cloudflare; loops=1",
+      "True-Client-IP": "::1",
+      "X-Vercel-Id": "fra1::1",
+      "Fly-Client-IP": "::1",
       "Sec-Fetch-Mode": "cors",
     };
     assert.equal(await digest(headers), undefined);
@@ -49,6 +57,7 @@ describe("headersDigest", () => {
       { "OpenAI-Beta": "responses=v2" },
       { "x-goog-fieldmask": "candidates" },
       { "X-Session-Id": "7" },
+      { "cf-aig-gateway-id": "one" },
       { "unheard-of": "1" },
       { "unheard-of": "1", "unheard": "1" },
       { "unheard-of": "1, unheard: 1" },

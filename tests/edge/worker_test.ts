@@ -10,6 +10,15 @@ import { type RunningWorkerd, startWorkerd, type WorkerdOptions } from "./suppor
 
 let bundle: Promise<EdgeBundle> | undefined;
 
+const CHAT = "/v1/chat/completions";
+
+/** How a question is asked, where it is not as usual. */
+interface Way {
+  readonly key?: string;
+  readonly path?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
 /** A Worker in front of a provider. */
 class Edge {
   readonly provider: Upstream;
@@ -20,10 +29,11 @@ class Edge {
     this.#worker = worker;
   }
 
-  async ask(question: string, more: object = {}, key = "caller"): Promise<Response> {
-    return await this.#worker.fetch("/v1/chat/completions", {
+  async ask(question: string, more: object = {}, { key = "caller", path = CHAT, headers = {} }: Way = {}) {
+    return await this.#worker.fetch(path, {
       method: "POST",
-      headers: { "Content-Type": "application/json", Authorization: `Bearer ${key}` },
+      headers: { "Content-Type": "application/json", Authorization: `Bearer ${key}`, ...headers },
+      redirect: "manual",
       body: JSON.stringify({ model: "gpt-4o-mini", messages: [{ role: "user", content: question }], ...more }),
     });
   }
@@ -121,8 +131,117 @@ describe("a Worker with its cache in a Durable Object", () => {
     atTheEdge(context, async (start, { asked }) => {
       const edge = await start();
       await edge.answer("Why is the sky blue?");
-      assert.equal((await edge.ask("Why is the sky blue?", {}, "another")).status, 401);
+      assert.equal((await edge.ask("Why is the sky blue?", {}, { key: "another" })).status, 401);
       assert.equal(asked.length, 1);
+    }));
+
+  it("answers nobody where somebody forgot to say with which key", (context) =>
+    atTheEdge(context, async (start, { asked, url }) => {
+      const complete = { UPSTREAM: url, UPSTREAM_KEY: "sk-provider", CALLER_KEY: "caller" };
+      for (const name of ["CALLER_KEY", "UPSTREAM_KEY"] as const) {
+        const { [name]: _forgotten, ...bindings } = complete;
+        const edge = await start({ bindings });
+        const key = name === "CALLER_KEY" ? "undefined" : "caller";
+        const refused = await edge.ask("Why is the sky blue?", {}, { key });
+        assert.equal(refused.status, 500);
+        assert.match((await refused.json()).error.message, new RegExp(`wrangler secret put ${name}`));
+      }
+      assert.deepEqual(asked, []);
+    }));
+
+  it("gives the provider's key to nobody else, whatever the path says", (context) =>
+    atTheEdge(context, async (start, { asked }) => {
+      const other = await startUpstream();
+      try {
+        other.mock.onMessage(/./, { content: "Give it to me." });
+        const edge = await start();
+        await edge.ask("Why is the sky blue?", {}, { path: `//${new URL(other.url).host}${CHAT}` });
+        assert.deepEqual(other.asked, []);
+        assert.equal(asked.length, 1);
+      } finally {
+        await other.close();
+      }
+    }));
+
+  it("asks below the provider's own path", (context) =>
+    atTheEdge(context, async (start, { asked, url }) => {
+      const bindings = { UPSTREAM: `${url}/gateway/`, UPSTREAM_KEY: "sk-provider", CALLER_KEY: "caller" };
+      await (await start({ bindings })).ask("Why is the sky blue?");
+      assert.deepEqual(asked.map(({ path }) => path), [`/gateway${CHAT}`]);
+    }));
+
+  it("passes a redirection on, and goes nowhere with the provider's key", (context) =>
+    atTheEdge(context, async (start, provider) => {
+      const other = await startUpstream();
+      try {
+        provider.answer = () => new Response(null, { status: 307, headers: { Location: other.url } });
+        const redirected = await (await start()).ask("Why is the sky blue?");
+        assert.deepEqual([redirected.status, redirected.headers.get("Location")], [307, other.url]);
+        assert.deepEqual(other.asked, []);
+      } finally {
+        await other.close();
+      }
+    }));
+
+  it("finds an answer whoever asks from wherever, and tells the provider nothing of him", (context) =>
+    atTheEdge(context, async (start, { asked }) => {
+      const edge = await start();
+      const outcomes: unknown[] = [];
+      for (const number of [1, 2]) {
+        // As Cloudflare's network adds them, other ones to each request.
+        const headers = {
+          "CF-Ray": `8f00000000000${number}-FRA`,
+          "CF-Connecting-IP": `192.0.2.${number}`,
+          "CF-IPCountry": "DE",
+          "CDN-Loop": `cloudflare; loops=${number}`,
+          "X-Forwarded-For": `192.0.2.${number}`,
+          "X-Real-IP": `192.0.2.${number}`,
+          "X-Api-Key": `caller-${number}`,
+          "X-Warmcache-Tags": "blue",
+          "Accept-Encoding": "zstd",
+          Cookie: `session=${number}`,
+          TE: "trailers",
+        };
+        const response = await edge.ask("Why is the sky blue?", {}, { headers });
+        outcomes.push(response.headers.get("X-Warmcache"));
+        await response.body?.cancel();
+      }
+      assert.deepEqual(outcomes, ["miss", "hit"]);
+      assert.equal(asked.length, 1);
+      const seen = [...asked[0]!.headers.keys()].filter((name) =>
+        /^(cf-(?!worker$)|cdn-|x-|cookie|te$|forwarded)/.test(name) ||
+        /192\.0\.2|zstd|caller/.test(asked[0]!.headers.get(name)!)
+      );
+      assert.deepEqual(seen, []);
+    }));
+
+  it("tells the caller nothing that is between the provider and the Worker", (context) =>
+    atTheEdge(context, async (start, provider) => {
+      const edge = await start();
+      const headers = { "Set-Cookie": "session=1", "Access-Control-Allow-Origin": "*", "X-Request-Id": "1" };
+      const seen = async (response: Response): Promise<unknown[]> => {
+        const names = ["Set-Cookie", "Access-Control-Allow-Origin", "X-Request-Id"];
+        return [response.status, ...names.map((name) => response.headers.get(name)), await response.text()];
+      };
+      const answer = { model: "gpt-4o-mini", choices: [{ message: { content: "Blue." }, finish_reason: "stop" }] };
+      provider.answer = () => Response.json(answer, { headers });
+      const told = [200, null, null, "1", JSON.stringify(answer)];
+      assert.deepEqual(await seen(await edge.ask("Why is the sky blue?")), told);
+      provider.answer = () => Response.json({ data: [] }, { headers });
+      assert.deepEqual(await seen(await edge.get("/v1/models")), [200, null, null, "1", `{"data":[]}`]);
+      provider.answer = ({ headers }) => new Response(`No such key: ${headers.get("Authorization")}`, { status: 401 });
+      const [status, , , , text] = await seen(await edge.ask("Why is the sea blue?"));
+      assert.deepEqual([status, text], [401, "No such key: Bearer [redacted]"]);
+    }));
+
+  it("says so when the provider cannot be reached, in words that clients read", (context) =>
+    atTheEdge(context, async (start) => {
+      const bindings = { UPSTREAM: "http://127.0.0.1:1", UPSTREAM_KEY: "sk-provider", CALLER_KEY: "caller" };
+      const failed = await (await start({ bindings })).ask("Why is the sky blue?");
+      assert.deepEqual([failed.status, failed.headers.get("x-should-retry")], [502, "true"]);
+      const { error } = await failed.json();
+      assert.equal(error.type, "api_error");
+      assert.doesNotMatch(JSON.stringify(error), /sk-provider/);
     }));
 
   it("passes a refusal on, and keeps nothing of it", (context) =>
@@ -161,7 +280,7 @@ describe("a Worker with its cache in a Durable Object", () => {
     atTheEdge(context, async (start, { asked }) => {
       const edge = await start();
       await edge.answer("Why is the sky blue?");
-      assert.equal((await edge.get("/go")).status, 500);
+      assert.equal((await edge.get("/go")).status, 503);
       assert.deepEqual(await edge.answer("Why is the sky blue?"), ["Blue scatters.", "hit"]);
       assert.equal(asked.length, 1);
     }));
@@ -215,6 +334,22 @@ describe("a Worker with its cache in memory", () => {
         said.push([answer.choices[0].message.content, bought]);
       }
       assert.deepEqual(said, [["snapped", 1], ["snapped", 0], ["snapped", 1], ["snapped", 0]]);
+    } finally {
+      await worker.kill();
+    }
+  });
+});
+
+describe("what a Durable Object is paid for", () => {
+  it("is five rows written for a new answer, and two read for a hit", async (context) => {
+    const worker = await startWorkerd(context, {
+      bundle: await bundleForEdge("tests/edge/workers/rows.ts"),
+      objects: { ROWS: "Rows" },
+    });
+    if (worker === undefined) return;
+    try {
+      const { miss, hit } = await (await worker.fetch("/")).json();
+      assert.deepEqual({ written: miss.written, hit }, { written: 5, hit: { read: 2, written: 0 } });
     } finally {
       await worker.kill();
     }

@@ -31,4 +31,18 @@ describe("examples/edge/dev.ts", () => {
       await upstream.close();
     }
   });
+
+  it("finds its answers after a restart with the provider that is none, too", PATIENT, async (context) => {
+    const command = requireRuntime(context, "deno");
+    if (!command) return;
+    const directory = await temporaryFolder();
+    const outcomes: string[] = [];
+    for (let time = 0; time < 2; time++) {
+      const flags = ["--once", "--directory", directory];
+      const { code, output, errors } = await runExample(command, "edge/dev.ts", { directory, flags });
+      assert.equal(code, 0, errors);
+      outcomes.push(...[...output.matchAll(/^(hit|miss) /gm)].map(([, outcome]) => outcome!));
+    }
+    assert.deepEqual(outcomes, ["miss", "hit", "hit", "hit"]);
+  });
 });

@@ -31,12 +31,14 @@ const LEFT_OUT: ReadonlySet<string> = new Set([
   "transfer-encoding",
   "user-agent",
   // From where, and by which way.
+  "cdn-loop",
   "dnt",
   "forwarded",
   "http-referer",
   "origin",
   "priority",
   "referer",
+  "true-client-ip",
   "upgrade-insecure-requests",
   "via",
   "x-openrouter-categories",
@@ -68,8 +70,12 @@ const LEFT_OUT: ReadonlySet<string> = new Set([
   "x-cloud-trace-context",
 ]);
 
+/**
+ * What networks in between add begins with their names, and some of it is another one with each request (`cf-ray`). What
+ * `cf-aig-` begins is what a caller says to Cloudflare's gateway for models, and counts.
+ */
 const KINDS_LEFT_OUT =
-  /(^|-)(authorization|auth|api-key|token|jwt|signature)$|(^|-)(request|correlation|trace)-id$|^(ai-o11y|sec|x-b3|x-datadog|x-forwarded|x-stainless)-/;
+  /(^|-)(authorization|auth|api-key|token|jwt|signature)$|(^|-)(request|correlation|trace)-id$|^(ai-o11y|cf(?!-aig-)|fly|sec|x-b3|x-datadog|x-forwarded|x-stainless|x-vercel)-/;
 
 /**
  * A digest of the headers that belong to the question, 32 hexadecimal digits; `undefined` when none does.

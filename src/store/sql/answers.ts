@@ -37,7 +37,6 @@ const INSERT = `INSERT INTO warmcache_entry (${ENTRY_COLUMNS}, model, stored, pa
 const OF_SAMPLE = "SELECT rowid, parts, stored FROM warmcache_entry WHERE key = ? AND model = ? AND sample = ?";
 const FROM_SAMPLE = "SELECT rowid, parts, stored FROM warmcache_entry WHERE key = ? AND model = ? AND sample >= ?";
 const DELETE = "DELETE FROM warmcache_entry WHERE rowid = ?";
-const HAS_REQUEST = "SELECT 1 FROM warmcache_request WHERE key = ? AND model = ?";
 const INSERT_REQUEST = `INSERT INTO warmcache_request (${REQUEST_COLUMNS}, model, sketch, used, bytes, parts) ` +
   `VALUES (${marks(REQUEST.length + 5)}) RETURNING rowid`;
 const USE_REQUEST = "UPDATE warmcache_request SET used = ?, bytes = bytes + ? WHERE key = ? AND model = ?";
@@ -104,8 +103,6 @@ export class SqlAnswers {
     const { codecs, clock } = this.#session;
     const { key } = request;
     const now = clock.now();
-    let bytes = 0;
-    if (!this.#session.statement(HAS_REQUEST).get(key, model)) bytes += this.#putRequest(model, request, now);
     const there = placement === "replace_all" ? [] : this.#usableSamples(model, key, now);
     const replaced = placement === "replace" ? there : [];
     let sample = (there.at(-1) ?? -1) + 1;
@@ -123,19 +120,22 @@ export class SqlAnswers {
     if (placement === "replace_all") {
       more -= this.#drop(this.#session.statement(FROM_SAMPLE).all(key, model, sample));
     }
-    this.#session.statement(USE_REQUEST).run(now, more, key, model);
+    // One that is new is written once: a row that is written is paid for.
+    const isKnown = this.#session.statement(USE_REQUEST).run(now, more, key, model) > 0;
+    if (!isKnown) more += this.#putRequest(model, request, now, more);
     for (const tag of tags) this.#session.statement(INSERT_TAG).run(tag, key, model);
-    return bytes + more;
+    return more;
   }
 
-  #putRequest(model: string, request: RequestRecord, now: Milliseconds): number {
+  /** Returns how many bytes it takes, its answers' apart. */
+  #putRequest(model: string, request: RequestRecord, now: Milliseconds, answers: number): number {
     const values = requestRow(request, now, this.#session.codecs);
     const at = REQUEST.indexOf("body");
     const body = values[at] as Uint8Array;
     values[at] = inRow(body);
     const bytes = body.byteLength + REQUEST_BYTES;
     const insert = this.#session.statement(INSERT_REQUEST);
-    const [id] = insert.get(...values, model, request.sketch, now, bytes, partsOf(body))!;
+    const [id] = insert.get(...values, model, request.sketch, now, bytes + answers, partsOf(body))!;
     writeParts(this.#session, "request", id as number, body);
     return bytes;
   }

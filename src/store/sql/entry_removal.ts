@@ -36,19 +36,30 @@ export class SqlRemover {
   /** Removes the answers in rows of {@link PLACE_COLUMNS}. */
   remove(places: readonly SqlRow[]): Removed {
     let storedBytes = 0;
-    let last: { readonly key: Key; readonly model: string } | undefined;
+    let [gone, last]: [number, { readonly key: Key; readonly model: string } | undefined] = [0, undefined];
     for (const [id, key, model, stored, parts] of places as (readonly [number, Key, string, number, number])[]) {
+      if (last && (last.model !== model || !isEqual(last.key, key))) {
+        this.#settle(last, gone);
+        gone = 0;
+      }
       this.#session.statement(DELETE).run(id);
       if (parts > 0) removeParts(this.#session, "entry", id);
-      const bytes = stored + ENTRY_BYTES;
-      this.#session.statement(SHRINK).run(bytes, key, model);
-      this.#onRemoved(bytes);
+      gone += stored + ENTRY_BYTES;
       storedBytes += stored;
-      if (last && (last.model !== model || !isEqual(last.key, key))) this.forget(last.key, last.model);
       last = { key, model };
     }
-    if (last) this.forget(last.key, last.model);
+    if (last) this.#settle(last, gone);
     return { entries: places.length, storedBytes };
+  }
+
+  /** Sees to a request of whose answers so many bytes have gone: it goes, too, or is written down as smaller. */
+  #settle({ key, model }: { readonly key: Key; readonly model: string }, gone: number): void {
+    if (this.#session.statement(HAS_ENTRY).get(key, model)) {
+      this.#session.statement(SHRINK).run(gone, key, model);
+      this.#onRemoved(gone);
+    } else {
+      this.forget(key, model);
+    }
   }
 
   /** Removes what is known of a request that has no answer left. */

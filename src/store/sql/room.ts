@@ -6,6 +6,7 @@
  * @module
  */
 
+import type { Milliseconds } from "../../runtime/runtime.ts";
 import { CacheError } from "../error.ts";
 import type { Key } from "../store.ts";
 import { PLACE_COLUMNS, type SqlRemover } from "./entry_removal.ts";
@@ -17,19 +18,25 @@ const AT_ONCE = 64;
 
 const TOTAL = "SELECT ifnull(sum(bytes), 0) FROM warmcache_request";
 const BYTES = "SELECT bytes FROM warmcache_request WHERE key = ? AND model = ?";
-const OLDEST = "SELECT key, model FROM warmcache_request ORDER BY used LIMIT ?";
+const OLDEST = "SELECT key, model, used FROM warmcache_request ORDER BY used LIMIT ?";
+const USE = "UPDATE warmcache_request SET used = ? WHERE key = ? AND model = ?";
 const ENTRIES = `SELECT ${PLACE_COLUMNS} FROM warmcache_entry WHERE key = ? AND model = ?`;
+
+/** When a request was used last, where that is known better than by the database. */
+export type LastUse = (model: string, key: Key) => Milliseconds | undefined;
 
 /** The room of one store. */
 export class SqlRoom {
   readonly #session: SqlSession;
   readonly #maxBytes: number;
+  readonly #lastUse: LastUse;
   /** What all requests take, as far as is known. */
   #total: number | undefined;
 
-  constructor(session: SqlSession, maxBytes: number) {
+  constructor(session: SqlSession, maxBytes: number, lastUse: LastUse) {
     this.#session = session;
     this.#maxBytes = maxBytes;
+    this.#lastUse = lastUse;
   }
 
   /** Bytes were added, or removed where they are negative; nobody knows how many where a transaction failed. */
@@ -53,18 +60,24 @@ export class SqlRoom {
       );
     }
     const goal = Math.max(own, this.#maxBytes * (1 - SPARE));
-    while (this.#total > goal) {
-      const before: number = this.#total;
-      const oldest = this.#session.statement(OLDEST).all(AT_ONCE) as (readonly [Key, string])[];
-      for (const [each, of] of oldest) {
+    for (let isStuck = false; !isStuck && this.#total > goal;) {
+      isStuck = true;
+      const oldest = this.#session.statement(OLDEST).all(AT_ONCE) as (readonly [Key, string, number])[];
+      for (const [each, of, used] of oldest) {
         if (this.#total <= goal) break;
         if (of === model && isEqual(each, key)) continue;
-        remover.remove(this.#session.statement(ENTRIES).all(each, of));
-        remover.forget(each, of);
+        isStuck = false;
+        const last = this.#lastUse(of, each) ?? used;
+        if (last > used) {
+          this.#session.statement(USE).run(last, each, of);
+        } else {
+          remover.remove(this.#session.statement(ENTRIES).all(each, of));
+          remover.forget(each, of);
+        }
       }
-      // Somebody else has removed what was counted here; the next put counts anew.
-      if (this.#total === before) return this.add(undefined);
     }
+    // Somebody else has removed what was counted here; the next put counts anew.
+    if (this.#total > goal) this.add(undefined);
   }
 }
 

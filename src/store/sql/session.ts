@@ -18,6 +18,7 @@ export class SqlSession {
   readonly clock: Clock;
   readonly #onRollback: () => void;
   readonly #statements = new Map<string, SqlStatement>();
+  /** Looked at anew after every failure: a Durable Object's `deleteAll` takes the tables, too. */
   #isMade = false;
 
   /** `onRollback` hears that nothing of a transaction has happened: what was counted in it is not so. */
@@ -51,6 +52,7 @@ export class SqlSession {
       this.#isMade ||= hasTables(this.driver);
       return this.#isMade ? action() : nothing;
     } catch (error) {
+      this.#isMade = false;
       throw toCacheError(error);
     }
   }
@@ -71,6 +73,7 @@ export class SqlSession {
       this.#isMade = isMade;
       return result;
     } catch (error) {
+      this.#isMade = false;
       this.#onRollback();
       throw toCacheError(error);
     }

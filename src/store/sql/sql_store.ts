@@ -26,6 +26,7 @@ import type {
   DailyLedger,
   Failures,
   Found,
+  Key,
   ListedRequest,
   NewEntry,
   Placement,
@@ -144,7 +145,8 @@ class SqlStore implements Store {
     this.location = location;
     this.#answers = new SqlAnswers(session);
     this.#requests = new SqlRequests(session);
-    if (maxBytes !== undefined) this.#room = new SqlRoom(session, maxBytes);
+    const lastUse = (model: string, key: Key): Milliseconds | undefined => this.#upkeep.lastUse(model, key);
+    if (maxBytes !== undefined) this.#room = new SqlRoom(session, maxBytes, lastUse);
     this.#remover = new SqlRemover(session, (bytes) => this.#room?.add(-bytes));
     this.#upkeep = new SqlUpkeep(session, this.#remover, this.#amounts, keepExpired);
     this.failures = new SqlFailures(session, (tried) => this.#assertOpen(tried));
@@ -176,7 +178,6 @@ class SqlStore implements Store {
       const bytes = this.#answers.put({ model, request, entries: compressed, placement, tags });
       if (!this.#room) return;
       this.#room.add(bytes);
-      this.#upkeep.writeUses();
       this.#room.make(this.#remover, request.key, model);
     });
     if (entries.some(({ expires }) => expires !== null)) this.#upkeep.begin();

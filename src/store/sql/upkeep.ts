@@ -1,7 +1,7 @@
 /**
  * What a SQL store does when nobody waits for it: writes down what was counted, and removes what has expired. It is begun
- * a moment after something gave it work, so that a burst of hits costs a few rows written and not one each: at the edge,
- * these are paid for. A store that nobody uses does nothing: what expires there goes once somebody comes.
+ * some seconds after something gave it work, so that a burst of hits costs a few rows written and not one each: at the
+ * edge, these are paid for. A store that nobody uses does nothing: what expires there goes once somebody comes.
  *
  * @module
  */
@@ -13,8 +13,14 @@ import type { Key } from "../store.ts";
 import { PLACE_COLUMNS, type SqlRemover } from "./entry_removal.ts";
 import type { SqlSession } from "./session.ts";
 
-/** How long it waits for more to do. */
-const DELAY: Milliseconds = 1000;
+/** How long it waits for more to do. An object that is reset meanwhile forgets what it has counted since. */
+const DELAY: Milliseconds = 10_000;
+/**
+ * By how much the time of a request's last use may lag behind in the database, as a file's access time does (`relatime`
+ * of Linux): a request that is asked for all day costs a row each time this has passed. Memory knows better, and is asked
+ * before anything goes.
+ */
+const USE_LAG: Milliseconds = 3_600_000;
 /** Rows written or removed in one transaction. */
 const AT_ONCE = 256;
 /** Requests whose last use is remembered in memory at most. */
@@ -22,14 +28,15 @@ const MOST_USES = 16_384;
 
 const ADD = "INSERT INTO warmcache_daily (model, day, name, amount) VALUES (?, ?, ?, ?) " +
   "ON CONFLICT (model, day, name) DO UPDATE SET amount = amount + excluded.amount";
-const USE = "UPDATE warmcache_request SET used = max(used, ?) WHERE key = ? AND model = ?";
+const USE = "UPDATE warmcache_request SET used = ? WHERE key = ? AND model = ? AND used < ?";
 const EXPIRED = `SELECT ${PLACE_COLUMNS} FROM warmcache_entry WHERE expires <= ? ORDER BY expires LIMIT ${AT_ONCE}`;
 
-/** When a request was used last. */
+/** When a request was used last, and when that was last seen to in the database. */
 interface Use {
   readonly key: Key;
   readonly model: string;
   readonly time: Milliseconds;
+  readonly written: Milliseconds;
 }
 
 /** The upkeep of one store. */
@@ -39,7 +46,10 @@ export class SqlUpkeep {
   readonly #amounts: AmountsByDay;
   readonly #keepExpired: Milliseconds;
   readonly #ending = new AbortController();
-  #uses = new Map<string, Use>();
+  /** By place, those of longest ago first. */
+  readonly #uses = new Map<string, Use>();
+  /** Of these, what is to be seen to. */
+  readonly #unwritten = new Set<string>();
   #waiting: Promise<void> | undefined;
   /** Something has come while it worked. */
   #isAskedAgain = false;
@@ -53,9 +63,21 @@ export class SqlUpkeep {
 
   /** A request was used. */
   use(model: string, key: Key): void {
-    if (this.#uses.size >= MOST_USES) return;
-    this.#uses.set(placeOf(model, key), { key: key.slice(), model, time: this.#session.clock.now() });
+    const place = placeOf(model, key);
+    const time = this.#session.clock.now();
+    const before = this.#uses.get(place);
+    const written = before?.written ?? -Infinity;
+    this.#uses.delete(place);
+    if (this.#uses.size >= MOST_USES) this.#forget(this.#uses.keys().next().value!);
+    this.#uses.set(place, { key: before?.key ?? key.slice(), model, time, written });
+    if (time - written < USE_LAG) return;
+    this.#unwritten.add(place);
     this.begin();
+  }
+
+  /** When a request was used last, as far as is remembered. */
+  lastUse(model: string, key: Key): Milliseconds | undefined {
+    return this.#uses.get(placeOf(model, key))?.time;
   }
 
   /** There may be something to do. */
@@ -74,13 +96,6 @@ export class SqlUpkeep {
         this.#waiting = undefined;
         if (this.#isAskedAgain) this.begin();
       });
-  }
-
-  /** Writes down when requests were used, for whoever is about to remove those that were not; in a transaction. */
-  writeUses(): void {
-    const uses = this.#uses;
-    this.#uses = new Map();
-    for (const { key, model, time } of uses.values()) this.#session.statement(USE).run(time, key, model);
   }
 
   /** Writes down what waits, since the store is about to be closed. Never throws. */
@@ -113,7 +128,21 @@ export class SqlUpkeep {
         throw error;
       }
     }
-    if (this.#uses.size > 0) this.#session.write(() => this.writeUses());
+    if (this.#unwritten.size > 0) this.#writeUses();
+  }
+
+  #writeUses(): void {
+    const uses = [...this.#unwritten].map((place) => [place, this.#uses.get(place)!] as const);
+    this.#session.write(() => {
+      for (const [, { key, model, time }] of uses) this.#session.statement(USE).run(time, key, model, time - USE_LAG);
+    });
+    this.#unwritten.clear();
+    for (const [place, use] of uses) this.#uses.set(place, { ...use, written: use.time });
+  }
+
+  #forget(place: string): void {
+    this.#uses.delete(place);
+    this.#unwritten.delete(place);
   }
 
   /** Returns how many went. */

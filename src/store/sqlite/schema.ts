@@ -185,6 +185,31 @@ export function modelOf(driver: SqlDriver): string {
   }
 }
 
+/**
+ * What a database has that ours never have, such as a trigger, which would run whenever something is stored, or a view in
+ * place of a table, which may never end; or lacks. `undefined`: nothing.
+ *
+ * @throws SqliteError
+ */
+export function oddInSchema(driver: SqlDriver): string | undefined {
+  const missing = new Set(Array.from(TABLES.matchAll(/CREATE TABLE (\w+)/g), ([, name]) => name));
+  if (numberOf(driver, "PRAGMA user_version") === FILE_VERSION) {
+    for (const [, name] of MIGRATIONS.join("").matchAll(/CREATE TABLE (\w+)/g)) missing.add(name);
+  }
+  const statement = driver.prepare("SELECT type, name, sql LIKE 'CREATE VIRTUAL%' FROM sqlite_schema");
+  try {
+    for (const [type, name, isVirtual] of statement.all()) {
+      if (type !== "table" && type !== "index") return `the ${type} ${name}`;
+      if (isVirtual === 1) return `the virtual table ${name}`;
+      if (type === "table") missing.delete(`${name}`);
+    }
+  } finally {
+    statement.finalize();
+  }
+  const [lacking] = missing;
+  return lacking === undefined ? undefined : `no table ${lacking}`;
+}
+
 function migrate(driver: SqlDriver, version: number): void {
   if (version === FILE_VERSION) return;
   for (const migration of MIGRATIONS.slice(version - 1)) driver.exec(migration);

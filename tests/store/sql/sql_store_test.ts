@@ -131,6 +131,19 @@ describe("openSqlStore", () => {
     await shelf.putAway();
   });
 
+  it("makes its tables anew when somebody has taken them away", async () => {
+    const { shelf, driver } = await openShelf();
+    await shelf.put(keyOf(1), [shelf.entry("a")]);
+    const names = driver.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all().flat() as string[];
+    // As a Durable Object's `deleteAll` does.
+    for (const name of names) driver.exec(`DROP TABLE ${name}`);
+    await assert.rejects(async () => await shelf.look(keyOf(1)), CacheError);
+    assert.deepEqual((await shelf.look(keyOf(1))).bodies, []);
+    await shelf.put(keyOf(1), [shelf.entry("b")]);
+    assert.deepEqual((await shelf.look(keyOf(1))).bodies, ["b"]);
+    await shelf.putAway();
+  });
+
   it("refuses options that mean nothing", async () => {
     const driver = await openMemoryDatabase();
     const clock = new ManualClock();
@@ -247,6 +260,23 @@ describe("maxBytes", () => {
 });
 
 describe("upkeep", () => {
+  it("writes the use of a request down once an hour at most", async () => {
+    const { shelf, driver } = await openShelf({ maxBytes: 1_000_000 });
+    const used = (): SqlValue => read(driver, "SELECT used FROM warmcache_request");
+    await shelf.put(keyOf(1), [shelf.entry("a")]);
+    const first = used();
+    for (let minute = 0; minute < 50; minute++) {
+      await shelf.look(keyOf(1));
+      shelf.clock.advance(60_000);
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    }
+    assert.equal(used(), first);
+    shelf.clock.advance(1_200_000);
+    await shelf.look(keyOf(1));
+    await becomes(shelf, () => used() !== first);
+    await shelf.putAway();
+  });
+
   it("removes what has expired and is not to be kept longer, with its request", async () => {
     const { shelf, driver } = await openShelf({ keepExpired: 5000 });
     await shelf.put(keyOf(1), [shelf.entry("a", 1000)]);
@@ -262,7 +292,7 @@ describe("upkeep", () => {
     await shelf.putAway();
   });
 
-  it("writes amounts down together, a moment after they were counted", async () => {
+  it("writes amounts down together, some seconds after they were counted", async () => {
     const { shelf, driver } = await openShelf();
     await shelf.put(keyOf(1), [shelf.entry("a")]);
     for (let time = 0; time < 100; time++) {

@@ -1,0 +1,3 @@
+/** As little of the entry as a program can have: the cache. */
+
+export { openCache as default } from "../../../src/compose/edge.ts";
