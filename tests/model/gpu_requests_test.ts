@@ -59,6 +59,23 @@ describe("an answer on webgpu:software", { skip: skipWithoutGpu }, () => {
     });
   }
 
+  it("is the same to the bit when all are asked for at once, and some are given up in the middle", async () => {
+    const ask = (changes: Partial<GenerateRequest>): AsyncIterable<GenerateEvent> =>
+      gpu.baseView().generate(greedy({ prompt: PROMPT, maxTokens: 8, ...changes }));
+    const kinds = Object.values(REQUESTS);
+    const alone: GenerateEvent[][] = [];
+    for (const changes of kinds) alone.push(await Array.fromAsync(ask(changes)));
+    const givenUp = kinds.slice(0, 6).map(async (changes, index) => {
+      for await (const event of ask({ ...changes, maxTokens: 20, minTokens: 20 })) {
+        if (event.type === "token" && index-- === 0) break;
+      }
+    });
+    const scored = gpu.baseView().rollingLogprobs("In the beginning God created");
+    const together = await Promise.all(kinds.map((changes) => Array.fromAsync(ask(changes))));
+    await Promise.all([...givenUp, scored]);
+    assert.deepEqual(together, alone);
+  });
+
   it("is the same number for a token wherever that token is asked about", async () => {
     const view = gpu.baseView();
     const text = "In the beginning God created";

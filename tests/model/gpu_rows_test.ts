@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { Distribution } from "../../src/model/generation/distribution.ts";
+import { runFailure } from "../../src/model/failure.ts";
 import { ReducedRow, type RowsWanted, WholeRow } from "../../src/model/generation/row.ts";
 import type { FloatType } from "../../src/model/worker/tensors.ts";
 import { loadRuntime } from "../../src/runtime/load.ts";
@@ -125,10 +126,63 @@ describe("GpuRows", { skip: skipWithoutGpu }, () => {
     assert.ok(once.left < 2 ** 21, `${once.left} bytes are kept`);
   });
 
+  it("looks through more rows than a shader may be given at once, a few at a time", async () => {
+    const size = 200_000;
+    const { exact, ...given } = typed("float32", randomLogits(3 * size));
+    // 138 MB: devices need not let a shader see more than 134 at once, and neither do some.
+    const rows = 172;
+    const ids = Array.from({ length: rows }, (_, row) => row * 1000);
+    const { rows: found, failure, largest } = await search({
+      ...given,
+      size,
+      repeated: 58,
+      wanted: { rows, whole: "none", top: 2, ids },
+    });
+    assert.equal(failure, undefined);
+    assert.equal(found.length, rows);
+    for (const [index, { highest, asked, top }] of found.entries()) {
+      const start = (2 + index) % 3 * size;
+      const row = new WholeRow(exact.subarray(start, start + size));
+      assert.deepEqual([highest, asked, top.map(([id]) => id)], [
+        row.highest,
+        row.at(ids[index]!) + 0,
+        row.likeliest(2),
+      ]);
+    }
+    assert.ok(largest <= 2 ** 23, `${largest} bytes in one buffer`);
+  });
+
+  it("takes no more room on the device for a long text's whole rows than for a few", async () => {
+    const size = 45_001;
+    const { exact, ...given } = typed("float16", randomLogits(99 * size));
+    const wanted = { rows: 98, whole: "all", ids: [7] } as const;
+    const { rows, failure, largest } = await search({ ...given, size, wanted });
+    assert.equal(failure, undefined);
+    for (const [index, { whole }] of rows.entries()) {
+      assert.deepEqual(whole, exact.subarray((index + 1) * size, (index + 2) * size));
+    }
+    assert.ok(largest <= 2 ** 23, `${largest} bytes in one buffer`);
+  });
+
+  it("holds no more for a row that stays than the row says that it takes", async () => {
+    const { exact: _, ...given } = typed("float16", randomLogits(10 * 3000));
+    const { unsaid } = await search({ ...given, size: 3000, wanted: { rows: 10, whole: "all" }, times: 2 });
+    assert.ok(unsaid <= 0, `${unsaid} bytes more than it says`);
+  });
+
+  it("gives probabilities, though the device's exponential is a little too small", async () => {
+    const { exact: _, ...given } = typed("float32", [7, -300, -400]);
+    const { rows } = await search({ ...given, size: 3, wanted: { whole: "none" }, exponential: 0.9999998 });
+    assert.equal(rows[0]!.logSum, 0);
+  });
+
   it("says so when the GPU has no room", async () => {
     const { exact: _, ...given } = typed("float32", randomLogits(3000));
-    const { failure } = await search({ ...given, size: 3000, wanted: { whole: "last" }, roomBelow: 8192 });
+    const asking = { ...given, size: 3000, wanted: { whole: "last" }, roomBelow: 8192 } as const;
+    const { failure } = await search(asking);
     assert.match(failure!, /^Cannot make a buffer of 16384 bytes on the GPU: /);
+    const { failure: full } = await search({ ...asking, isFull: true });
+    assert.equal(runFailure(new Error(full)).code, "out_of_memory", full);
   });
 
   it("refuses to look for more than it has room for", async () => {
@@ -171,9 +225,10 @@ describe("ReducedRow", () => {
       logSum: 1,
       top: [[1, 5]],
       topWanted: 1,
-      all: { bytes: 6, read },
+      all: read,
     });
     assert.equal(reads, 0);
+    assert.equal(whole.bytes, 3 * 4 + 16);
     assert.deepEqual([whole.at(2), whole.likeliest(2), [...whole.candidates().logits]], [3, [1, 2], [1, 5, 3]]);
     assert.equal(reads, 1);
   });

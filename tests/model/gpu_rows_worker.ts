@@ -1,10 +1,13 @@
 /** Looks through rows of numbers on a GPU that the CPU plays, and reports what was found. */
 
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import type { RowsWanted } from "../../src/model/generation/row.ts";
 import { openGpu } from "../../src/model/worker/gpu.ts";
 import { GpuRows } from "../../src/model/worker/gpu_rows.ts";
 import type { FloatType } from "../../src/model/worker/tensors.ts";
 import type { Ort } from "../../src/model/worker/ort.ts";
+import { turn } from "../../src/model/worker/turn.ts";
 import { workerPort } from "../../src/runtime/worker_port.ts";
 
 /** Numbers to look through, and what to look for. */
@@ -16,8 +19,14 @@ export interface Search {
   readonly wanted: RowsWanted;
   /** How often to look for it. */
   readonly times?: number;
+  /** So often the numbers lie behind each other in the tensor; once when left out. */
+  readonly repeated?: number;
   /** The device has no room for buffers of so many bytes. */
   readonly roomBelow?: number;
+  /** It is out of memory then; else it cannot have them at all. */
+  readonly isFull?: boolean;
+  /** The device's exponential is so many times what it should be. WGSL allows as much as 3 units in the last place. */
+  readonly exponential?: number;
 }
 
 /** What was found of a row. */
@@ -36,6 +45,10 @@ export interface SearchOutcome {
   readonly buffers: number;
   /** Bytes on the device, that the tensor has apart. */
   readonly left: number;
+  /** Bytes of the largest buffer among them. */
+  readonly largest: number;
+  /** Bytes of what came back that are still held, more than the last row of the first search says that it takes. */
+  readonly unsaid: number;
   readonly failure?: string;
 }
 
@@ -44,27 +57,50 @@ port.onMessage(async (message) => {
   port.post(await search(message as Search).catch((error) => ({ failure: String(error.message) })));
 });
 
-async function search({ type, bits, size, wanted, times = 1, roomBelow }: Search): Promise<SearchOutcome> {
+async function search(
+  { type, bits, size, wanted, times = 1, repeated = 1, roomBelow, isFull = false, exponential }: Search,
+): Promise<SearchOutcome> {
   const { device, bytes } = await openGpu("software");
   const buffer = device.createBuffer({
-    size: Math.ceil(bits.byteLength / 16) * 16,
+    size: Math.ceil(bits.byteLength * repeated / 16) * 16,
     usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC,
   });
-  const padded = new Uint8Array(buffer.size);
+  const padded = new Uint8Array(repeated === 1 ? buffer.size : bits.byteLength);
   padded.set(new Uint8Array(bits.buffer, bits.byteOffset, bits.byteLength));
-  device.queue.writeBuffer(buffer, 0, padded);
+  for (let time = 0; time < repeated; time++) device.queue.writeBuffer(buffer, time * bits.byteLength, padded);
   let buffers = 0;
+  let largest = 0;
   const create = device.createBuffer;
   device.createBuffer = (descriptor) => {
     buffers++;
+    largest = Math.max(largest, descriptor.size);
     const isTooLarge = roomBelow !== undefined && descriptor.size >= roomBelow;
     return create(isTooLarge ? { ...descriptor, size: 2 ** 52 } : descriptor);
   };
-  const tensor = { type, dims: [1, bits.length / size, size], size: bits.length, gpuBuffer: buffer };
+  const pop = device.popErrorScope.bind(device);
+  device.popErrorScope = async () => await pop() && isFull ? new GPUOutOfMemoryError("Not enough memory left.") : null;
+  if (!isFull) device.popErrorScope = pop;
+  const createModule = device.createShaderModule.bind(device);
+  device.createShaderModule = ({ code, ...rest }) => {
+    return createModule({
+      ...rest,
+      code: exponential === undefined ? code : code.replace("exp(", `${exponential} * exp(`),
+    });
+  };
+  let refusal: string | undefined;
+  device.addEventListener("uncapturederror", (event) => {
+    refusal ??= (event as GPUUncapturedErrorEvent).error.message;
+  });
+  const came = watchCopies();
+  const count = bits.length * repeated;
+  const tensor = { type, dims: [1, count / size, size], size: count, gpuBuffer: buffer };
   const rows = new GpuRows(device);
   let found = await rows.find(tensor as unknown as Ort.Tensor, wanted);
+  const last = found.at(-1)!.alone();
   for (let time = 1; time < times; time++) found = await rows.find(tensor as unknown as Ort.Tensor, wanted);
-  return {
+  await turn();
+  if (refusal !== undefined) throw new Error(refusal);
+  const outcome = {
     rows: found.map((row, index) => {
       const asked = wanted.ids?.[index];
       const { ids = [], logits } = row.candidates();
@@ -76,5 +112,26 @@ async function search({ type, bits, size, wanted, times = 1, roomBelow }: Search
     }),
     buffers,
     left: bytes() - buffer.size,
+    largest,
+  };
+  found = [];
+  await turn();
+  return { ...outcome, unsaid: came() - last.bytes };
+}
+
+/** Watches what is copied out of the device's buffers; tells of how many bytes of it somebody still holds. */
+function watchCopies(): () => number {
+  const copies: WeakRef<ArrayBuffer>[] = [];
+  const slice = ArrayBuffer.prototype.slice;
+  ArrayBuffer.prototype.slice = function (...parameters) {
+    const copy = slice.apply(this, parameters);
+    copies.push(new WeakRef(copy));
+    return copy;
+  };
+  setFlagsFromString("--expose-gc");
+  const collect = runInNewContext("gc") as () => void;
+  return () => {
+    collect();
+    return copies.reduce((sum, copy) => sum + (copy.deref()?.byteLength ?? 0), 0);
   };
 }

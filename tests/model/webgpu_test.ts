@@ -95,7 +95,7 @@ describe("a model on webgpu:software", { skip }, () => {
   it("generates the reference's tokens, every view and several prompts at once", async () => {
     await Promise.all(
       views().flatMap(([name, view]) =>
-        cases.slice(0, 3).map(async ({ prompt, [name]: expected }) => {
+        cases.slice(0, 2).map(async ({ prompt, [name]: expected }) => {
           assert.deepEqual(await greedyIds(view, prompt), expected.greedy_ids, name);
         })
       ),
@@ -168,7 +168,7 @@ describe("a GPU that fails", { skip }, () => {
   });
 
   it("by never answering ends its Worker with run_timeout, though the Worker still listens", async () => {
-    await assertGone(await failing("hang", { runTimeout: 3000 }), "run_timeout", /got no further for 3 s/);
+    await assertGone(await failing("hang", { runTimeout: 1000 }), "run_timeout", /got no further for 1 s/);
   });
 
   it("by a panic takes its own process with it, not this one nor the models beside it", async () => {

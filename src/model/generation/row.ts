@@ -34,7 +34,7 @@ export interface Candidates {
 export interface Row {
   /** How many tokens the model tells apart. */
   readonly size: number;
-  /** Bytes that it takes. */
+  /** Most bytes that it takes. */
   readonly bytes: number;
   /** The highest number; NaN if one of them is NaN. */
   readonly highest: number;
@@ -123,17 +123,19 @@ export interface RowFacts {
   readonly topWanted: number;
   /** A token that was asked for by id. */
   readonly asked?: readonly [id: number, logit: number];
-  /** The row in full: its bytes, and how to read them. */
-  readonly all?: { readonly bytes: number; readonly read: () => Float32Array };
+  /** Reads the row in full. */
+  readonly all?: () => Float32Array;
 }
 
 /** A row that was summed up on a GPU, in float32. */
 export class ReducedRow implements Row {
-  readonly #facts: RowFacts;
-  #whole: Float32Array | undefined;
+  readonly #facts: Omit<RowFacts, "all">;
+  /** In full, or how to have it so: in its place, since what is read from is not needed any more. */
+  #all: Float32Array | (() => Float32Array) | undefined;
 
-  constructor(facts: RowFacts) {
+  constructor({ all, ...facts }: RowFacts) {
     this.#facts = facts;
+    this.#all = all;
   }
 
   get size(): number {
@@ -141,8 +143,8 @@ export class ReducedRow implements Row {
   }
 
   get bytes(): number {
-    const { top, all } = this.#facts;
-    return (all?.bytes ?? 0) + top.length * BYTES_OF_A_PAIR;
+    const { size, top } = this.#facts;
+    return (this.#all === undefined ? 0 : size * BYTES_OF_A_NUMBER) + top.length * BYTES_OF_A_PAIR;
   }
 
   get highest(): number {
@@ -154,8 +156,8 @@ export class ReducedRow implements Row {
   }
 
   at(id: number): number {
-    const { asked, top, all } = this.#facts;
-    if (all !== undefined) return this.whole()[id]!;
+    const { asked, top } = this.#facts;
+    if (this.#all !== undefined) return this.whole()[id]!;
     if (asked?.[0] === id) return asked[1];
     const found = top.find(([other]) => other === id);
     if (found === undefined) throw new RangeError(`The logit of token ${id} was not asked for`);
@@ -163,16 +165,15 @@ export class ReducedRow implements Row {
   }
 
   likeliest(count: number): number[] {
-    const { top, topWanted, all } = this.#facts;
+    const { top, topWanted } = this.#facts;
     if (count <= topWanted || top.length < topWanted) return top.slice(0, count).map(([id]) => id);
-    if (all !== undefined) return likeliest(this.whole(), count);
+    if (this.#all !== undefined) return likeliest(this.whole(), count);
     throw new RangeError(`So many likeliest tokens were not asked for: ${count}, not ${topWanted}`);
   }
 
   candidates(): Candidates {
-    const { top, all } = this.#facts;
-    if (all !== undefined) return { logits: this.whole() };
-    const byId = top.toSorted(([one], [other]) => one - other);
+    if (this.#all !== undefined) return { logits: this.whole() };
+    const byId = this.#facts.top.toSorted(([one], [other]) => one - other);
     return {
       ids: Uint32Array.from(byId, ([id]) => id),
       logits: Float32Array.from(byId, ([, logit]) => logit),
@@ -180,8 +181,9 @@ export class ReducedRow implements Row {
   }
 
   whole(): Float32Array {
-    if (this.#facts.all === undefined) throw new RangeError("The row was not asked for in full");
-    return this.#whole ??= this.#facts.all.read();
+    if (this.#all === undefined) throw new RangeError("The row was not asked for in full");
+    if (typeof this.#all === "function") this.#all = this.#all();
+    return this.#all;
   }
 
   alone(): Row {
@@ -189,6 +191,7 @@ export class ReducedRow implements Row {
   }
 }
 
+const BYTES_OF_A_NUMBER = 4;
 const BYTES_OF_A_PAIR = 16;
 
 /** Logarithm of the sum of what e is to the power of, each number less the highest. */

@@ -50,6 +50,11 @@ export async function openGpu(kind: GpuKind): Promise<Gpu> {
   };
 }
 
+/** What a device says went wrong, such that memory that is short is seen to be. */
+export function saidBy(error: GPUError): string {
+  return error instanceof GPUOutOfMemoryError ? `it is out of memory: ${error.message}` : error.message;
+}
+
 async function findAdapter(kind: GpuKind): Promise<GPUAdapter> {
   const isSoftware = kind === "software";
   const options = { powerPreference: "high-performance", forceFallbackAdapter: isSoftware } as const;

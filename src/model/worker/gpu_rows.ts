@@ -20,6 +20,8 @@ const PART = THREADS * NUMBERS;
 /** What buffers are bound, and copied, at whole multiples of. */
 const BINDING = 256;
 const WORD = 4;
+/** So many bytes come back at once, or one row's: of a long text, as many rows are looked through at a time. */
+const BACK_BYTES = 2 ** 23;
 
 /**
  * A row's numbers are compared as integers in the order of the numbers, since shaders need not know infinities and
@@ -27,6 +29,8 @@ const WORD = 4;
  */
 const NAN = 0xffffffff;
 const MINUS_INFINITY = 0x007fffff;
+/** e to the power of it is nothing in a sum of a million numbers of which one is 1. */
+const LEAST_EXPONENT = -80;
 
 /**
  * Of a part of a row, by rounds: the highest number that is left, the first of several; and, of the highest, the sum of
@@ -122,7 +126,8 @@ fn find(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       var sum = 0f;
       for (var step = 0u; step < ${NUMBERS}u; step++) {
         let other = keys[step * ${THREADS}u + thread];
-        if (other > ${MINUS_INFINITY}u) { sum += exp(numberOf(other) - most); }
+        // Not of less: a shader may take for granted that nothing it computes is infinite.
+        if (other > ${MINUS_INFINITY}u) { sum += exp(max(numberOf(other) - most, ${LEAST_EXPONENT}f)); }
       }
       sums[thread] = sum;
       workgroupBarrier();
@@ -142,11 +147,27 @@ fn find(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 }
 `;
 
+/** Rows that lie behind each other in a buffer, and what to look for. */
+interface Search {
+  readonly size: number;
+  readonly bytesEach: number;
+  /** Where the first begins, in bytes. */
+  readonly start: number;
+  readonly rows: number;
+  /** So many of the last ones come back in full. */
+  readonly inFull: number;
+  readonly parts: number;
+  /** Words that are found of a row. */
+  readonly line: number;
+  readonly top: number;
+  readonly ids: readonly number[];
+}
+
 /** Looks through logits on a device. One tensor at a time. */
 export class GpuRows {
   readonly #device: GPUDevice;
   readonly #scratch: GpuScratch;
-  readonly #pipelines = new Map<string, Promise<GPUComputePipeline>>();
+  readonly #pipelines = new Map<number, Promise<GPUComputePipeline>>();
 
   constructor(device: GPUDevice) {
     this.#device = device;
@@ -161,19 +182,45 @@ export class GpuRows {
   async find(tensor: Ort.Tensor, { rows = 1, whole, top = 1, ids = [] }: RowsWanted): Promise<Row[]> {
     if (!(top >= 1 && top <= MOST_OF_A_ROW)) throw new RangeError(`Cannot find the ${top} highest of a row`);
     const size = tensor.dims.at(-1)!;
-    const halves = tensor.type === "float16";
-    const bytesEach = halves ? 2 : 4;
-    const start = (tensor.size - rows * size) * bytesEach;
+    const bytesEach = tensor.type === "float16" ? 2 : 4;
+    const rowBytes = size * bytesEach;
     const parts = Math.ceil(size / PART);
-    const width = 1 + 2 * top;
-    const line = parts * width + 1;
-    // In full, from the word on that the first number is in.
+    const line = parts * (1 + 2 * top) + 1;
     const inFull = { none: 0, last: 1, all: rows }[whole];
-    const fullStart = floor((tensor.size - inFull * size) * bytesEach, WORD);
-    const fullBytes = inFull === 0 ? 0 : ceil(tensor.size * bytesEach, WORD) - fullStart;
+    const { maxStorageBufferBindingSize, maxComputeWorkgroupsPerDimension } = this.#device.limits;
+    const atOnce = Math.min(
+      Math.floor(BACK_BYTES / (line * WORD + (whole === "all" ? rowBytes : 0))),
+      Math.floor((maxStorageBufferBindingSize - BINDING - WORD) / rowBytes),
+      maxComputeWorkgroupsPerDimension,
+    );
+    const start = tensor.size * bytesEach - rows * rowBytes;
+    const found: Row[] = [];
+    while (found.length < rows) {
+      const first = found.length;
+      const end = Math.min(first + Math.max(atOnce, 1), rows);
+      found.push(
+        ...await this.#findAtOnce(tensor.gpuBuffer as GPUBuffer, {
+          ...{ size, bytesEach, parts, line, top },
+          start: start + first * rowBytes,
+          rows: end - first,
+          inFull: Math.max(0, end - Math.max(first, rows - inFull)),
+          ids: ids.slice(first, end),
+        }),
+      );
+    }
+    return found;
+  }
+
+  async #findAtOnce(source: GPUBuffer, search: Search): Promise<Row[]> {
+    const { size, bytesEach, start, rows, inFull, parts, line, top, ids } = search;
+    const end = start + rows * size * bytesEach;
+    // In full, from the word on that the first number is in.
+    const firstInFull = end - inFull * size * bytesEach;
+    const fullStart = floor(firstInFull, WORD);
+    const fullBytes = inFull === 0 ? 0 : ceil(end, WORD) - fullStart;
     const foundBytes = rows * line * WORD;
 
-    const pipeline = await this.#pipelineOf(halves);
+    const pipeline = await this.#pipelineOf(bytesEach);
     const device = this.#device;
     const scratch = await this.#scratch.of({ ids: rows * WORD, found: foundBytes, back: foundBytes + fullBytes });
     const offset = floor(start, BINDING);
@@ -181,7 +228,6 @@ export class GpuRows {
     const asked = Uint32Array.from({ length: rows }, (_, row) => ids[row] ?? NAN);
     device.queue.writeBuffer(scratch.task, 0, task);
     device.queue.writeBuffer(scratch.ids, 0, asked);
-    const source = tensor.gpuBuffer as GPUBuffer;
     const binding = (place: number, buffer: GPUBuffer, offset: number, size: number): GPUBindGroupEntry => {
       return { binding: place, resource: { buffer, offset, size } };
     };
@@ -189,7 +235,7 @@ export class GpuRows {
     const pass = commands.beginComputePass();
     pass.setPipeline(pipeline);
     const entries = [
-      binding(0, source, offset, ceil(tensor.size * bytesEach, WORD) - offset),
+      binding(0, source, offset, ceil(end, WORD) - offset),
       binding(1, scratch.ids, 0, rows * WORD),
       binding(2, scratch.found, 0, foundBytes),
       binding(3, scratch.task, 0, task.byteLength),
@@ -203,33 +249,31 @@ export class GpuRows {
     const bytes = await this.#scratch.read(foundBytes + fullBytes);
 
     const words = new Uint32Array(bytes, 0, foundBytes / WORD);
-    const skipped = (tensor.size - inFull * size) * bytesEach - fullStart;
-    const numbers = (row: number): ArrayBuffer => {
-      const from = foundBytes + skipped + row * size * bytesEach;
-      return bytes.slice(from, from + size * bytesEach);
-    };
     return Array.from({ length: rows }, (_, row) => {
       const facts = factsOf(words.subarray(row * line, (row + 1) * line), { size, parts, top, asked: ids[row] });
       const place = row - (rows - inFull);
       if (place < 0) return new ReducedRow(facts);
-      const full = numbers(place);
-      const read = (): Float32Array =>
-        halves ? Float32Array.from(new Uint16Array(full), widened) : new Float32Array(full);
-      return new ReducedRow({ ...facts, all: { bytes: full.byteLength, read } });
+      const from = foundBytes + firstInFull - fullStart + place * size * bytesEach;
+      return new ReducedRow({ ...facts, all: readerOf(bytes.slice(from, from + size * bytesEach), bytesEach) });
     });
   }
 
-  #pipelineOf(halves: boolean): Promise<GPUComputePipeline> {
-    const known = this.#pipelines.get(String(halves));
+  #pipelineOf(bytesEach: number): Promise<GPUComputePipeline> {
+    const known = this.#pipelines.get(bytesEach);
     if (known !== undefined) return known;
     const module = this.#device.createShaderModule({ code: SHADER, label: "warmcache rows" });
     const pipeline = this.#device.createComputePipelineAsync({
       layout: "auto",
-      compute: { module, entryPoint: "find", constants: { halves: Number(halves) } },
+      compute: { module, entryPoint: "find", constants: { halves: Number(bytesEach === 2) } },
     });
-    this.#pipelines.set(String(halves), pipeline);
+    this.#pipelines.set(bytesEach, pipeline);
     return pipeline;
   }
+}
+
+/** By itself, so that it keeps nothing else in memory. */
+function readerOf(full: ArrayBuffer, bytesEach: number): () => Float32Array {
+  return () => bytesEach === 2 ? Float32Array.from(new Uint16Array(full), widened) : new Float32Array(full);
 }
 
 /** What the parts of a row have found, put together. */
@@ -262,7 +306,8 @@ function factsOf(
   return {
     size,
     highest,
-    logSum: log(sum),
+    // The highest number's share of it is 1, which a shader's exponential need not be to the last bit.
+    logSum: log(Math.max(sum, 1)),
     top: found.slice(0, top).map(([key, id]) => [id, numberOf(key)] as const),
     topWanted: top,
     ...(asked !== undefined && { asked: [asked, numberOf(words.at(-1)!)] as const }),

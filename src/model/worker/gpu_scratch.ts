@@ -5,6 +5,8 @@
  * @module
  */
 
+import { saidBy } from "./gpu.ts";
+
 /** What is needed, in bytes. */
 export interface ScratchSizes {
   /** Ids that are asked for, one for each row. */
@@ -93,7 +95,7 @@ export class GpuScratch {
     const error = errors.find((error) => error !== null);
     if (error != null) {
       buffer.destroy();
-      throw new Error(`Cannot make a buffer of ${size} bytes on the GPU: ${error.message}`);
+      throw new Error(`Cannot make a buffer of ${size} bytes on the GPU: ${saidBy(error)}`);
     }
     this.#buffers.set(name, buffer);
     return buffer;

@@ -7,6 +7,7 @@
 import type * as Ort from "onnxruntime-web";
 import { takeFloats, wholeRows } from "../generation/logits.ts";
 import type { Row, RowsWanted } from "../generation/row.ts";
+import { saidBy } from "./gpu.ts";
 import { GpuRows } from "./gpu_rows.ts";
 
 /** Element types of activations: what adapters and caches are made of. */
@@ -123,10 +124,6 @@ export function gpuTensors(ort: typeof Ort, device: GPUDevice): Tensors {
   };
 }
 
-function saidBy(error: GPUError): string {
-  return error instanceof GPUOutOfMemoryError ? `it is out of memory: ${error.message}` : error.message;
-}
-
 const BYTES: Readonly<Record<FloatType, number>> = { float32: 4, float16: 2 };
 /** What GPUs copy and write, in bytes. */
 const WORD = 4;
@@ -155,7 +152,7 @@ async function filledBuffer(device: GPUDevice, bytes: number, fill: (buffer: GPU
   const error = errors.find((error) => error !== null);
   if (error === undefined) return buffer;
   buffer.destroy();
-  throw new Error(`Cannot put ${bytes} bytes on the GPU: ${error!.message}`);
+  throw new Error(`Cannot put ${bytes} bytes on the GPU: ${saidBy(error!)}`);
 }
 
 function ofBuffer(ort: typeof Ort, buffer: GPUBuffer, dataType: FloatType, dims: readonly number[]): Ort.Tensor {
