@@ -54,6 +54,7 @@ class InPage implements PageModels {
       worker: () => new Worker(new URL("./model_worker.js", import.meta.url), { type: "module" }),
       onProgress: (progress) => this.#watch.onProgress(progress),
       onEvent: (event) => this.#watch.onEvent(event),
+      onWarning: (message) => this.#watch.onWarning(message),
     });
     this.#client = openClient(this.#backends, this.#cache);
     try {
@@ -121,8 +122,7 @@ class InPage implements PageModels {
   }
 
   async coolDown(): Promise<void> {
-    await this.#backends.close();
-    await this.warmUp();
+    await this.#backends.unload(this.#names.base);
   }
 }
 

@@ -15,6 +15,8 @@ export interface Residence {
   readonly memory?: number | undefined;
   /** The adapters in memory. */
   readonly adapters?: readonly string[] | undefined;
+  /** Why it takes longer, while it does. */
+  readonly delay?: string | undefined;
   /** Why it failed. */
   readonly problem?: string | undefined;
 }
@@ -49,7 +51,15 @@ export class ResidenceWatch {
     // What comes late, or for an adapter alone, is no news.
     if (this.#residence.state === "warm" || this.#residence.state === "failed") return;
     const done = files.reduce((sum, { received }) => sum + received, 0);
-    this.#tell({ ...this.#residence, state: "loading", bytes: { done, all: Math.max(done, this.#all) } });
+    const bytes = { done, all: Math.max(done, this.#all) };
+    this.#tell({ ...this.#residence, state: "loading", bytes, delay: undefined });
+  }
+
+  /** Files do not come, and are asked for again. */
+  onWarning(delay: string): void {
+    if (this.#residence.state === "cold" || this.#residence.state === "loading") {
+      this.#tell({ ...this.#residence, delay });
+    }
   }
 
   /** Something happened to the model. */

@@ -16,9 +16,11 @@
  * @module
  */
 
+import "./no_eval.ts";
 import { loadOnnxBackend } from "../model/onnx_backend.ts";
 import type { ResponseCache } from "../cache/response_cache.ts";
-import { isOnnxBase, type OnnxBase } from "../model/backend.ts";
+import { type ContentFile, isOnnxBase, type OnnxBase } from "../model/backend.ts";
+import { ModelError } from "../model/error.ts";
 import { automaticDevice, deviceFacts } from "../model/device.ts";
 import { browserRuntime } from "../runtime/browser.ts";
 import { provideRuntime } from "../runtime/current.ts";
@@ -94,7 +96,7 @@ export interface OpenBackendsOptions extends Omit<ModelsOptions, "models" | "hub
   readonly onProgress?: (progress: DownloadProgress) => void;
   /** Hears of loads, evictions and failures. */
   readonly onEvent?: (event: WarmEvent) => void;
-  /** Hears what could not be remembered; what is lost by it is time. */
+  /** Hears why a file has not come yet, and when it is asked for again, and what could not be remembered. */
   readonly onWarning?: (message: string) => void;
 }
 
@@ -143,15 +145,24 @@ export async function openBackends(options: OpenBackendsOptions): Promise<PageBa
   const page = pageUrl();
   const places = new Map(Object.entries(models).map(([name, place]) => [name, knownPlace(name, place, page)]));
   const spawn = spawner(worker, onnxruntime === undefined ? undefined : new URL(onnxruntime, page).href);
-  const keeper = directory === false ? keepInMemory() : await openFolder(directory) ?? keepInMemory();
+  const keeper = directory === false ? keepInMemory() : await openFolder(machine, directory) ?? keepInMemory();
   const fetcher = new Fetcher(() => spawn("models' files"));
   const shelf = new ModelShelf({ runtime: machine, places, keeper, fetcher, onProgress, warn: onWarning });
   const runtime = modelMachine(shelf, spawn);
   const opened = warmModels(runtime, { ...keeping, models: SHELF, hub: false, cache: false }, {
     load: async (base, signal) => {
+      const files = isOnnxBase(base) ? filesOf(base) : [];
       const weights = await shelf.wanted(await opened.catalogue.adapterWeights(base.name));
-      await fetchAll(shelf, [...isOnnxBase(base) ? filesOf(base) : [], ...weights], signal);
-      return await loadOnnxBackend(runtime, base, { signal, knownAdapterWeights: weights });
+      const [knownAdapterWeights] = await Promise.all([
+        havingSome(shelf, weights, signal),
+        shelf.fetch(files.map(({ path }) => path), signal),
+      ]);
+      try {
+        return await loadOnnxBackend(runtime, base, { signal, knownAdapterWeights });
+      } catch (error) {
+        if (error instanceof ModelError && error.code === "identity_changed") shelf.doubt(files);
+        throw error;
+      }
     },
   });
   if (onEvent !== undefined) opened.backends.on(onEvent);
@@ -159,7 +170,7 @@ export async function openBackends(options: OpenBackendsOptions): Promise<PageBa
   const { close: closeModels } = joined;
   const close = async (): Promise<void> => {
     await closeModels();
-    fetcher.end();
+    fetcher.close();
   };
   return Object.assign(joined, {
     location: keeper.location,
@@ -167,12 +178,14 @@ export async function openBackends(options: OpenBackendsOptions): Promise<PageBa
       const spec = specOf(model);
       if (spec.kind === "onnx") {
         for (const name of [spec.base, spec.adapter]) if (name !== undefined) await shelf.renew(name, signal);
-        const facts = await (spec.device === "auto" ? automaticDevice(runtime) : deviceFacts(runtime, spec.device));
+        const isAuto = spec.device === "auto";
+        const facts =
+          await (isAuto ? opened.autoDevice() ?? automaticDevice(runtime) : deviceFacts(runtime, spec.device));
         const { base, adapter } = await opened.catalogue.locate(spec, facts);
         const located = [base, adapter ?? {}].flatMap((files) =>
           Object.values<LocatedFile | readonly LocatedFile[]>(files)
         );
-        await fetchAll(shelf, located.flat().map(({ path }) => path), signal);
+        await shelf.fetch(located.flat().map(({ path }) => path), signal);
       }
       return await joined.identify(spec);
     },
@@ -213,7 +226,8 @@ function spawner(worker: (() => Worker) | undefined, onnxruntime: string | undef
 
 /** The machine as models see it: their files are the shelf's, and there is one Worker they know. */
 function modelMachine(shelf: ModelShelf, spawn: Spawn): Runtime {
-  const spawnWorker = (_module: URL, name: string): WorkerHandle => lendingTo(spawn(name), (path) => shelf.blob(path));
+  const spawnWorker = (_module: URL, name: string): WorkerHandle =>
+    lendingTo(spawn(name), (path, signal) => shelf.blob(path, signal));
   return {
     ...machine,
     files: shelf.files,
@@ -224,12 +238,14 @@ function modelMachine(shelf: ModelShelf, spawn: Spawn): Runtime {
   };
 }
 
-async function fetchAll(shelf: ModelShelf, paths: readonly string[], signal: AbortSignal | undefined): Promise<void> {
-  await Promise.all(paths.map((path) => shelf.blob(path, signal)));
+/** Those that can be had. An adapter that cannot does not concern the base; it fails when it is used. */
+async function havingSome(shelf: ModelShelf, paths: readonly string[], signal: AbortSignal): Promise<string[]> {
+  const fetched = await Promise.allSettled(paths.map((path) => shelf.blob(path, signal)));
+  return paths.filter((_, at) => fetched[at]!.status === "fulfilled");
 }
 
-function filesOf({ files: { externalData = [], ...single } }: OnnxBase): string[] {
-  return [...Object.values(single), ...externalData].map(({ path }) => path);
+function filesOf({ files: { externalData = [], ...single } }: OnnxBase): ContentFile[] {
+  return [...Object.values(single), ...externalData];
 }
 
 function refuseOdd(models: unknown, directory: unknown): void {

@@ -62,6 +62,11 @@ export interface Backends extends AsyncDisposable {
    * @throws TypeError for a suite that means nothing, or models that it cannot compare; ModelError; the signal's reason.
    */
   runSuite(comparison: Comparison): Promise<SuiteResult>;
+  /**
+   * Takes a base, with its adapters, out of memory, once whoever uses it or waits for it was served, and waits for that;
+   * the next use loads it again. Whoever holds a lease of it must not wait for this. Returns whether it was there.
+   */
+  unload(model: ModelReference): Promise<boolean>;
   /** Takes no more leases, waits for those there are, and ends every Worker. */
   close(): Promise<void>;
 }
@@ -87,6 +92,7 @@ export function joinBackends(clock: Clock, { catalogue, backends }: Pick<Models,
     identify: async (model) => await backends.identify(specOf(model)),
     list: () => catalogue.list(),
     loaded: () => backends.loaded(),
+    unload: async (model) => await backends.unload(specOf(model)),
     runSuite: async (comparison) => {
       refuseUnknownOptions("run a suite", comparison, ["base", "ft", "spec", "seed", "signal", "onProgress"]);
       const { base, ft, spec, seed, signal, onProgress } = comparison;

@@ -18,13 +18,15 @@ import { OWN_FIELDS, readOwnFields, type Residency } from "../http/own_fields.ts
 import {
   type AnsweringParts,
   type Asking,
+  begin,
+  type BegunStream,
   type Chunk,
   generateAnswer,
   generateChunks,
   localScope,
   readAgain,
   streamedBody,
-  wishedChunk,
+  wishedChunks,
 } from "../http/text_answer.ts";
 import type { TextRequest } from "../http/request_fields.ts";
 import type { Clock } from "../runtime/runtime.ts";
@@ -177,26 +179,17 @@ async function* inChunks(
 ): AsyncGenerator<LocalChunk> {
   const { body, request, residency } = read(endpoint, { ...given, stream: true });
   const signal = options.signal ?? new AbortController().signal;
-  const chunks = await underIdentity(parts, parseModelName(request.model), signal, async (model) => {
+  const begun = await underIdentity(parts, parseModelName(request.model), signal, async (model) => {
     const produce = (missing: object, context: { readonly signal: AbortSignal }): Promise<AsyncIterable<Chunk>> => {
       const asking = askingOf(endpoint, missing, residency, context.signal);
       return Promise.resolve(generateChunks(endpoint, parts, asking, model) as AsyncIterable<Chunk>);
     };
-    return await asked({ parts, endpoint, model, residency, options }, async (call) => {
-      const stream = await cache.wrapStream<Chunk>(streamedBody(body), produce, call);
-      const items = stream[Symbol.asyncIterator]();
-      // Until the first chunk is there nothing was said, and all may begin anew under another identity.
-      return { items, first: await items.next() };
-    });
+    const question = { parts, endpoint, model, residency, options };
+    const ask = async (call: LocalStreamOptions & CacheCallOptions): Promise<BegunStream> =>
+      await begin(await cache.wrapStream<Chunk>(streamedBody(body), produce, call));
+    return await asked(question, ask);
   });
-  try {
-    for (let next = chunks.first; !next.done; next = await chunks.items.next()) {
-      const chunk = wishedChunk(next.value, request);
-      if (chunk !== undefined) yield chunk as unknown as LocalChunk;
-    }
-  } finally {
-    await chunks.items.return?.();
-  }
+  yield* wishedChunks(begun, request) as AsyncIterable<unknown> as AsyncIterable<LocalChunk>;
 }
 
 function read(endpoint: TextEndpoint, given: Record<string, unknown>): Read {

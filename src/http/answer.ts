@@ -24,13 +24,15 @@ import type { TextRequest } from "./request_fields.ts";
 import { eventStream } from "./sse.ts";
 import {
   type Asking,
+  begin,
+  type BegunStream,
   type Chunk,
   generateAnswer,
   generateChunks,
   localScope,
   readAgain,
   streamedBody,
-  wishedChunk,
+  wishedChunks,
 } from "./text_answer.ts";
 
 /** For how long what goes wrong with a stream still is a status, and not an event in it. */
@@ -78,12 +80,6 @@ async function wholeAnswer(endpoint: TextEndpoint, parts: ServerParts, asked: As
   });
 }
 
-/** A stream that has begun. */
-interface Opened {
-  readonly items: AsyncIterator<Chunk>;
-  readonly first: IteratorResult<Chunk>;
-}
-
 /** What becomes known of a stream before it has begun. */
 interface Known {
   readonly status: CacheStatus;
@@ -115,7 +111,7 @@ async function streamedAnswer(endpoint: TextEndpoint, parts: ServerParts, asked:
 }
 
 /** Waits until a stream has begun, but not for long. */
-async function hasBegun({ clock }: ServerParts, opening: Promise<Opened>): Promise<boolean> {
+async function hasBegun({ clock }: ServerParts, opening: Promise<BegunStream>): Promise<boolean> {
   const over = new AbortController();
   try {
     const grace = clock.sleep(GRACE, { signal: over.signal, background: true });
@@ -125,13 +121,12 @@ async function hasBegun({ clock }: ServerParts, opening: Promise<Opened>): Promi
   }
 }
 
-/** Opens a stream; until its first chunk is there, nothing was said, and it can start over under another identity. */
 async function openStream(
   endpoint: TextEndpoint,
   parts: ServerParts,
   asked: Asked,
   known: Known,
-): Promise<Opened> {
+): Promise<BegunStream> {
   const body = streamedBody(asked.body);
   return await underIdentity(parts, asked.spec, asked.signal, async (model) => {
     known.model = model;
@@ -142,32 +137,21 @@ async function openStream(
     };
     return await unlessCold(parts, model, asked, async (directives) => {
       const options = { ...optionsOf(endpoint, asked, model, directives), signal: asked.signal, status: known.status };
-      const stream = await parts.cache.wrapStream<Chunk>(body, produce, options);
-      const items = stream[Symbol.asyncIterator]();
-      return { items, first: await items.next() };
+      return await begin(await parts.cache.wrapStream<Chunk>(body, produce, options));
     });
   });
 }
 
 /** The chunks of a stream as one caller wishes for them. */
 async function* asWished(
-  opening: Promise<Opened>,
+  opening: Promise<BegunStream>,
   { request, watched }: Asked,
 ): AsyncGenerator<object> {
-  let items: Opened["items"] | undefined;
   try {
-    const opened = await opening;
-    const { first } = opened;
-    items = opened.items;
-    for (let next = first; !next.done; next = await items.next()) {
-      const chunk = wishedChunk(next.value, request);
-      if (chunk !== undefined) yield chunk;
-    }
+    yield* wishedChunks(await opening, request);
   } catch (error) {
     if (!isAbort(error)) watched.facts.errorCode = errorCodeOf(error);
     throw error;
-  } finally {
-    await items?.return?.();
   }
 }
 

@@ -50,12 +50,36 @@ export function streamedBody(body: object): object {
 export type Chunk = { readonly choices?: unknown; readonly usage?: unknown };
 
 /** A chunk as one caller wishes for it, who may not want the usage; `undefined` when it has nothing for him. */
-export function wishedChunk(whole: Chunk, { includeUsage }: TextRequest): Chunk | undefined {
+function wishedChunk(whole: Chunk, { includeUsage }: TextRequest): Chunk | undefined {
   const { usage, ...chunk } = whole;
   const isLast = Boolean(usage);
   // Where the usage comes at the end, OpenAI's other chunks have none by name.
   if (includeUsage) return isLast ? whole : { ...chunk, usage: null };
   return isLast ? undefined : chunk;
+}
+
+/** A stream that has begun. */
+export interface BegunStream {
+  readonly items: AsyncIterator<Chunk>;
+  readonly first: IteratorResult<Chunk>;
+}
+
+/** Waits for the first chunk: until it is there nothing was said, and all may begin anew under another identity. */
+export async function begin(stream: AsyncIterable<Chunk>): Promise<BegunStream> {
+  const items = stream[Symbol.asyncIterator]();
+  return { items, first: await items.next() };
+}
+
+/** All chunks as one caller wishes for them. */
+export async function* wishedChunks({ items, first }: BegunStream, request: TextRequest): AsyncGenerator<Chunk> {
+  try {
+    for (let next = first; !next.done; next = await items.next()) {
+      const chunk = wishedChunk(next.value, request);
+      if (chunk !== undefined) yield chunk;
+    }
+  } finally {
+    await items.return?.();
+  }
 }
 
 /** The answer as one object. */

@@ -17,6 +17,7 @@ export function bundleWarm(): Promise<SiteFiles> {
 async function bundle(): Promise<SiteFiles> {
   const { files } = await bundleForBrowser({
     warm: "tests/browser/pages/warm.ts",
+    warm_strict: "tests/browser/pages/warm_strict.ts",
     browser_model_worker: "src/compose/browser_model_worker.ts",
     own_model_worker: "tests/browser/pages/model_worker.ts",
     worker: "src/store/opfs/worker.ts",

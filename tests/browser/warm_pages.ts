@@ -51,6 +51,7 @@ export function warmPages(
     models.requests.length = 0;
     models.mishaps.clear();
     models.exposes = true;
+    models.dates = false;
     for (const [path, bytes] of await exampleFiles()) models.files.set(path, bytes);
     browser.complaints.length = 0;
     const tab = await browser.open<WarmPage>(`${site.origin}/warm.html`);

@@ -56,6 +56,8 @@ export interface ModelSite {
   readonly files: Map<string, Uint8Array>;
   /** Whether sites elsewhere may read what it says beside the bytes. */
   exposes: boolean;
+  /** Whether files have a date, the same one for all, in place of an ETag. Some ways of building sites make them so. */
+  dates: boolean;
   close(): Promise<void>;
 }
 
@@ -92,8 +94,7 @@ export async function serveModels(): Promise<ModelSite> {
   const files = await exampleFiles();
 
   const send = (request: IncomingMessage, response: ServerResponse, path: string): void => {
-    if (path === "files.json") return void response.end(JSON.stringify(listing(files)));
-    const body = files.get(path);
+    const body = path === "files.json" ? new TextEncoder().encode(JSON.stringify(listing(files))) : files.get(path);
     if (body === undefined) return void response.writeHead(404).end();
     const mishap = mishaps.get(path)?.shift();
     if (typeof mishap === "object" && "status" in mishap) return void response.writeHead(mishap.status).end();
@@ -103,7 +104,9 @@ export async function serveModels(): Promise<ModelSite> {
     response.writeHead(asked === undefined ? 200 : 206, {
       "Content-Type": "application/octet-stream",
       "Content-Length": bytes.length - start,
-      ETag: `"${createHash("sha256").update(body).digest("hex").slice(0, 16)}"`,
+      ...site.dates
+        ? { "Last-Modified": "Thu, 01 Jan 1970 00:00:01 GMT" }
+        : { ETag: `"${createHash("sha256").update(body).digest("hex").slice(0, 16)}"` },
       ...asked !== undefined && { "Content-Range": `bytes ${start}-${bytes.length - 1}/${bytes.length}` },
     });
     if (typeof mishap !== "object") return void response.end(bytes.subarray(start));
@@ -145,6 +148,7 @@ export async function serveModels(): Promise<ModelSite> {
     mishaps,
     files,
     exposes: true,
+    dates: false,
     async close() {
       for (const server of [main, content]) {
         const closed = once(server, "close");

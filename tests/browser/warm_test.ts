@@ -9,15 +9,23 @@ import { openBackends } from "../../src/compose/warm.ts";
 import { testServer } from "../server/support.ts";
 import { MODELS, referenceCases } from "../support/models.ts";
 import { temporaryFolder } from "../support/temporary.ts";
+import type * as Strict from "./pages/warm_strict.ts";
 import { type BrowserName, BROWSERS } from "./support/browser.ts";
+import { serveSite } from "./support/site.ts";
+import { bundleWarm } from "./warm_bundle.ts";
 import { type WarmPage, warmPages } from "./warm_pages.ts";
 import { FILES, listing, type ModelSite } from "./warm_site.ts";
+
+type StrictPage = typeof Strict;
 
 /** Largest difference from PyTorch's numbers. */
 const TOLERANCE = 2e-3;
 const VIEWS = [["base", 1], ["fortunes", 1], ["fortunes_scaled_0.5", 0.5], ["fortunes_scaled_2", 2]] as const;
 const GREEDY = { prompt: "In the beginning God", max_tokens: 8, temperature: 0 };
 const WEIGHTS = 7_663_616;
+/** What onnxruntime and the model's site need, and nothing else. */
+const POLICY =
+  "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; connect-src http:; img-src data:";
 
 for (const name of BROWSERS) {
   describe(`models in a page, in ${name}`, () => {
@@ -164,6 +172,44 @@ for (const name of BROWSERS) {
     );
 
     it(
+      "do without what a strict Content Security Policy forbids",
+      inPage(async ({ models, directory, browser }) => {
+        const headers = { "Content-Security-Policy": POLICY };
+        const site = await serveSite(await bundleWarm(), { headers });
+        try {
+          const tab = await browser.open<StrictPage>(`${site.origin}/warm_strict.html`);
+          await tab.call("open", { "kjv-tiny": models.folder }, { directory });
+          const { answer } = await tab.call("complete", { model: "kjv-tiny", ...GREEDY });
+          assert.equal(answer.usage.completion_tokens, 8);
+          await tab.call("suite", { suite: [{ kind: "delta_kl", prompts: ["Computers are"] }] });
+          assert.deepEqual(await tab.call("forbidden"), []);
+          await tab.call("close");
+          await tab.close();
+        } finally {
+          await site.close();
+        }
+      }),
+    );
+
+    it(
+      "are there without an adapter that cannot be had",
+      inPage(async ({ tab, directory, models }) => {
+        await tab.call("open", { "kjv-tiny": models.folder }, { directory });
+        await tab.call("identify", "kjv-tiny+fortunes");
+        const weights = "adapters/fortunes/adapter_model.safetensors";
+        models.mishaps.set(weights, Array.from({ length: 9 }, () => ({ status: 403 })));
+        const { answer } = await tab.call("complete", { model: "kjv-tiny", ...GREEDY });
+        assert.equal(answer.usage.completion_tokens, 8);
+        await assert.rejects(() => tab.call("complete", { model: "kjv-tiny+fortunes", ...GREEDY }), {
+          message: /adapter_model\.safetensors: the site answers 403/,
+        });
+        models.mishaps.clear();
+        const adapted = await tab.call("complete", { model: "kjv-tiny+fortunes", ...GREEDY });
+        assert.notDeepEqual(adapted.answer.choices, answer.choices);
+      }),
+    );
+
+    it(
       "are compared by suites of probes",
       inPage(async ({ tab, directory, models }) => {
         await tab.call("open", { "kjv-tiny": models.folder }, { directory });
@@ -301,6 +347,65 @@ for (const name of BROWSERS) {
         assertClose([said!.completion_logprob], [twice.completion_logprob]);
         assert.equal(ranges(models, "onnx/model.onnx").length, 1);
         assert.deepEqual((await tab.call("seen")).events, ["loading", "loaded"]);
+      }),
+    );
+
+    it(
+      "takes what a site has by now in place of what it no longer has",
+      inPage(async ({ tab, directory, models }) => {
+        await tab.call("open", { "kjv-tiny": models.folder }, { directory });
+        const before = await tab.call("identify", "kjv-tiny");
+        const config = new TextDecoder().decode(models.files.get("config.json"));
+        models.files.set("config.json", new TextEncoder().encode(`${config}\n`));
+        const { answer } = await tab.call("complete", { model: "kjv-tiny", ...GREEDY });
+        const { identity } = await tab.call("identify", "kjv-tiny");
+        assert.notEqual(identity, before.identity);
+        assert.equal(answer.system_fingerprint, `wc_${identity.slice(0, 16)}`);
+      }),
+    );
+
+    it(
+      "goes on at once after it was given up",
+      inPage(async ({ tab, directory, models }) => {
+        await tab.call("open", { "kjv-tiny": models.folder }, { directory });
+        for (let turn = 0; turn < 5; turn++) {
+          models.mishaps.set("onnx/model.onnx", [{ stopAfter: 1_000_000 }]);
+          const breakAfter = 500_000 + turn * 1_000_000;
+          await assert.rejects(() => tab.call("pull", "kjv-tiny", { breakAfter }), { message: "enough" });
+        }
+        await tab.call("pull", "kjv-tiny");
+        const [first, ...others] = ranges(models, "onnx/model.onnx");
+        assert.equal(first, undefined);
+        for (const range of others) assert.match(range!, /^bytes=[1-9]\d*-$/);
+      }),
+    );
+
+    it(
+      "fetches anew what was damaged where it was kept",
+      inPage(async ({ tab, directory, models }) => {
+        await tab.call("open", { "kjv-tiny": models.folder }, { directory });
+        const { answer } = await tab.call("complete", { model: "kjv-tiny", ...GREEDY });
+        for (const path of ["onnx/model.onnx", "config.json"]) {
+          const { sha256 } = listing(models.files).files.find((file) => file.path === path)!;
+          await tab.call("close");
+          await tab.call("damage", directory, `blobs/${sha256}`);
+          await tab.call("open", { "kjv-tiny": models.folder }, { directory });
+          const again = await tab.call("complete", { model: "kjv-tiny", ...GREEDY });
+          assert.deepEqual(again.answer.choices, answer.choices);
+          assert.equal(ranges(models, path).length, 2);
+        }
+      }),
+    );
+
+    it(
+      "keeps nothing of a model that is removed, half of it neither",
+      inPage(async ({ tab, directory, models }) => {
+        const places = { "kjv-tiny": models.folder, "other": { url: models.folder, files: ["config.json"] } };
+        models.mishaps.set("onnx/model.onnx", [{ stopAfter: 3_000_000 }]);
+        await tab.call("open", places, { directory });
+        await assert.rejects(() => tab.call("pull", "kjv-tiny", { breakAfter: 2_000_000 }), { message: "enough" });
+        await tab.call("remove", "kjv-tiny");
+        assert.deepEqual(await tab.call("kept", directory), {});
       }),
     );
 

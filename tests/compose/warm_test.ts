@@ -35,6 +35,18 @@ describe("openBackends", () => {
     assert.match((await backends.identify("kjv-tiny")).identity, /^[0-9a-f]{64}$/);
   });
 
+  it("takes a model out of memory, and loads it again when it is asked for", async () => {
+    const events: string[] = [];
+    await using backends = await open({ onEvent: ({ type }: WarmEvent) => events.push(type) });
+    assert.equal(await backends.unload("kjv-tiny"), false);
+    await (await backends.lease("kjv-tiny"))[Symbol.asyncDispose]();
+    assert.equal(await backends.unload({ base: "kjv-tiny", adapter: "fortunes" }), true);
+    assert.deepEqual(backends.loaded(), []);
+    await (await backends.lease("kjv-tiny"))[Symbol.asyncDispose]();
+    assert.deepEqual(events, ["loading", "loaded", "draining", "evicted", "loading", "loaded"]);
+    await assert.rejects(backends.unload("../x"), { code: "model_not_found" });
+  });
+
   it("compares a base with its adapter", async () => {
     await using backends = await open();
     const heard: (string | undefined)[] = [];

@@ -7,7 +7,7 @@ import { find, make } from "./elements.ts";
 
 /** Shows how the model is. */
 export function showResidence(model: string, residence: Residence): void {
-  const { state, device, bytes: done, memory, problem, adapters = [] } = residence;
+  const { state, device, bytes: done, memory, problem, delay, adapters = [] } = residence;
   find("status", HTMLElement).dataset.state = state;
   const progress = find("progress", HTMLProgressElement);
   progress.hidden = state !== "loading";
@@ -35,5 +35,5 @@ export function showResidence(model: string, residence: Residence): void {
     ],
     failed: [name, ` could not be loaded: ${problem}`],
   };
-  find("residence", HTMLElement).replaceChildren(...parts[state]);
+  find("residence", HTMLElement).replaceChildren(...parts[state], delay === undefined ? "" : ` (${delay})`);
 }

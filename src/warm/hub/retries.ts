@@ -17,6 +17,8 @@ export interface RetryOptions {
   readonly longestWait?: Milliseconds;
   /** At least 0, less than 1. */
   readonly random?: () => number;
+  /** Hears why an attempt came to nothing, and when the next one is. */
+  readonly onFailure?: ((message: string) => void) | undefined;
 }
 
 /** A failure that may pass. */
@@ -41,6 +43,7 @@ export class Retries {
   readonly #firstWait: Milliseconds;
   readonly #longestWait: Milliseconds;
   readonly #random: () => number;
+  readonly #onFailure: ((message: string) => void) | undefined;
   readonly #signal: AbortSignal | undefined;
   #failures = 0;
 
@@ -50,6 +53,7 @@ export class Retries {
     this.#firstWait = options.firstWait ?? 1000;
     this.#longestWait = options.longestWait ?? 300_000;
     this.#random = options.random ?? Math.random;
+    this.#onFailure = options.onFailure;
     this.#signal = signal;
   }
 
@@ -74,7 +78,9 @@ export class Retries {
           const message = `Cannot ${what}, tried ${this.#attempts} times: ${error.message}`;
           throw new PullError("unreachable", message, { cause: error });
         }
-        await this.#clock.sleep(this.#wait(error), this.#signal === undefined ? {} : { signal: this.#signal });
+        const wait = this.#wait(error);
+        this.#onFailure?.(`Cannot ${what} so far: ${error.message}; tried again in ${(wait / 1000).toFixed(1)} s`);
+        await this.#clock.sleep(wait, this.#signal === undefined ? {} : { signal: this.#signal });
       }
     }
   }

@@ -11,8 +11,8 @@ import { messageOf } from "../../runtime/message.ts";
 import type { Milliseconds, Runtime, Sha256 } from "../../runtime/runtime.ts";
 import { webFile, webFolder, withWebLock } from "../../runtime/web_folder.ts";
 import { PullError } from "../hub/pull_error.ts";
-import { isPassing, PassingError, Retries, type RetryOptions } from "../hub/retries.ts";
-import { type Fetched, type FetchJob, FOLDERS } from "./protocol.ts";
+import { isPassing, PassingError, Retries } from "../hub/retries.ts";
+import { type Fetched, type FetchJob, FOLDERS, partialName } from "./protocol.ts";
 import { diskSink, memorySink, type Sink } from "./sink.ts";
 
 /** The slice of the runtime that fetches. */
@@ -23,7 +23,8 @@ export interface FetchWatch {
   readonly signal: AbortSignal;
   /** Hears how many bytes are there, and how many there will be where that is known. */
   readonly onBytes: (received: number, size: number | undefined) => void;
-  readonly retries?: RetryOptions;
+  /** Hears why an attempt came to nothing, where there is another one. */
+  readonly onFailure: (message: string) => void;
 }
 
 /** How long a site may be silent. */
@@ -41,23 +42,34 @@ const BLOCK_BYTES = 1 << 20;
 export async function fetchFile(runtime: FetchingRuntime, job: FetchJob, watch: FetchWatch): Promise<Fetched> {
   const { folder: name } = job;
   if (name === undefined) return await fetchInto(runtime, job, watch, () => Promise.resolve(memorySink()));
-  const key = job.sha256 ?? job.gitSha1 ?? hexOf(runtime.sha256(new TextEncoder().encode(job.url)));
+  const key = partialName(job, runtime.sha256);
   const { signal } = watch;
   // Of two tabs that want the same, one waits for the other, and finds it there.
   return await withWebLock(`warmcache fetches ${name}/${key}`, signal, async () => {
     try {
       const folder = await webFolder(name);
       const known = job.sha256 && await webFile(folder, FOLDERS.whole, job.sha256);
-      if (known) {
-        const there = await known.getFile();
-        watch.onBytes(there.size, there.size);
-        return { sha256: job.sha256!, size: there.size };
+      const there = await (known || undefined)?.getFile();
+      if (there !== undefined) {
+        if (!job.isDoubted || await sha256Of(runtime, there) === job.sha256) {
+          watch.onBytes(there.size, there.size);
+          return { sha256: job.sha256!, size: there.size };
+        }
+        await (await folder.getDirectoryHandle(FOLDERS.whole)).removeEntry(job.sha256!);
       }
       return await fetchInto(runtime, job, watch, () => diskSink(folder, key));
     } catch (error) {
       throw explained(error, job);
     }
   });
+}
+
+async function sha256Of(runtime: FetchingRuntime, file: Blob): Promise<string> {
+  const sha256 = runtime.sha256InParts();
+  for (let start = 0; start < file.size; start += BLOCK_BYTES) {
+    sha256.update(new Uint8Array(await file.slice(start, start + BLOCK_BYTES).arrayBuffer()));
+  }
+  return hexOf(sha256.digest());
 }
 
 async function fetchInto(
@@ -80,10 +92,9 @@ async function fetchInto(
       sink.close();
     }
     watch.onBytes(0, job.size);
-    if (wrong < MAX_WRONG) continue;
-    const message = `Cannot fetch ${job.url}: what came has another checksum than was promised ` +
-      `(${job.sha256 ?? job.gitSha1})`;
-    throw new PullError("corrupt", message);
+    const problem = `what came has another checksum than was promised (${job.sha256 ?? job.gitSha1})`;
+    if (wrong === MAX_WRONG) throw new PullError("corrupt", `Cannot fetch ${job.url}: ${problem}`);
+    watch.onFailure(`Cannot fetch ${job.url} so far: ${problem}; tried again now`);
   }
 }
 
@@ -124,13 +135,13 @@ class Checksums {
 async function fetchWhole(
   runtime: FetchingRuntime,
   job: FetchJob,
-  { signal, onBytes, retries: retry = {} }: FetchWatch,
+  { signal, onBytes, onFailure }: FetchWatch,
   sink: Sink,
 ): Promise<ReturnType<Checksums["end"]>> {
   const checksums = new Checksums(runtime, job);
   if (sink.size > (job.size ?? Infinity)) await sink.begin(undefined);
   await hashStart(runtime, sink, checksums, signal);
-  const retries = new Retries(runtime.clock, retry, signal);
+  const retries = new Retries(runtime.clock, { onFailure }, signal);
   let farthest = 0;
   const reached = (total: number | undefined): void => {
     onBytes(sink.size, total);
@@ -205,7 +216,8 @@ async function fetchRest(
       // Another file by now, or bytes from somewhere else: all of it, then.
       if (response.status !== 200) throw new PassingError("the file is another one than it was");
     }
-    const total = job.size ?? totalOf(response, goesOn ? start : 0);
+    const said = totalOf(response, goesOn ? start : 0);
+    const total = job.size ?? said;
     reached(total);
     const reader = response.body!.getReader();
     for (;;) {
@@ -213,12 +225,18 @@ async function fetchRest(
       if (done) break;
       if (sink.size + value.length > (job.size ?? Infinity)) {
         await sink.begin(undefined);
-        checksums.begin();
-        throw new PassingError(`the site sends more than the ${job.size} bytes that were promised`);
+        throw new PullError(
+          "corrupt",
+          `Cannot fetch ${job.url}: more came than the ${job.size} bytes that were promised`,
+        );
       }
       sink.append(value);
       checksums.update(value);
       reached(total);
+    }
+    if (sink.size < (total ?? 0) && sink.size === said) {
+      await sink.begin(undefined);
+      throw new PullError("corrupt", `Cannot fetch ${job.url}: it has ${said} bytes, and ${total} were promised`);
     }
     if (sink.size < (total ?? 0)) throw new PassingError(`the connection ended after ${sink.size} of ${total} bytes`);
   } finally {
@@ -239,10 +257,13 @@ function refuseFailure({ status, headers }: Response, { url }: FetchJob): void {
   throw new PullError(code ?? "unreachable", `Cannot fetch ${url}: the site answers ${status}`);
 }
 
-/** What tells one version of a file from another, where its content is not known before. */
+/**
+ * What tells one version of a file from another, where its content is not known before. No date does: sites are built
+ * whose files all have the same one. https://www.rfc-editor.org/rfc/rfc9110#section-15.3.7.3
+ */
 function versionOf({ headers }: Response): string | undefined {
   const etag = headers.get("ETag");
-  return etag !== null && !etag.startsWith("W/") ? etag : headers.get("Last-Modified") ?? undefined;
+  return etag === null || etag.startsWith("W/") ? undefined : etag;
 }
 
 /** Whether an answer begins where we are. Sites elsewhere need not let a page see: then it does, as was asked for. */

@@ -5,10 +5,11 @@
  * @module
  */
 
+import type { Milliseconds, Runtime } from "../../runtime/runtime.ts";
 import { FileError } from "../../runtime/runtime.ts";
 import { webFile, type WebFolder, webFolder } from "../../runtime/web_folder.ts";
 import type { PlacedFile } from "./place.ts";
-import { type Fetched, FOLDERS } from "./protocol.ts";
+import { type Fetched, FOLDERS, noteOf, partialName } from "./protocol.ts";
 
 /** What a model consists of, as it was told when somebody asked. */
 export interface KeptModel {
@@ -37,25 +38,32 @@ export interface Keeper {
   forget(name: string): Promise<void>;
 }
 
+/** The slice of the runtime that keeps. */
+export type KeepingRuntime = Pick<Runtime, "clock" | "sha256">;
+
 /** Opens what is kept in OPFS; `undefined` where there is none, as in an insecure context or a private window. */
-export async function openFolder(path: string): Promise<Keeper | undefined> {
+export async function openFolder(runtime: KeepingRuntime, path: string): Promise<Keeper | undefined> {
   try {
-    return new FolderKeeper(path, await webFolder(path));
+    return new FolderKeeper(runtime, path, await webFolder(path));
   } catch (error) {
     if (error instanceof FileError) return undefined;
     throw error;
   }
 }
 
+const MOST_TRIES = 20;
+const BETWEEN_TRIES: Milliseconds = 50;
 /** Increased when what is written changes; another version is not read. */
 const VERSION = 1;
 
 class FolderKeeper implements Keeper {
   readonly location: string;
   readonly folder: string;
+  readonly #runtime: KeepingRuntime;
   readonly #root: WebFolder;
 
-  constructor(folder: string, root: WebFolder) {
+  constructor(runtime: KeepingRuntime, folder: string, root: WebFolder) {
+    this.#runtime = runtime;
     this.location = `opfs:${folder}`;
     this.folder = folder;
     this.#root = root;
@@ -81,16 +89,40 @@ class FolderKeeper implements Keeper {
   }
 
   async forget(name: string): Promise<void> {
+    const forgotten = (await this.#read(fileName(name)))?.files ?? [];
     const models = await this.#root.getDirectoryHandle(FOLDERS.models, { create: true });
     if (await webFile(models, fileName(name))) await models.removeEntry(fileName(name));
     const wanted = new Set<string | undefined>();
     for await (const each of models.keys()) {
-      for (const { sha256 } of (await this.#read(each))?.files ?? []) wanted.add(sha256);
+      for (const file of (await this.#read(each))?.files ?? []) wanted.add(file.sha256).add(this.#partialName(file));
+    }
+    for (const partial of forgotten.map((file) => this.#partialName(file))) {
+      if (!wanted.has(partial)) await this.#removePartial(partial);
     }
     const whole = await this.#root.getDirectoryHandle(FOLDERS.whole, { create: true });
     const names: string[] = [];
     for await (const each of whole.keys()) names.push(each);
     for (const each of names) if (!wanted.has(each)) await whole.removeEntry(each);
+  }
+
+  #partialName(file: PlacedFile): string {
+    return partialName(file, this.#runtime.sha256);
+  }
+
+  /** Removes what came of a file, unless somebody is fetching it. A Worker that was ended lets go of it a moment later. */
+  async #removePartial(name: string): Promise<void> {
+    const folder = await this.#root.getDirectoryHandle(FOLDERS.partial, { create: true });
+    for (const each of [name, noteOf(name)]) {
+      for (let tries = 1; await webFile(folder, each); tries++) {
+        try {
+          await folder.removeEntry(each);
+        } catch (error) {
+          if ((error as Error).name !== "NoModificationAllowedError") throw error;
+          if (tries === MOST_TRIES) return;
+          await this.#runtime.clock.sleep(BETWEEN_TRIES);
+        }
+      }
+    }
   }
 
   /** What is no list of ours is as if it were not there: it is asked for anew. */

@@ -10,9 +10,10 @@ import { readOnlyFiles, statOfFile, statOfFolder } from "../../runtime/lent_file
 import { messageOf } from "../../runtime/message.ts";
 import type { FileDigest, Files, FileStat, Runtime } from "../../runtime/runtime.ts";
 import { FileError } from "../../runtime/runtime.ts";
+import type { ContentFile } from "../../model/backend.ts";
 import { ModelError } from "../../model/error.ts";
 import { abortable } from "../abortable.ts";
-import { PullError } from "../hub/pull_error.ts";
+import { PullError, type PullErrorCode } from "../hub/pull_error.ts";
 import { isPassing, PassingError, Retries } from "../hub/retries.ts";
 import type { Keeper, KeptModel } from "./keeper.ts";
 import type { Fetcher } from "./page_end.ts";
@@ -46,9 +47,12 @@ export interface ShelfOptions {
   readonly fetcher: Fetcher;
   /** Hears how far downloads are. */
   readonly onProgress?: ((progress: DownloadProgress) => void) | undefined;
-  /** Hears what could not be remembered. */
+  /** Hears what has not come yet and is tried again, and what could not be remembered. */
   readonly warn?: ((message: string) => void) | undefined;
 }
+
+/** What a site answers that no longer has what its list had. */
+const UNLIKE_PROMISED: ReadonlySet<PullErrorCode> = new Set(["corrupt", "not_found"]);
 
 /** The folder that all models seem to lie in. */
 export const SHELF = "models";
@@ -66,9 +70,11 @@ interface Found {
 
 /** A file on its way, and how many wait for it. */
 interface Download {
-  readonly file: Promise<Blob>;
+  readonly blob: Promise<Blob>;
   readonly stop: AbortController;
   waiting: number;
+  /** Which one, once that is known. */
+  file: PlacedFile | undefined;
 }
 
 /** The models of a page. */
@@ -79,6 +85,8 @@ export class ModelShelf {
   readonly #models = new Map<string, Promise<Shelved>>();
   readonly #downloads = new Map<string, Download>();
   readonly #progress = new Map<string, Map<string, FileProgress>>();
+  /** What somebody found other bytes in than it had when it came, by what these were. */
+  readonly #doubted = new Set<string>();
   /** Paths whose content somebody has asked for. */
   readonly #wanted = new Set<string>();
 
@@ -103,31 +111,46 @@ export class ModelShelf {
    */
   async digestFile(path: string): Promise<FileDigest> {
     this.#wanted.add(path);
-    if ((await this.#findFile(path)).file.sha256 === undefined) await this.blob(path);
-    const { model, file } = await this.#findFile(path);
-    return { sha256: file.sha256!, stat: statOf(model, file) };
+    for (;;) {
+      const { model, file } = await this.#findFile(path);
+      if (file.sha256 !== undefined) return { sha256: file.sha256, stat: statOf(model, file) };
+      await this.blob(path);
+    }
+  }
+
+  /**
+   * Has files here. When one cannot be had, the others are not fetched any more.
+   *
+   * @throws as {@link blob} does.
+   */
+  async fetch(paths: readonly string[], signal?: AbortSignal): Promise<void> {
+    const stop = new AbortController();
+    const either = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
+    try {
+      await Promise.all(paths.map((path) => this.blob(path, either)));
+    } finally {
+      stop.abort();
+    }
   }
 
   /**
    * The bytes of a file, which is fetched unless it is here. When all who wait for it have gone, fetching ends; what came
    * stays.
    *
-   * @throws ModelError `model_load_failed`; the signal's reason.
+   * @throws ModelError `model_load_failed`; `identity_changed` when its place has another model by now, which is the one
+   * that is on the shelf then; the signal's reason.
    */
   async blob(path: string, signal?: AbortSignal): Promise<Blob> {
     signal?.throwIfAborted();
     let download = this.#downloads.get(path);
     if (download === undefined) {
-      const stop = new AbortController();
-      download = { file: this.#obtain(path, stop.signal), stop, waiting: 0 };
+      download = this.#begin(path);
       this.#downloads.set(path, download);
-      const done = (): void => void (this.#downloads.get(path)?.stop === stop && this.#downloads.delete(path));
-      download.file.then(done, done);
     }
-    const { file, stop } = download;
+    const { blob, stop } = download;
     download.waiting++;
     try {
-      return await abortable(() => file, signal);
+      return await abortable(() => blob, signal);
     } finally {
       if (--download.waiting === 0) {
         if (this.#downloads.get(path) === download) this.#downloads.delete(path);
@@ -155,6 +178,17 @@ export class ModelShelf {
     if (place === undefined) return;
     const listed = await this.#listPlace(name, place, signal);
     this.#models.set(name, Promise.resolve(listed));
+    // Whoever waits for what was there before gets it, and nobody else does.
+    const start = `${SHELF}/${name}/`;
+    for (const [path, { file }] of this.#downloads) {
+      const isHere = path.startsWith(start);
+      if (isHere && !isSame(file, listed.files.get(path.slice(start.length)))) this.#downloads.delete(path);
+    }
+  }
+
+  /** Somebody found other bytes in these than they had: they are looked at, and fetched anew, when they are asked for. */
+  doubt(files: readonly ContentFile[]): void {
+    for (const { sha256 } of files) this.#doubted.add(sha256);
   }
 
   /** Forgets a model and its files. */
@@ -164,31 +198,58 @@ export class ModelShelf {
     await this.#options.keeper.forget(name);
   }
 
-  async #obtain(path: string, signal: AbortSignal): Promise<Blob> {
+  #begin(path: string): Download {
+    const stop = new AbortController();
+    const found = this.#findFile(path);
+    const blob = found.then((found) => this.#obtain(found, stop.signal));
+    const download: Download = { blob, stop, waiting: 0, file: undefined };
+    found.then(({ file }) => download.file = file, () => {});
+    const done = (): void => void (this.#downloads.get(path) === download && this.#downloads.delete(path));
+    blob.then(done, done);
+    return download;
+  }
+
+  async #obtain({ name, model, file }: Found, signal: AbortSignal): Promise<Blob> {
     const { keeper } = this.#options;
-    const { name, file } = await this.#findFile(path);
     const here = file.sha256 === undefined ? undefined : await keeper.file(file.sha256);
-    if (here !== undefined) return here;
+    if (here !== undefined && here.size !== (file.size ?? here.size)) this.#doubted.add(file.sha256!);
+    if (here !== undefined && !this.#doubted.has(file.sha256!)) return here;
     const fetched = await this.#fetch(name, file, signal);
+    this.#doubted.delete(fetched.sha256);
     keeper.took(fetched);
-    await this.#note(name, file, fetched);
+    await this.#note({ name, model, file }, fetched);
     const blob = fetched.blob ?? await keeper.file(fetched.sha256);
     if (blob !== undefined) return blob;
     throw new ModelError("model_load_failed", `Cannot read ${file.path} of ${name}: somebody has removed it`);
   }
 
   async #fetch(name: string, file: PlacedFile, signal: AbortSignal): Promise<Fetched> {
-    const { places, keeper, fetcher } = this.#options;
+    const { places, keeper, fetcher, warn } = this.#options;
     const { path, url, size, sha256, gitSha1 } = file;
     const { headers } = places.get(name)!;
-    const job = { url, headers, size, sha256, gitSha1, folder: keeper.folder };
-    const tell = (received: number, size: number | undefined): void => this.#tell(name, path, received, size);
+    const isDoubted = sha256 !== undefined && this.#doubted.has(sha256);
+    const job = { url, headers, size, sha256, gitSha1, isDoubted, folder: keeper.folder };
+    const onBytes = (received: number, size: number | undefined): void => this.#tell(name, path, received, size);
     try {
-      const fetched = await fetcher.fetch(job, signal, tell);
-      tell(fetched.size, fetched.size);
+      const fetched = await fetcher.fetch(job, signal, { onBytes, onFailure: (message) => warn?.(message) });
+      onBytes(fetched.size, fetched.size);
       return fetched;
     } catch (error) {
-      throw error instanceof PullError ? failure(error) : error;
+      if (!(error instanceof PullError)) throw error;
+      if (!UNLIKE_PROMISED.has(error.code) || !await this.#isOtherNow(name, file, signal)) throw failure(error);
+      const message = `${error.message}; what its place has by now is another model`;
+      throw new ModelError("identity_changed", message, { cause: error });
+    }
+  }
+
+  /** Whether a file's place says something else of it when it is asked again. */
+  async #isOtherNow(name: string, file: PlacedFile, signal: AbortSignal): Promise<boolean> {
+    try {
+      await this.renew(name, signal);
+      return !isSame(file, (await this.#model(name)).files.get(file.path));
+    } catch {
+      signal.throwIfAborted();
+      return false;
     }
   }
 
@@ -199,12 +260,10 @@ export class ModelShelf {
   }
 
   /** Remembers what a file turned out to be. */
-  async #note(name: string, { path, url }: PlacedFile, { sha256, size }: Fetched): Promise<void> {
-    const model = await this.#model(name);
-    const file = model.files.get(path);
+  async #note({ name, model, file }: Found, { sha256, size }: Fetched): Promise<void> {
     // Another one by now.
-    if (file === undefined || file.url !== url || file.sha256 === sha256) return;
-    model.files.set(path, { ...file, sha256, size });
+    if (file.sha256 === sha256 || await this.#model(name) !== model) return;
+    model.files.set(file.path, { ...file, sha256, size });
     await this.#remember(name, model);
   }
 
@@ -239,9 +298,10 @@ export class ModelShelf {
   }
 
   async #listPlace(name: string, place: KnownPlace, signal?: AbortSignal): Promise<Shelved> {
-    const { clock } = this.#options.runtime;
+    const { runtime: { clock }, warn } = this.#options;
+    const retries = new Retries(clock, { onFailure: (message) => warn?.(message) }, signal);
     try {
-      const files = await place.list((url, headers) => readJson(new Retries(clock, {}, signal), url, headers, signal));
+      const files = await place.list((url, headers) => readJson(retries, url, headers, signal));
       const model = { place: place.id, listed: clock.now(), files: byPath(files) };
       await this.#remember(name, model);
       return model;
@@ -287,6 +347,13 @@ export class ModelShelf {
     return [...isFile].sort(([one], [other]) => one < other ? -1 : 1)
       .map(([name, isFile]) => ({ name, isFile, isDirectory: !isFile }));
   }
+}
+
+/** Whether two places, or one at two times, speak of one file. */
+function isSame(one: PlacedFile | undefined, other: PlacedFile | undefined): boolean {
+  if (one === undefined || other === undefined) return false;
+  return one.url === other.url && one.size === other.size && one.sha256 === other.sha256 &&
+    one.gitSha1 === other.gitSha1;
 }
 
 function byPath(files: readonly PlacedFile[]): Map<string, PlacedFile> {

@@ -7,7 +7,7 @@
 
 import type { SyncAccessHandle } from "../../runtime/opfs_slot.ts";
 import { webFile, type WebFolder } from "../../runtime/web_folder.ts";
-import { FOLDERS } from "./protocol.ts";
+import { FOLDERS, noteOf } from "./protocol.ts";
 
 /** A file that grows. */
 export interface Sink {
@@ -64,7 +64,7 @@ export function memorySink(): Sink {
 export async function diskSink(folder: WebFolder, key: string): Promise<Sink> {
   const partial = await folder.getDirectoryHandle(FOLDERS.partial, { create: true });
   const file = await partial.getFileHandle(key, { create: true });
-  const notes = await partial.getFileHandle(`${key}.of`, { create: true });
+  const notes = await partial.getFileHandle(noteOf(key), { create: true });
   const handle = await file.createSyncAccessHandle();
   let note: SyncAccessHandle;
   try {
@@ -107,7 +107,7 @@ export async function diskSink(folder: WebFolder, key: string): Promise<Sink> {
       // The same content under another address: somebody may be reading it, so what is there stays.
       if (await webFile(whole, sha256)) await partial.removeEntry(key);
       else await file.move(whole, sha256);
-      await partial.removeEntry(`${key}.of`);
+      await partial.removeEntry(noteOf(key));
       return undefined;
     },
     close,

@@ -44,8 +44,9 @@ export function serveFetches(port: WorkerPort, runtime: FetchingRuntime): void {
       latest = { type: "came", id, received, size };
       tell();
     };
+    const onFailure = (message: string): void => post({ type: "not yet", id, message });
     try {
-      post({ type: "fetched", id, file: await fetchFile(runtime, job, { signal: stop.signal, onBytes }) });
+      post({ type: "fetched", id, file: await fetchFile(runtime, job, { signal: stop.signal, onBytes, onFailure }) });
     } catch (error) {
       if (stop.signal.aborted) return;
       const code = error instanceof PullError ? error.code : "unreachable";

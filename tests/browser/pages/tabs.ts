@@ -217,11 +217,16 @@ export async function openWithWorker(name: string, module: string): Promise<stri
   return await open(name, { worker });
 }
 
+/** Firefox ends a Worker that nobody refers to when it seems to be idle, as while it waits for a message of another's. */
+const asking = new Set<Worker>();
+
 /** Opens a cache in a Worker of the page's own, asks there twice, and closes it; what was answered. */
 export function askInWorker(name: string, text: string): Promise<string[]> {
   const worker = new Worker(new URL("./asking_worker.js", import.meta.url), { type: "module" });
+  asking.add(worker);
   return new Promise((resolve, reject) => {
     worker.onmessage = ({ data }) => {
+      asking.delete(worker);
       worker.terminate();
       resolve(data);
     };

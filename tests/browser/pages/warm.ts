@@ -231,6 +231,18 @@ export async function fill(bytes: number): Promise<void> {
   await writable.close();
 }
 
+/** Changes a byte of a file in the private file system, as a disk may. */
+export async function damage(folder: string, path: string): Promise<void> {
+  let directory = await navigator.storage.getDirectory();
+  const [name, ...parents] = `${folder}/${path}`.split("/").reverse();
+  for (const parent of parents.reverse()) directory = await directory.getDirectoryHandle(parent);
+  const file = await directory.getFileHandle(name!);
+  const writable = await file.createWritable({ keepExistingData: true });
+  const at = (await file.getFile()).size - 1;
+  await writable.write({ type: "write", position: at, data: new Uint8Array([0xff]) });
+  await writable.close();
+}
+
 /** What lies in a folder of the private file system: files with their sizes. */
 export async function kept(folder: string): Promise<Record<string, number>> {
   const found: Record<string, number> = {};
@@ -238,8 +250,11 @@ export async function kept(folder: string): Promise<Record<string, number>> {
     for await (
       const [name, handle] of (directory as unknown as { entries(): AsyncIterable<[string, unknown]> }).entries()
     ) {
-      if (handle instanceof FileSystemFileHandle) found[`${path}${name}`] = (await handle.getFile()).size;
-      else await walk(handle as FileSystemDirectoryHandle, `${path}${name}/`);
+      if (handle instanceof FileSystemFileHandle) {
+        // A Worker that is ending may take one away meanwhile.
+        const file = await handle.getFile().catch(() => undefined);
+        if (file !== undefined) found[`${path}${name}`] = file.size;
+      } else await walk(handle as FileSystemDirectoryHandle, `${path}${name}/`);
     }
   };
   const root = await navigator.storage.getDirectory();
