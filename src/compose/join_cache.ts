@@ -8,7 +8,7 @@ import type { Keep } from "../cache/call_options.ts";
 import type { CacheEvent } from "../cache/ledger/journal.ts";
 import type { OutcomePolicy } from "../cache/answer/policy.ts";
 import type { PriceOf } from "../cache/ledger/prices.ts";
-import { ResponseCache } from "../cache/response_cache.ts";
+import { ResponseCache, type ResponseCacheOptions } from "../cache/response_cache.ts";
 import { refuseUnknownOptions } from "../runtime/options.ts";
 import type { Milliseconds } from "../runtime/runtime.ts";
 import type { RedisConnection } from "../store/redis/options.ts";
@@ -155,7 +155,7 @@ export async function joinCache(
       lockTimeout: options.lockTimeout,
     }),
   });
-  const cache = new ResponseCache({
+  const settings: ResponseCacheOptions = {
     store,
     clock: runtime.clock,
     sha256: runtime.sha256,
@@ -177,7 +177,8 @@ export async function joinCache(
       refusedStore,
       report,
     }),
-  });
+  };
+  const cache = await madeWith(store, () => new ResponseCache(settings));
   stores.set(cache, store);
   return {
     cache,
@@ -185,6 +186,16 @@ export async function joinCache(
     place: environment.isOff ? "off: NO_CACHE is set" : store.location,
     isOnDisk: keepsFiles(plan),
   };
+}
+
+/** What is made with a store, or closes it when an option is refused: nobody else could. */
+async function madeWith<T>(store: Store, make: () => T): Promise<T> {
+  try {
+    return make();
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
 }
 
 const stores = new WeakMap<ResponseCache, Store>();

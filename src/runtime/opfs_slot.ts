@@ -121,7 +121,8 @@ export class OpfsSlot implements FileBody {
   name(path: string | undefined): void {
     const label = { generation: this.#pool.beginLabel(this), path };
     const index = (this.#labelIndex + 1) % LABELS;
-    this.#access.write(blockOf(label), { at: index * BLOCK });
+    const written = this.#access.write(blockOf(label), { at: index * BLOCK });
+    if (written < BLOCK) throw new FileError("there is no room to write its name", "ENOSPC");
     this.#label = label;
     this.#labelIndex = index;
     this.#isLabelNew = true;

@@ -29,6 +29,21 @@ describe("files in a private file system", () => {
     for (let seed = 1; seed <= SEEDS; seed++) await new History(seed).run();
   });
 
+  it("do not take a name for written that the disk had no room for", async () => {
+    const directory = new SimulatedDirectory();
+    const files = await openOpfsFiles(directory, { clock });
+    await files.replace("/a", new Uint8Array(5));
+    directory.isFull = true;
+    await assert.rejects(files.rename("/a", "/b"), { name: "FileError", code: "ENOSPC" });
+    assert.throws(() => files.remove("/a"), { name: "FileError", code: "ENOSPC" });
+    directory.isFull = false;
+    assert.deepEqual([files.exists("/a"), files.exists("/b")], [true, false]);
+    files.close();
+    const again = await openOpfsFiles(directory, { clock });
+    assert.equal((await again.read("/a")).length, 5);
+    again.close();
+  });
+
   it("are refused where somebody else has them open, and go on once he is gone", async () => {
     const directory = new SimulatedDirectory();
     const files = await openOpfsFiles(directory, { clock });

@@ -17,7 +17,8 @@ export async function listenOn(name: string, handler: (message: unknown) => void
     await new Promise<void>((resolve) => {
       channel.onmessage = ({ data }) => {
         if (data === test) resolve();
-        else if (typeof data !== "string") handler(data);
+        // Whatever else a page of the site may post is no reason to fall over.
+        else if (typeof data === "object" && data !== null) handler(data);
       };
       tester.postMessage(test);
     });

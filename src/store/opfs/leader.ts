@@ -15,7 +15,7 @@ import { listenOn } from "./channel.ts";
 import { Gate } from "./gate.ts";
 import type { Answer, FromWorker, News, Question, Reply, StorePlace, ToClient } from "./messages.ts";
 import { answersChannel, newsChannel, questionsChannel } from "./names.ts";
-import { doTask, type Workplace } from "./tasks.ts";
+import { doTask, unknownHere, type Workplace } from "./tasks.ts";
 
 /** So many channels to clients are kept open. */
 const MOST_CHANNELS = 64;
@@ -136,8 +136,8 @@ export class Leader implements Workplace {
 
   async withoutStore<T>(work: () => Promise<T>): Promise<T> {
     return await this.gate.alone(async () => {
-      await this.store.close();
       try {
+        await this.store.close();
         return await work();
       } finally {
         await this.#openStore().catch(this.#abdicate);
@@ -209,6 +209,9 @@ export class Leader implements Workplace {
         this.#tasks.get(place)?.abort(new Error("nobody waits for it any longer"));
         this.#lists.get(place)?.cancel().catch(() => {});
         this.#lists.delete(place);
+        return;
+      default:
+        throw unknownHere("answer", (ask as { type: unknown }).type);
     }
   }
 
@@ -225,6 +228,6 @@ export class Leader implements Workplace {
 
 async function usualLimit(): Promise<number | undefined> {
   const { storage } = navigator as { readonly storage?: { estimate?(): Promise<{ quota?: number }> } };
-  const { quota } = await storage?.estimate?.() ?? {};
+  const { quota } = await storage?.estimate?.().catch(() => undefined) ?? {};
   return quota === undefined ? undefined : Math.min(Math.max(1, Math.floor(quota * SHARE)), MOST_BYTES);
 }

@@ -15,6 +15,8 @@ import { answersChannel, newName, newsChannel, questionsChannel } from "./names.
 /** How often it is asked who leads, while nobody says: at first after so long, then less and less often. */
 const FIRST_ASK: Milliseconds = 100;
 const RAREST_ASK: Milliseconds = 2000;
+/** How long a task waits for a leader. */
+const LONGEST_ABSENCE: Milliseconds = 15_000;
 /** So often a task is begun again with another leader. */
 const MOST_LEADERS = 5;
 
@@ -70,8 +72,9 @@ export class Line {
   onWorker(message: FromWorker): void {
     switch (message.type) {
       case "leading":
+        this.#setLeader(message.leader);
         this.#isOwn = true;
-        return this.#setLeader(message.leader);
+        return;
       case "gone":
         return this.#onGone(message.leader);
       case "answer":
@@ -130,7 +133,7 @@ export class Line {
   } = {}): Promise<unknown> {
     for (let left = once ? 1 : MOST_LEADERS;; left--) {
       try {
-        await this.whenLed(signal);
+        await this.#whenLedSoon(tried, signal);
         const reply = await this.#askOnce({ type: "task", task }, { signal, onProgress });
         if (reply.type === "value") return reply.value;
         if (reply.type === "failed") throw new CacheError(reply.code, reply.message);
@@ -139,6 +142,21 @@ export class Line {
         if (!(error instanceof Broken)) throw error;
         if (left <= 1) throw new CacheError("unavailable", `Cannot ${tried}: ${error.message}`, { cause: error });
       }
+    }
+  }
+
+  /** As {@link whenLed}, but there may never be one. */
+  async #whenLedSoon(tried: string, signal: AbortSignal | undefined): Promise<void> {
+    const enough = new AbortController();
+    const done = new AbortController();
+    const giveUp = (): void => {
+      enough.abort(new CacheError("unavailable", `Cannot ${tried}: no tab keeps the cache just now`));
+    };
+    this.#clock.sleep(LONGEST_ABSENCE, { signal: done.signal }).then(giveUp, () => {});
+    try {
+      await this.whenLed(signal ? AbortSignal.any([signal, enough.signal]) : enough.signal);
+    } finally {
+      done.abort();
     }
   }
 
@@ -163,6 +181,8 @@ export class Line {
   #setLeader(leader: string): void {
     const isOther = leader !== this.#leader;
     this.#leader = leader;
+    // Browsers end Workers without a word, too; another leader is there only once this page's own leads no more.
+    if (isOther) this.#isOwn = false;
     if (isOther) this.#breakOff("the tab that kept the cache has gone, and another one keeps it now");
     this.#arrive();
   }

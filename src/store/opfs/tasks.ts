@@ -11,7 +11,7 @@ import { FileError } from "../../runtime/runtime.ts";
 import { readDatabase } from "../../sqlite/open.ts";
 import { CacheError } from "../error.ts";
 import { databaseName } from "../sqlite/names.ts";
-import { inspectFile, modelOf } from "../sqlite/schema.ts";
+import { inspectFile, modelOf, oddInSchema } from "../sqlite/schema.ts";
 import type { Store } from "../store.ts";
 import type { Gate } from "./gate.ts";
 import type { Task } from "./messages.ts";
@@ -51,7 +51,15 @@ export async function doTask(workplace: Workplace, task: Task, { signal, onProgr
       return await workplace.withoutStore(() => exportFile(workplace, task.model));
     case "import":
       return await workplace.withoutStore(() => importFile(workplace, task.file, task.replace));
+    default:
+      throw unknownHere("do", (task as { name: unknown } | undefined)?.name);
   }
+}
+
+/** What a page of another version asks for. */
+export function unknownHere(tried: string, what: unknown): TypeError {
+  const why = "the tab that keeps the cache is of another version: load all pages anew";
+  return new TypeError(`Cannot ${tried} what is not known here (${what}); ${why}`);
 }
 
 async function exportFile({ runtime, directory }: Workplace, model: string): Promise<Blob> {
@@ -85,14 +93,17 @@ async function importFile(
       } finally {
         statement.finalize();
       }
-      return modelOf(driver);
+      const odd = oddInSchema(driver);
+      if (odd === undefined) return modelOf(driver);
+      const message = "Cannot import a database that is not as warmcache makes them";
+      throw new CacheError("foreign_file", `${message}: it has ${odd}`);
     });
     const path = `${directory}/${databaseName(model, runtime.sha256)}`;
     if (files.exists(path) && !replace) {
       const message = "Cannot import a database: there is one of its model, and it is to stay (replace: false)";
       throw new CacheError("unavailable", `${message}: ${model}`);
     }
-    for (const ending of ["-wal", "-shm"]) files.remove(`${path}${ending}`);
+    for (const ending of ["-journal", "-wal", "-shm"]) files.remove(`${path}${ending}`);
     await files.rename(imported, path);
     await files.sync(directory);
     return model;

@@ -38,6 +38,8 @@ class SimulatedFile {
 /** A directory. Give its handles to one at a time, and end him with {@link SimulatedDirectory.kill}. */
 export class SimulatedDirectory implements OpfsDirectory {
   readonly name = "simulated";
+  /** Whether nothing is written any more, and nothing is said of it, as in Firefox on a full disk. */
+  isFull = false;
   readonly #files = new Map<string, SimulatedFile>();
   #generation = 0;
 
@@ -88,7 +90,8 @@ export class SimulatedDirectory implements OpfsDirectory {
         target.set(found);
         return found.length;
       },
-      write(source, { at }) {
+      write: (source, { at }) => {
+        if (this.isFull) return 0;
         if (use().bytes.length < at + source.length) resize(at + source.length);
         file.bytes.set(source, at);
         return source.length;

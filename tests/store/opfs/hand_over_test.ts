@@ -5,10 +5,12 @@
 
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { CacheError } from "../../../src/store/error.ts";
+import { listenOn } from "../../../src/store/opfs/channel.ts";
 import { Leader } from "../../../src/store/opfs/leader.ts";
 import { Line } from "../../../src/store/opfs/line.ts";
 import type { Question } from "../../../src/store/opfs/messages.ts";
-import { newsChannel, questionsChannel } from "../../../src/store/opfs/names.ts";
+import { answersChannel, newsChannel, questionsChannel } from "../../../src/store/opfs/names.ts";
 import { CALLS_PATH } from "../../../src/store/remote/calls.ts";
 import { settingsOf } from "../../../src/store/remote/options.ts";
 import { openStoreOver } from "../../../src/store/remote/remote_store.ts";
@@ -131,6 +133,21 @@ describe("a hand-over", () => {
     await second.close();
   });
 
+  it("is heard of by a page whose own Worker led, and has died without a word", async () => {
+    const folder = await temporaryFolder();
+    const first = await lead(folder, "first");
+    const { store, line, close } = await client(folder);
+    await first.close();
+    line.attach({ post: () => {}, onMessage: () => {}, onFailure: () => {}, terminate: () => {} });
+    line.onWorker({ type: "leading", leader: "dead" });
+    const putting = put(store, "a");
+    const leader = await lead(folder, "second");
+    await putting;
+    assert.deepEqual(await texts(store, "a", 10), ["answer to a"]);
+    await close();
+    await leader.close();
+  });
+
   it("makes no short list of one that it breaks off", async () => {
     const folder = await temporaryFolder();
     const first = await lead(folder, "first");
@@ -212,6 +229,44 @@ describe("a leader", () => {
     await leader.close();
   });
 
+  it("minds no noise on its channels, and refuses what it does not know", async () => {
+    const folder = await temporaryFolder();
+    const leader = await lead(folder, "leader");
+    const line = await Line.open(folder, clock);
+    const noise = [newsChannel(folder), questionsChannel(folder)].map((name) => new BroadcastChannel(name));
+    for (const channel of noise) for (const odd of [null, undefined, 5, "text", [], {}]) channel.postMessage(odd);
+    const later = { name: "of a later version" } as never;
+    await assert.rejects(line.run("do something", later), {
+      name: "TypeError",
+      message: /of a later version.*of another version: load all pages anew/,
+    });
+    const asking = Promise.withResolvers<unknown>();
+    const answers = await listenOn(answersChannel(folder, "later"), asking.resolve);
+    noise[1]!.postMessage({ client: "later", number: 1, ask: { type: "odd" } });
+    assert.match(JSON.stringify(await asking.promise), /"refused".*of another version: load all pages anew/);
+    for (const channel of [...noise, answers]) channel.close();
+    line.close();
+    await leader.close();
+  });
+
+  it("goes on when its store could not be closed for what takes the files", async () => {
+    const folder = await temporaryFolder();
+    const leader = await lead(folder, "leader");
+    const { store, close } = await client(folder);
+    await put(store, "a");
+    const { store: behind } = leader;
+    leader.store = Object.assign(Object.create(behind), {
+      async close() {
+        await behind.close();
+        throw new CacheError("unavailable", "the disk is full");
+      },
+    });
+    await assert.rejects(leader.withoutStore(() => Promise.resolve()), { message: "the disk is full" });
+    assert.deepEqual(await texts(store, "a", 10), ["answer to a"]);
+    await close();
+    await leader.close();
+  });
+
   it("tells why something failed", async () => {
     const folder = await temporaryFolder();
     const leader = await lead(folder, "leader");
@@ -223,6 +278,17 @@ describe("a leader", () => {
     });
     await close();
     await leader.close();
+  });
+
+  it("is not waited for without end by what is to be done", async () => {
+    const folder = await temporaryFolder();
+    const line = await Line.open(folder, { ...clock, sleep: (_, options) => clock.sleep(1, options) });
+    await assert.rejects(line.run("measure the store", { name: "modelSizes" }), {
+      name: "CacheError",
+      code: "unavailable",
+      message: "Cannot measure the store: no tab keeps the cache just now",
+    });
+    line.close();
   });
 
   it("is waited for until the signal says otherwise, or the line is closed", async () => {
