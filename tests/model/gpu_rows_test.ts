@@ -182,7 +182,7 @@ describe("GpuRows", { skip: skipWithoutGpu }, () => {
     const { failure } = await search(asking);
     assert.match(failure!, /^Cannot make a buffer of 16384 bytes on the GPU: /);
     const { failure: full } = await search({ ...asking, isFull: true });
-    assert.equal(runFailure(new Error(full)).code, "out_of_memory", full);
+    assert.equal(runFailure(new Error(full)).code, "out_of_memory", full ?? "");
   });
 
   it("refuses to look for more than it has room for", async () => {
