@@ -217,7 +217,7 @@ export async function openWithWorker(name: string, module: string): Promise<stri
   return await open(name, { worker });
 }
 
-/** Firefox ends a Worker that nobody refers to when it seems to be idle, as while it waits for a message of another's. */
+/** So that nothing may be taken for idle and collected: once such a Worker in Firefox never answered, and why is not known. */
 const asking = new Set<Worker>();
 
 /** Opens a cache in a Worker of the page's own, asks there twice, and closes it; what was answered. */
