@@ -41,5 +41,10 @@ if (process.argv.includes("--serve")) {
       response.writeHead(404, { "Content-Type": "text/plain" }).end("There is no such page.\n");
     }
   });
-  server.listen(8788, "127.0.0.1", () => console.log("http://127.0.0.1:8788"));
+  server.on("error", ({ message }) => {
+    console.error(`Cannot show the manual: ${message}`);
+    process.exit(1);
+  });
+  // Beside the server (8787) and the playground (8788), which its reader may have running.
+  server.listen(8789, "127.0.0.1", () => console.log("http://127.0.0.1:8789"));
 }
