@@ -1,8 +1,13 @@
 /** What stays loaded: eviction really ends a Worker, leases come before loads, and nothing waits behind a model. */
 
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { readdir, readFile } from "node:fs/promises";
+import process from "node:process";
+import { createInterface } from "node:readline";
 import { describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
 import { loadOnnxBackend } from "../../src/model/onnx_backend.ts";
 import { loadRuntime } from "../../src/runtime/load.ts";
 import type { LoadBackend } from "../../src/warm/backend_cache.ts";
@@ -14,15 +19,34 @@ import { getJson, post, testServer } from "./support.ts";
 const PROMPT = { prompt: "And Moses said unto", max_tokens: 4, temperature: 0 };
 
 /** The models' Workers, as the operating system sees them: Deno numbers their threads, Node and Bun name them. */
-async function workerThreads(): Promise<number> {
-  const threads = await readdir("/proc/self/task");
-  const names = await Promise.all(threads.map((id) => readFile(`/proc/self/task/${id}/comm`, "utf8").catch(() => "")));
-  return names.filter((name) => /^(worker-|model )/.test(name)).length;
+async function workerThreads(pid: number): Promise<number> {
+  const threads = await readdir(`/proc/${pid}/task`);
+  const names = threads.map((id) => readFile(`/proc/${pid}/task/${id}/comm`, "utf8").catch(() => ""));
+  return (await Promise.all(names)).filter((name) => /^(worker-|model )/.test(name)).length;
 }
 
 /** Waits for the operating system to have taken the thread of an ended Worker away. */
-async function workerThreadsBecome(count: number): Promise<void> {
-  while (await workerThreads() !== count) await new Promise((resolve) => setTimeout(resolve, 10));
+async function workerThreadsBecome(pid: number, count: number): Promise<void> {
+  while (await workerThreads(pid) !== count) await new Promise((resolve) => setTimeout(resolve, 10));
+}
+
+/** A server in a process of its own: in this one other tests have Workers, too. */
+async function serverProcess(...flags: string[]): Promise<{ url: string; pid: number } & AsyncDisposable> {
+  const run = "Deno" in globalThis ? ["run", "-A"] : [];
+  const program = fileURLToPath(new URL("../../server.ts", import.meta.url));
+  const child = spawn(process.execPath, [...run, program, "--port", "0", ...flags], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const ended = once(child, "exit");
+  const [line] = await once(createInterface({ input: child.stdout }), "line");
+  return {
+    url: /listens on (\S+)/.exec(line)![1]!,
+    pid: child.pid!,
+    async [Symbol.asyncDispose]() {
+      process.kill(child.pid!, "SIGTERM");
+      await ended;
+    },
+  };
 }
 
 describe("with room for one model", () => {
@@ -30,8 +54,8 @@ describe("with room for one model", () => {
     const models = await temporaryFolder();
     await copyModel(models, "one");
     await copyModelWithOtherWeights(models, "two");
-    const before = await workerThreads();
-    await using server = await testServer({ models, cache: await temporaryFolder(), maxLoadedModels: 1 });
+    const flags = ["--models", models, "--cache", await temporaryFolder(), "--max-loaded-models", "1"];
+    await using server = await serverProcess(...flags);
 
     const answers: Record<string, string> = {};
     for (const model of ["one", "two", "one"]) {
@@ -44,12 +68,9 @@ describe("with room for one model", () => {
         model,
         "warm",
       ]]);
-      await workerThreadsBecome(before + 1);
+      await workerThreadsBecome(server.pid, 1);
     }
     assert.notEqual(answers.one, answers.two);
-
-    await server.stop();
-    await workerThreadsBecome(before);
   });
 
   it("two names of one content share one backend", async () => {
