@@ -4,10 +4,11 @@ import assert from "node:assert/strict";
 import { after, describe, it, type TestContext } from "node:test";
 import { bundleForEdge } from "../../examples/edge/bundle.ts";
 import { type ServerControl, startServerControl } from "../browser/conformance/servers.ts";
+import { HERE } from "../support/runtimes.ts";
 import { suitesOver } from "./conformance/suites.ts";
 import { type RunningWorkerd, startWorkerd } from "./support/workerd.ts";
 
-describe("in workerd", () => {
+describe("in workerd", { skip: HERE !== "deno" && "workerd is the same, whoever starts it" }, () => {
   let opened: Promise<{ worker: RunningWorkerd; control: ServerControl } | undefined> | undefined;
 
   async function open(context: TestContext): Promise<{ worker: RunningWorkerd; control: ServerControl } | undefined> {
